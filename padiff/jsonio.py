@@ -1,0 +1,114 @@
+"""JSON as padiff writes and trusts it: numbers that JSON lacks are strings, types are checked."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from padiff.errors import FormatError
+
+__all__ = ["Json", "Reader", "dumps", "finite_or_name", "loads"]
+
+Json = dict[str, Any]
+
+_NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+
+
+def finite_or_name(value: float | None) -> float | str | None:
+    """`value` itself, or the string that stands for a number JSON has no word for."""
+    if value is None or math.isfinite(value):
+        return value
+    if math.isnan(value):
+        return "NaN"
+    return "Infinity" if value > 0 else "-Infinity"
+
+
+def dumps(value: object, *, indent: int | None = None) -> str:
+    """Strict JSON text: a stray NaN is a bug of ours and raises ValueError."""
+    separators = (",", ":") if indent is None else None
+    return json.dumps(
+        value, allow_nan=False, ensure_ascii=False, indent=indent, separators=separators
+    )
+
+
+def loads(text: str | bytes, where: str) -> Json:
+    """The JSON object in `text`; FormatError naming `where` when it is none."""
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise FormatError(
+            f"expected a JSON object in {where}, found text that is not: {reason}"
+        ) from None
+    if not isinstance(value, dict):
+        raise FormatError(f"expected a JSON object in {where}, found {type(value).__name__}")
+    return value
+
+
+class Reader:
+    """Typed look-ups in a JSON object that came from a file, so may hold anything.
+
+    `where` names the object in messages. Each method raises FormatError when the key is absent or
+    of another type.
+    """
+
+    __slots__ = ("_data", "where")
+
+    def __init__(self, data: object, where: str) -> None:
+        if not isinstance(data, Mapping):
+            raise FormatError(f"expected an object in {where}, found {type(data).__name__}")
+        self._data = data
+        self.where = where
+
+    def _get(self, key: str, kind: type, words: str) -> Any:
+        value = self._data.get(key)
+        # bool is an int to Python, but never one in our format
+        if isinstance(value, kind) and not (kind is int and isinstance(value, bool)):
+            return value
+        found = type(value).__name__ if key in self._data else "nothing"
+        raise FormatError(f"expected {words} under {key!r} in {self.where}, found {found}")
+
+    def string(self, key: str) -> str:
+        value: str = self._get(key, str, "a string")
+        return value
+
+    def count(self, key: str) -> int:
+        """A whole number of at least 0."""
+        value: int = self._get(key, int, "a whole number")
+        if value < 0:
+            raise FormatError(f"expected {key!r} of at least 0 in {self.where}, found {value}")
+        return value
+
+    def items(self, key: str) -> Sequence[Any]:
+        value: list[Any] = self._get(key, list, "a list")
+        return value
+
+    def strings(self, key: str) -> tuple[str, ...]:
+        values = self.items(key)
+        if not all(isinstance(value, str) for value in values):
+            raise FormatError(f"expected strings under {key!r} in {self.where}")
+        return tuple(values)
+
+    def shape(self, key: str) -> tuple[int, ...]:
+        values = self.items(key)
+        if not all(type(value) is int and value >= 0 for value in values):
+            raise FormatError(f"expected sizes of at least 0 under {key!r} in {self.where}")
+        return tuple(values)
+
+    def number(self, key: str) -> float | None:
+        """A number, the name of one that JSON lacks, or null."""
+        value = self._data.get(key)
+        if value is None:
+            return None
+        if isinstance(value, str) and value in _NAMES:
+            return _NAMES[value]
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            return float(value)
+        raise FormatError(f"expected a number under {key!r} in {self.where}, found {value!r:.40}")
+
+    def object(self, key: str) -> "Reader":
+        return Reader(self._get(key, dict, "an object"), f"{key!r} of {self.where}")
+
+    def has(self, key: str) -> bool:
+        """Whether `key` is there and not null."""
+        return self._data.get(key) is not None

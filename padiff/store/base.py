@@ -1,0 +1,140 @@
+"""What a storage backend is: a hierarchy of groups with attributes, and chunked arrays.
+
+A backend knows nothing of layers. It stores bytes where it is told and makes a section visible in
+one step; `writer.py` and `reader.py` give the bytes their meaning.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.dtypes import DType
+from padiff.jsonio import Json
+
+__all__ = ["Array", "PartialSection", "Selection", "Store"]
+
+Selection = tuple[slice, ...]
+
+
+class Array(ABC):
+    """A tensor on disk: `shape`, `dtype`, slicing and `numpy.asarray`; reads when asked, not before.
+
+    Selections are given one slice an axis, with step 1 and bounds inside the shape; `__getitem__`
+    takes what NumPy's basic indexing takes.
+    """
+
+    shape: tuple[int, ...]
+    element: DType
+    chunk_shape: tuple[int, ...]
+
+    @abstractmethod
+    def read(self, selection: Selection) -> NDArray[Any]:
+        """The selected elements, read-only; a view of the file where they lie in one raw chunk.
+
+        Raises CorruptError when a chunk is missing or cut short.
+        """
+
+    @abstractmethod
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        """The decoded bytes of one chunk, padding of an edge chunk included: what digests cover."""
+
+    @abstractmethod
+    def metadata_digest(self) -> str:
+        """The digest of the array's own metadata as it lies on disk."""
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self.element.numpy
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.element.itemsize
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("len() of a 0-d array")
+        return self.shape[0]
+
+    def __getitem__(self, key: Any) -> NDArray[Any] | np.generic:
+        return _basic_index(self, key)
+
+    def __array__(
+        self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
+    ) -> NDArray[Any]:
+        if copy is False:
+            raise ValueError("expected a copy to be allowed: the array lies on disk")
+        whole = self.read(tuple(slice(0, length) for length in self.shape))
+        return np.array(whole, dtype=dtype)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} shape={self.shape} dtype={self.element.name}>"
+
+
+class PartialSection(ABC):
+    """A section while it is written: invisible to readers until `commit`."""
+
+    @abstractmethod
+    def create_array(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        element: DType,
+        chunk_shape: tuple[int, ...],
+        dims: Sequence[str],
+    ) -> str:
+        """Make the array and the groups above it; returns the digest of its metadata."""
+
+    @abstractmethod
+    def write_chunk(self, path: str, index: tuple[int, ...], data: memoryview) -> None:
+        """Store one chunk's decoded bytes. Called from several threads at once."""
+
+    @abstractmethod
+    def commit(self, attributes: Mapping[str, Json]) -> None:
+        """Write the section's attributes and put it in place, replacing an older one, atomically."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove all that was written. Safe to call after `commit`, then it does nothing."""
+
+
+class Store(ABC):
+    """One hierarchy on disk. Paths are relative to its root, `/` between names, `""` the root."""
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """The store's root as a user would type it."""
+
+    @abstractmethod
+    def attributes(self, path: str) -> Json:
+        """The attributes of a group; LocationError when there is no such group."""
+
+    @abstractmethod
+    def groups(self, path: str) -> list[str]:
+        """Names of the groups right below `path`, unfinished sections left out, sorted."""
+
+    @abstractmethod
+    def unfinished(self, path: str) -> list[str]:
+        """Names of sections right below `path` that were begun and never committed, sorted."""
+
+    @abstractmethod
+    def array(self, path: str) -> Array:
+        """Open one array lazily; CorruptError when it is not there or its metadata is no array's."""
+
+    @abstractmethod
+    def begin_section(self, path: str, name: str) -> PartialSection:
+        """Start the section `name` of the dump at `path`, making the groups on the way."""

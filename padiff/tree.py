@@ -1,0 +1,246 @@
+"""The layer tree: what ran, in which order, and where each tensor of it lies; JSON both ways."""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Literal, get_args
+
+from padiff.errors import FormatError
+from padiff.jsonio import Json, Reader, finite_or_name
+
+__all__ = [
+    "Frame",
+    "LayerTree",
+    "Node",
+    "NodeType",
+    "Phase",
+    "TensorRecord",
+    "TensorStats",
+    "Unrecorded",
+]
+
+Phase = Literal["input", "forward", "backward"]
+NodeType = Literal["net", "in map", "api"]
+
+MAX_DEPTH = 256  # of nested layers; what goes deeper is no model, and would exhaust the stack
+
+
+@dataclass(frozen=True, slots=True)
+class TensorStats:
+    """Figures over the finite elements of one tensor, in float64; None where there are none.
+
+    Complex tensors are described by their absolute values.
+    """
+
+    min: float | None
+    max: float | None
+    mean: float | None
+    mean_abs: float | None
+    l2: float | None
+    nan: int
+    inf: int
+
+
+@dataclass(frozen=True, slots=True)
+class TensorRecord:
+    """One stored tensor.
+
+    `array` is the path of the array inside the section. `phase` is None for a parameter's value
+    and `backward` for its gradient. `place` says where in the layer's output (or input) the tensor
+    stood, `0` for a lone one, `logits` or `1.hidden` in structures; for a parameter it is the
+    parameter's name. `order` is the event's number in the run. `dims` names the axes of a parameter
+    whose layout is known, so that two frameworks that store it transposed can be told.
+    `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the digest of the
+    array's own metadata.
+    """
+
+    array: str
+    phase: Phase | None
+    place: str
+    shape: tuple[int, ...]
+    dtype: str
+    device: str
+    order: int
+    stats: TensorStats
+    chunks: tuple[str, ...]
+    metadata: str
+    dims: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One line of the user's code on the way to a layer's call."""
+
+    file: str
+    line: int
+    function: str
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unrecorded:
+    """A value that a layer took or gave and padiff could not store, and why."""
+
+    phase: Phase
+    place: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One call of one layer (in params, weights and grads: the layer itself, call 0).
+
+    `name` is the class, `route` the dotted name without the model's own, `""` for the model.
+    `order` is the number of the event with which the call began.
+    """
+
+    name: str
+    route: str
+    call: int
+    order: int
+    type: NodeType = "net"
+    repr: str = ""
+    stack: tuple[Frame, ...] = ()
+    children: tuple["Node", ...] = ()
+    tensors: tuple[TensorRecord, ...] = ()
+    unrecorded: tuple[Unrecorded, ...] = ()
+
+    def walk(self) -> Iterator["Node"]:
+        """This node and all below it, parents first, in execution order."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+
+@dataclass(frozen=True, slots=True)
+class LayerTree:
+    """All calls of the model in one recording, in order; usually one."""
+
+    roots: tuple[Node, ...] = ()
+
+    def walk(self) -> Iterator[Node]:
+        """All nodes, parents first, in execution order."""
+        for root in self.roots:
+            yield from root.walk()
+
+    def to_json(self) -> list[Json]:
+        """The tree as JSON values; numbers that JSON lacks become strings."""
+        return [_node_to_json(root) for root in self.roots]
+
+    @classmethod
+    def from_json(cls, items: object, where: str) -> "LayerTree":
+        """Rebuild a tree from what `to_json` gave; FormatError names the first thing amiss."""
+        if not isinstance(items, list):
+            raise FormatError(f"expected a list of layers in {where}, found {type(items).__name__}")
+        return cls(tuple(_node_from_json(item, where, 0) for item in items))
+
+
+def _node_to_json(node: Node) -> Json:
+    return {
+        "name": node.name,
+        "route": node.route,
+        "call": node.call,
+        "order": node.order,
+        "type": node.type,
+        "repr": node.repr,
+        "stack": [asdict(frame) for frame in node.stack],
+        "tensors": [_tensor_to_json(tensor) for tensor in node.tensors],
+        "unrecorded": [asdict(value) for value in node.unrecorded],
+        "children": [_node_to_json(child) for child in node.children],
+    }
+
+
+def _tensor_to_json(tensor: TensorRecord) -> Json:
+    stats = tensor.stats
+    return {
+        "array": tensor.array,
+        "phase": tensor.phase,
+        "place": tensor.place,
+        "shape": list(tensor.shape),
+        "dtype": tensor.dtype,
+        "device": tensor.device,
+        "order": tensor.order,
+        "dims": None if tensor.dims is None else list(tensor.dims),
+        "stats": {
+            "min": finite_or_name(stats.min),
+            "max": finite_or_name(stats.max),
+            "mean": finite_or_name(stats.mean),
+            "mean_abs": finite_or_name(stats.mean_abs),
+            "l2": finite_or_name(stats.l2),
+            "nan": stats.nan,
+            "inf": stats.inf,
+        },
+        "chunks": list(tensor.chunks),
+        "metadata": tensor.metadata,
+    }
+
+
+def _node_from_json(item: object, where: str, depth: int) -> Node:
+    if depth > MAX_DEPTH:
+        raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
+    data = Reader(item, f"a layer of {where}")
+    route = data.string("route")
+    data.where = f"layer {route!r} of {where}"
+    kind = data.string("type")
+    if kind not in get_args(NodeType):
+        raise FormatError(
+            f"expected a type of {get_args(NodeType)} in {data.where}, found {kind!r}"
+        )
+    return Node(
+        name=data.string("name"),
+        route=route,
+        call=data.count("call"),
+        order=data.count("order"),
+        type=kind,
+        repr=data.string("repr"),
+        stack=tuple(_frame_from_json(frame, data.where) for frame in data.items("stack")),
+        tensors=tuple(_tensor_from_json(value, data.where) for value in data.items("tensors")),
+        unrecorded=tuple(_unrecorded_from_json(v, data.where) for v in data.items("unrecorded")),
+        children=tuple(
+            _node_from_json(child, where, depth + 1) for child in data.items("children")
+        ),
+    )
+
+
+def _frame_from_json(item: object, where: str) -> Frame:
+    data = Reader(item, f"a stack frame of {where}")
+    return Frame(
+        data.string("file"), data.count("line"), data.string("function"), data.string("code")
+    )
+
+
+def _phase(data: Reader) -> Phase:
+    phase = data.string("phase")
+    if phase not in get_args(Phase):
+        raise FormatError(f"expected a phase of {get_args(Phase)} in {data.where}, found {phase!r}")
+    return phase
+
+
+def _unrecorded_from_json(item: object, where: str) -> Unrecorded:
+    data = Reader(item, f"an unrecorded value of {where}")
+    return Unrecorded(_phase(data), data.string("place"), data.string("reason"))
+
+
+def _tensor_from_json(item: object, where: str) -> TensorRecord:
+    data = Reader(item, f"a tensor of {where}")
+    stats = data.object("stats")
+    return TensorRecord(
+        array=data.string("array"),
+        phase=_phase(data) if data.has("phase") else None,
+        place=data.string("place"),
+        shape=data.shape("shape"),
+        dtype=data.string("dtype"),
+        device=data.string("device"),
+        order=data.count("order"),
+        dims=data.strings("dims") if data.has("dims") else None,
+        stats=TensorStats(
+            min=stats.number("min"),
+            max=stats.number("max"),
+            mean=stats.number("mean"),
+            mean_abs=stats.number("mean_abs"),
+            l2=stats.number("l2"),
+            nan=stats.count("nan"),
+            inf=stats.count("inf"),
+        ),
+        chunks=data.strings("chunks"),
+        metadata=data.string("metadata"),
+    )
