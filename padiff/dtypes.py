@@ -53,11 +53,12 @@ _TABLE: dict[str, DType] = {
 @cache
 def _numpy_dtype(name: str) -> np.dtype[Any]:
     try:
-        return np.dtype(name)
+        dtype: np.dtype[Any] = np.dtype(name)
     except TypeError:
         import ml_dtypes  # only stores that hold such a type pay for its import
 
-        return np.dtype(getattr(ml_dtypes, name))
+        dtype = np.dtype(getattr(ml_dtypes, name))
+    return dtype
 
 
 def dtype_named(name: object) -> DType:

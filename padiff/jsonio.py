@@ -3,13 +3,14 @@
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from padiff.errors import FormatError
 
 __all__ = ["Json", "Reader", "dumps", "finite_or_name", "loads"]
 
 Json = dict[str, Any]
+T = TypeVar("T", bound=str)
 
 _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
@@ -23,11 +24,15 @@ def finite_or_name(value: float | None) -> float | str | None:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def dumps(value: object, *, indent: int | None = None) -> str:
+def dumps(value: object, *, indent: int | None = None, sort_keys: bool = False) -> str:
     """Strict JSON text: a stray NaN is a bug of ours and raises ValueError."""
-    separators = (",", ":") if indent is None else None
     return json.dumps(
-        value, allow_nan=False, ensure_ascii=False, indent=indent, separators=separators
+        value,
+        allow_nan=False,
+        ensure_ascii=False,
+        indent=indent,
+        separators=(",", ":") if indent is None else None,
+        sort_keys=sort_keys,
     )
 
 
@@ -71,6 +76,16 @@ class Reader:
     def string(self, key: str) -> str:
         value: str = self._get(key, str, "a string")
         return value
+
+    def choice(self, key: str, words: Sequence[T]) -> T:
+        """One of a few strings."""
+        value = self._data.get(key)
+        for word in words:
+            if word == value:
+                return word
+        raise FormatError(
+            f"expected one of {', '.join(words)} under {key!r} in {self.where}, found {value!r:.40}"
+        )
 
     def count(self, key: str) -> int:
         """A whole number of at least 0."""

@@ -180,17 +180,12 @@ def _node_from_json(item: object, where: str, depth: int) -> Node:
     data = Reader(item, f"a layer of {where}")
     route = data.string("route")
     data.where = f"layer {route!r} of {where}"
-    kind = data.string("type")
-    if kind not in get_args(NodeType):
-        raise FormatError(
-            f"expected a type of {get_args(NodeType)} in {data.where}, found {kind!r}"
-        )
     return Node(
         name=data.string("name"),
         route=route,
         call=data.count("call"),
         order=data.count("order"),
-        type=kind,
+        type=data.choice("type", get_args(NodeType)),
         repr=data.string("repr"),
         stack=tuple(_frame_from_json(frame, data.where) for frame in data.items("stack")),
         tensors=tuple(_tensor_from_json(value, data.where) for value in data.items("tensors")),
@@ -209,9 +204,7 @@ def _frame_from_json(item: object, where: str) -> Frame:
 
 
 def _phase(data: Reader) -> Phase:
-    phase = data.string("phase")
-    if phase not in get_args(Phase):
-        raise FormatError(f"expected a phase of {get_args(Phase)} in {data.where}, found {phase!r}")
+    phase: Phase = data.choice("phase", get_args(Phase))
     return phase
 
 

@@ -4,9 +4,10 @@ A backend knows nothing of layers. It stores bytes where it is told and makes a 
 one step; `writer.py` and `reader.py` give the bytes their meaning.
 """
 
+import operator
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +21,7 @@ Selection = tuple[slice, ...]
 
 
 class Array(ABC):
-    """A tensor on disk: `shape`, `dtype`, slicing and `numpy.asarray`; reads when asked, not before.
+    """A tensor on disk with `shape`, `dtype`, slicing and `numpy.asarray`; reads only when asked.
 
     Selections are given one slice an axis, with step 1 and bounds inside the shape; `__getitem__`
     takes what NumPy's basic indexing takes.
@@ -70,7 +71,9 @@ class Array(ABC):
         return self.shape[0]
 
     def __getitem__(self, key: Any) -> NDArray[Any] | np.generic:
-        return _basic_index(self, key)
+        selection, steps = _basic_index(key, self.shape)
+        block = self.read(selection)
+        return cast("NDArray[Any] | np.generic", block[steps])
 
     def __array__(
         self, dtype: np.dtype[Any] | None = None, copy: bool | None = None
@@ -104,7 +107,7 @@ class PartialSection(ABC):
 
     @abstractmethod
     def commit(self, attributes: Mapping[str, Json]) -> None:
-        """Write the section's attributes and put it in place, replacing an older one, atomically."""
+        """Write the section's attributes and put it in place of an older one, atomically."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -133,8 +136,43 @@ class Store(ABC):
 
     @abstractmethod
     def array(self, path: str) -> Array:
-        """Open one array lazily; CorruptError when it is not there or its metadata is no array's."""
+        """Open one array lazily; CorruptError when none is there or its metadata is broken."""
 
     @abstractmethod
     def begin_section(self, path: str, name: str) -> PartialSection:
         """Start the section `name` of the dump at `path`, making the groups on the way."""
+
+
+def _basic_index(key: Any, shape: tuple[int, ...]) -> tuple[Selection, tuple[Any, ...]]:
+    """Split NumPy basic indexing into what is read, and what is then taken of that block."""
+    keys = list(key) if isinstance(key, tuple) else [key]
+    if keys.count(Ellipsis) > 1:
+        raise IndexError("expected at most one ellipsis")
+    missing = len(shape) - (len(keys) - keys.count(Ellipsis))
+    if missing < 0:
+        raise IndexError(f"expected at most {len(shape)} indices, got {len(keys)}")
+    if Ellipsis in keys:
+        at = keys.index(Ellipsis)
+        keys[at : at + 1] = [slice(None)] * missing
+    else:
+        keys += [slice(None)] * missing
+    selection: list[slice] = []
+    then: list[Any] = []
+    for axis, (item, length) in enumerate(zip(keys, shape, strict=True)):
+        if isinstance(item, slice):
+            indices = range(*item.indices(length))
+            low, high = (min(indices), max(indices) + 1) if indices else (0, 0)
+            selection.append(slice(low, high))
+            then.append(slice(None, None, indices.step))
+        else:
+            try:
+                number = operator.index(item)
+            except TypeError:
+                raise IndexError(
+                    f"expected an integer, a slice or ..., got {type(item).__name__}"
+                ) from None
+            if not -length <= number < length:
+                raise IndexError(f"index {number} is out of bounds for axis {axis} of {length}")
+            selection.append(slice(number % length, number % length + 1))
+            then.append(0)
+    return tuple(selection), tuple(then)

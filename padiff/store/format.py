@@ -1,1 +1,148 @@
-"""Format 1: which groups are sections, steps and ranks, and what their attributes hold."""
+"""Format 1: names of sections, steps, ranks and arrays, and what a section's attributes hold.
+
+`docs/format.md` is the specification; this file is the only code that spells its names.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+import xxhash
+
+from padiff.errors import CorruptError, FormatError, VersionError
+from padiff.jsonio import Json, Reader, dumps
+from padiff.tree import LayerTree
+from padiff.version import __version__
+
+__all__ = [
+    "ATTRIBUTE",
+    "FORMAT",
+    "SECTIONS",
+    "SectionHeader",
+    "SectionName",
+    "array_path",
+    "check_root",
+    "digest",
+    "header_from_attributes",
+    "header_to_attributes",
+    "numbered",
+    "root_attributes",
+    "safe_name",
+]
+
+FORMAT = 1
+ATTRIBUTE = "padiff"
+SectionName = Literal["report", "params", "weights", "grads"]
+SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
+
+# What every file system and every Zarr reader takes in a name; `~` is ours, for calls.
+_UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
+_RESERVED = re.compile(r"\.|__|zarr\.json$")
+_MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
+_NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
+
+
+@dataclass(frozen=True, slots=True)
+class SectionHeader:
+    """What a section says of itself. `created` is an ISO 8601 time in UTC."""
+
+    section: SectionName
+    model: str
+    framework: str
+    framework_version: str
+    layer_map: tuple[str, ...]
+    tree: LayerTree
+    created: str
+
+
+def digest(data: bytes | memoryview) -> str:
+    """XXH3 with 128 bits, in hexadecimal: tells equal bytes from others, and is no signature."""
+    return xxhash.xxh3_128_hexdigest(data)
+
+
+def safe_name(name: str) -> str:
+    """`name` as one path component: unsafe bytes as %XX, what is too long cut and made unique."""
+    safe = _UNSAFE.sub(lambda match: b"%%%02X" % match[0][0], name.encode(errors="surrogatepass"))
+    text = safe.decode("ascii")
+    if _RESERVED.match(text):
+        text = f"%{ord(text[0]):02X}{text[1:]}"
+    if len(text) > _MAX_NAME:
+        text = f"{text[:160]}~{digest(safe)}"
+    return text
+
+
+def array_path(route: str, call: int, leaf: str) -> str:
+    """Where in its section the tensor `leaf` (`forward.0`, `weight.grad`) of one call lies."""
+    suffix = f"~{call}" if call or not route else ""
+    return f"{safe_name(route)}{suffix}/{safe_name(leaf)}"
+
+
+def numbered(kind: Literal["step", "rank"], name: str) -> int | None:
+    """The number in a group's name such as `step_12`; None when it is not of that kind."""
+    match = _NUMBERED.fullmatch(name)
+    return int(match[2]) if match and match[1] == kind else None
+
+
+def root_attributes(claim: Mapping[str, str] | None = None) -> Json:
+    """The attributes of a store's root; `claim` tells whose default dump directory it is."""
+    attributes: Json = {"format": FORMAT, "producer": f"padiff {__version__}"}
+    if claim is not None:
+        attributes["claim"] = dict(claim)
+    return {ATTRIBUTE: attributes}
+
+
+def check_root(attributes: Json, where: str) -> None:
+    """FormatError when these are not the attributes of a root this version can read."""
+    if not isinstance(attributes.get(ATTRIBUTE), dict) or "format" not in attributes[ATTRIBUTE]:
+        raise FormatError(
+            f"expected a padiff store at {where}, found a Zarr group without the attribute "
+            f"{ATTRIBUTE!r}: name a store that padiff wrote"
+        )
+    found = attributes[ATTRIBUTE]["format"]
+    if type(found) is int and found > FORMAT:
+        raise VersionError(
+            f"expected a store of format {FORMAT} at {where}, found format {found}: "
+            "install a newer padiff to read it"
+        )
+    if type(found) is not int or found != FORMAT:
+        raise FormatError(f"expected a store of format {FORMAT} at {where}, found {found!r:.40}")
+
+
+def _header_digest(data: Json) -> str:
+    body = {key: value for key, value in data.items() if key != "digest"}
+    return digest(dumps(body, sort_keys=True).encode(errors="surrogatepass"))
+
+
+def header_to_attributes(header: SectionHeader) -> Json:
+    """The attributes of a section's group, its digest included."""
+    data: Json = {
+        "section": header.section,
+        "model": header.model,
+        "framework": header.framework,
+        "framework_version": header.framework_version,
+        "created": header.created,
+        "layer_map": list(header.layer_map),
+        "tree": header.tree.to_json(),
+    }
+    data["digest"] = _header_digest(data)
+    return {ATTRIBUTE: data}
+
+
+def header_from_attributes(attributes: Json, where: str) -> SectionHeader:
+    """Read back what `header_to_attributes` gave; `where` names the section in errors."""
+    data = Reader(attributes.get(ATTRIBUTE), f"the attribute {ATTRIBUTE!r} of {where}")
+    if data.string("digest") != _header_digest(attributes[ATTRIBUTE]):
+        raise CorruptError(
+            f"expected the tree of {where} to have the digest its header gives, found another: "
+            "it was changed after it was written, so dump it again"
+        )
+    return SectionHeader(
+        section=data.choice("section", SECTIONS),
+        model=data.string("model"),
+        framework=data.string("framework"),
+        framework_version=data.string("framework_version"),
+        created=data.string("created"),
+        layer_map=data.strings("layer_map"),
+        tree=LayerTree.from_json(attributes[ATTRIBUTE].get("tree"), where),
+    )

@@ -1,0 +1,106 @@
+"""From what a user types to a store and a path in it: the one place that picks a backend."""
+
+from pathlib import Path
+
+from padiff.errors import FormatError, LocationError, PadiffError, UsageError
+from padiff.store.base import Store
+from padiff.store.format import ATTRIBUTE, check_root, numbered
+from padiff.store.zarr import DOCUMENT, ZarrStore
+
+__all__ = ["Location", "locate_for_reading", "locate_for_writing"]
+
+Location = str | Path
+
+_HDF5_SUFFIXES = (".h5", ".hdf5")
+
+
+def locate_for_reading(location: Location) -> tuple[Store, str]:
+    """The store that holds `location`, and the path of the group it names.
+
+    Raises LocationError when nothing lies there, FormatError when it is no padiff store.
+    """
+    path = _local_path(location)
+    if not path.exists():
+        raise LocationError(
+            f"expected a padiff store at {path}, found nothing there: check the path"
+        )
+    if not path.is_dir():
+        raise FormatError(
+            f"expected a padiff store (a directory) at {path}, found a file: "
+            "name the directory that was dumped to"
+        )
+    if not (path / DOCUMENT).exists():
+        names = sorted(entry.name for entry in path.iterdir())
+        held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+        raise FormatError(
+            f"expected a padiff store at {path}, found a directory without {DOCUMENT} "
+            f"({held or 'it is empty'}): name the directory that was dumped to"
+        )
+    root = _enclosing_root(path)
+    store = ZarrStore(root or path)
+    check_root(store.attributes(""), str(root or path))
+    return store, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
+
+
+def locate_for_writing(
+    location: Location, *, step: int | None = None, rank: int | None = None
+) -> tuple[ZarrStore, str]:
+    """The store a dump at `location` goes to, which need not exist yet, and the dump's path in it.
+
+    The root is the store that already encloses `location`; else the outermost part of it that ends
+    in `.zarr`; else `location` itself.
+    """
+    for kind, number in (("step", step), ("rank", rank)):
+        if number is not None and (type(number) is not int or number < 0):
+            raise UsageError(f"expected a {kind} of at least 0, got {number!r}")
+    path = _local_path(location)
+    root = _enclosing_root(path)
+    if root is None:
+        named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
+        root = named[0] if named else path
+    parts = list(path.relative_to(root).parts)
+    parts += [] if step is None else [f"step_{step}"]
+    parts += [] if rank is None else [f"rank_{rank}"]
+    return ZarrStore(root), "/".join(parts)
+
+
+def absolute_numbers(path: str) -> tuple[int | None, int | None]:
+    """The step and rank that the names along a path in a store tell."""
+    step = rank = None
+    for name in path.split("/"):
+        step = numbered("step", name) if numbered("step", name) is not None else step
+        rank = numbered("rank", name) if numbered("rank", name) is not None else rank
+    return step, rank
+
+
+def _local_path(location: Location) -> Path:
+    text = str(location)
+    if not text or "\0" in text:
+        raise UsageError(f"expected the path of a padiff store, got {text!r}")
+    if "://" in text or text.endswith(".zarr.zip"):
+        raise UsageError(
+            f"expected a directory on a local file system, got {text}: "
+            "stores behind a URL or in a zip file are not supported by this version"
+        )
+    path = Path(text)
+    if path.suffix in _HDF5_SUFFIXES:
+        raise UsageError(
+            f"expected a Zarr store, got {text}: HDF5 files are not supported by this version, "
+            "use a path that ends in .zarr"
+        )
+    return path.absolute()
+
+
+def _enclosing_root(path: Path) -> Path | None:
+    """The nearest directory from `path` upwards that is the root of a store."""
+    for candidate in (path, *path.parents):
+        if (candidate / DOCUMENT).is_file():
+            try:
+                attributes = ZarrStore(candidate).attributes("")
+            except PadiffError:
+                continue
+            if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
+                return candidate
+        elif candidate != path and candidate.is_dir():
+            return None  # a store has a group on every level, so the search ends here
+    return None

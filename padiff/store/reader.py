@@ -1,0 +1,286 @@
+"""What the comparator and users call: dumps, sections and layers, loaded when asked."""
+
+from collections.abc import Iterator, Mapping
+from functools import cached_property
+
+from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
+from padiff.store.base import Array, Store
+from padiff.store.format import (
+    SECTIONS,
+    SectionHeader,
+    SectionName,
+    header_from_attributes,
+    numbered,
+)
+from padiff.store.location import Location, absolute_numbers, locate_for_reading
+from padiff.tree import LayerTree, Node, TensorRecord
+
+__all__ = ["Dump", "Dumps", "Layer", "Section", "Tensors", "open_dump", "open_dumps"]
+
+
+class Tensors(Mapping[str, Array]):
+    """The tensors of one layer and phase, by place (`"0"`, `"logits"`) or by position (`0`).
+
+    Nothing is read from disk until an array is asked for, and no element until it is sliced.
+    """
+
+    def __init__(self, section: "Section", records: list[TensorRecord]) -> None:
+        self._section = section
+        self._records = {record.place: record for record in records}
+
+    def __getitem__(self, key: str | int) -> Array:
+        if isinstance(key, int):
+            return self._section.array(list(self._records.values())[key])
+        return self._section.array(self._records[key])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{r.place}: {r.dtype}{list(r.shape)}" for r in self._records.values())
+        return f"<Tensors {held}>"
+
+
+class Layer:
+    """One call of one layer; in a section of parameters, the layer itself."""
+
+    def __init__(self, section: "Section", node: Node) -> None:
+        self._section = section
+        self.node = node
+
+    def _tensors(self, phase: str | None) -> Tensors:
+        return Tensors(self._section, [t for t in self.node.tensors if t.phase == phase])
+
+    @property
+    def input(self) -> Tensors:
+        """What the layer was given, where inputs were recorded."""
+        return self._tensors("input")
+
+    @property
+    def forward(self) -> Tensors:
+        """What the layer returned."""
+        return self._tensors("forward")
+
+    @property
+    def backward(self) -> Tensors:
+        """The gradients that reached its inputs."""
+        return self._tensors("backward")
+
+    @property
+    def weight(self) -> Tensors:
+        """Its parameters' values, by name, in the sections params and weights."""
+        return self._tensors(None)
+
+    @property
+    def grad(self) -> Tensors:
+        """Its parameters' gradients, by name, in the sections params and grads."""
+        return self._tensors("backward")
+
+    def __repr__(self) -> str:
+        node = self.node
+        call = f" call {node.call}" if node.call else ""
+        return f"<Layer {node.route!r}{call} {node.name} with {len(node.tensors)} tensors>"
+
+
+class Section:
+    """One finished section: its header, its layer tree, and its arrays on disk."""
+
+    def __init__(self, store: Store, path: str, header: SectionHeader) -> None:
+        self._store = store
+        self._path = path
+        self.header = header
+
+    @property
+    def tree(self) -> LayerTree:
+        return self.header.tree
+
+    @property
+    def location(self) -> str:
+        """Where the section lies, as a user would type it."""
+        return f"{self._store.location}/{self._path}"
+
+    @cached_property
+    def _nodes(self) -> dict[tuple[str, int], Node]:
+        return {(node.route, node.call): node for node in self.tree.walk()}
+
+    def __getitem__(self, key: str | tuple[str, int]) -> Layer:
+        """The layer at a route (`""` the model), or one call of it: `report["rnn.cell", 3]`."""
+        route, call = (key, 0) if isinstance(key, str) else key
+        if (route, call) not in self._nodes:
+            raise KeyError(f"no call {call} of a layer {route!r} in {self.location}")
+        return Layer(self, self._nodes[route, call])
+
+    def __iter__(self) -> Iterator[Layer]:
+        return (Layer(self, node) for node in self.tree.walk())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def array(self, record: TensorRecord) -> Array:
+        """The array of one tensor of the tree.
+
+        Raises CorruptError when the tree points outside the section, or at an array of another
+        shape or dtype.
+        """
+        names = record.array.split("/")
+        if any(name in ("", ".", "..") or "\\" in name or "\0" in name for name in names):
+            raise CorruptError(
+                f"expected the tree of {self.location} to point at arrays inside it, "
+                f"found the path {record.array!r}"
+            )
+        array = self._store.array(f"{self._path}/{record.array}")
+        if (array.shape, array.element.name) != (record.shape, record.dtype):
+            raise CorruptError(
+                f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "
+                f"{self.location}, as its tree says, found {array.element.name}{list(array.shape)}"
+            )
+        return array
+
+    def __repr__(self) -> str:
+        header = self.header
+        return (
+            f"<Section {header.section} of {header.model} ({header.framework}), {len(self)} layers>"
+        )
+
+
+class Dump:
+    """The sections of one step of one rank; `step` and `rank` are None where the path has none."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self._path = path
+        self.step, self.rank = absolute_numbers(path)
+        held = store.groups(path)
+        self.sections: tuple[SectionName, ...] = tuple(n for n in SECTIONS if n in held)
+        self.unfinished: tuple[str, ...] = tuple(store.unfinished(path))
+        self._open: dict[str, Section] = {}
+
+    @property
+    def location(self) -> str:
+        """Where the dump lies, as a user would type it."""
+        return f"{self._store.location}/{self._path}".rstrip("/")
+
+    def section(self, name: SectionName) -> Section:
+        """One section; IncompleteError when it was begun but not finished, UsageError if absent."""
+        if name not in self.sections:
+            if name in self.unfinished:
+                raise IncompleteError(
+                    f"expected a finished {name} in {self.location}, found one whose writer was "
+                    "stopped or is still at work: dump it again, or wait"
+                )
+            held = ", ".join(self.sections) or "nothing"
+            raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")
+        if name not in self._open:
+            path = f"{self._path}/{name}".lstrip("/")
+            header = header_from_attributes(
+                self._store.attributes(path), f"{self._store.location}/{path}"
+            )
+            if header.section != name:
+                raise CorruptError(
+                    f"expected {name} at {self._store.location}/{path}, "
+                    f"found a section that calls itself {header.section}"
+                )
+            self._open[name] = Section(self._store, path, header)
+        return self._open[name]
+
+    @property
+    def report(self) -> Section:
+        """What every layer took, gave and passed back."""
+        return self.section("report")
+
+    @property
+    def params(self) -> Section:
+        """Parameters and their gradients, as they were together."""
+        return self.section("params")
+
+    @property
+    def weights(self) -> Section:
+        """Parameters alone."""
+        return self.section("weights")
+
+    @property
+    def grads(self) -> Section:
+        """Gradients of the parameters alone."""
+        return self.section("grads")
+
+    def __repr__(self) -> str:
+        return f"<Dump {self.location}: {', '.join(self.sections) or 'no finished section'}>"
+
+
+class Dumps:
+    """All dumps at or below one location, by (step, rank) as the path below it names them."""
+
+    def __init__(self, location: str, dumps: dict[tuple[int | None, int | None], Dump]) -> None:
+        self.location = location
+        self.dumps = dumps
+
+
+def open_dumps(location: Location) -> Dumps:
+    """Every dump of a location: a store, a step of it, or a rank of a step.
+
+    Raises LocationError when nothing lies there, FormatError when it is no store or a newer one,
+    IncompleteError when it holds no finished section.
+    """
+    store, path = locate_for_reading(location)
+    if path.rpartition("/")[2] in SECTIONS and "section" in store.attributes(path).get(
+        "padiff", {}
+    ):
+        raise FormatError(
+            f"expected a store, a step or a rank at {location}, found one section: "
+            f"name the directory above it"
+        )
+    found: dict[tuple[int | None, int | None], Dump] = {}
+    for step, below in _numbered_groups(store, path, "step"):
+        for rank, group in _numbered_groups(store, below, "rank"):
+            dump = Dump(store, group)
+            if dump.sections or dump.unfinished:
+                found[step, rank] = dump
+    if not any(dump.sections for dump in found.values()):
+        _explain_nothing_finished(str(location), list(found.values()))
+    return Dumps(str(location), found)
+
+
+def _numbered_groups(store: Store, path: str, kind: str) -> Iterator[tuple[int | None, str]]:
+    """The group itself, then its steps (or ranks) by number."""
+    yield None, path
+    numbers = sorted(
+        number
+        for name in store.groups(path)
+        if (number := numbered("step" if kind == "step" else "rank", name)) is not None
+    )
+    for number in numbers:
+        yield number, f"{path}/{kind}_{number}".lstrip("/")
+
+
+def _explain_nothing_finished(location: str, dumps: list[Dump]) -> None:
+    if dumps:
+        held = ", ".join(f"{dump.location}/{name}" for dump in dumps for name in dump.unfinished)
+        raise IncompleteError(
+            f"expected a finished section in {location}, found only unfinished ones ({held}): "
+            "the writer was stopped or is still at work, so dump again, or wait"
+        )
+    raise IncompleteError(
+        f"expected at least one dump in {location}, found an empty store: "
+        "call try_dump or dump_report on a model that has run"
+    )
+
+
+def open_dump(location: Location) -> Dump:
+    """The one dump at a location, loaded lazily.
+
+        dump = open_dump("run.zarr/step_9")
+        dump.report["blocks.1.mlp.fc1"].forward[0][:10]
+
+    Raises what `open_dumps` does, and FormatError when the location holds several dumps.
+    """
+    dumps = open_dumps(location).dumps
+    if len(dumps) > 1:
+        names = ", ".join(dump.location for dump in list(dumps.values())[:4])
+        raise FormatError(
+            f"expected one dump at {location}, found {len(dumps)}: name one of them ({names}"
+            f"{', ...' if len(dumps) > 4 else ''})"
+        )
+    return next(iter(dumps.values()))

@@ -1,0 +1,164 @@
+"""What the recorder calls: one section, array by array, visible only when committed."""
+
+import itertools
+import os
+import uuid
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import reduce
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.dtypes import dtype_of
+from padiff.errors import LocationError, PadiffError
+from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
+from padiff.store.format import (
+    ATTRIBUTE,
+    SectionHeader,
+    SectionName,
+    digest,
+    header_to_attributes,
+    safe_name,
+)
+from padiff.store.location import Location, locate_for_writing
+from padiff.store.stats import PartialStats, finish, merge, of_contiguous
+from padiff.store.zarr import ZarrStore
+from padiff.tree import TensorStats
+
+__all__ = ["SectionWriter", "Stored", "claim_store"]
+
+# Tells this process from one that wrote a store earlier; forks differ by their number.
+_PROCESS = uuid.uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """What the layer tree keeps of an array once it is written."""
+
+    array: str
+    shape: tuple[int, ...]
+    dtype: str
+    dims: tuple[str, ...] | None
+    stats: TensorStats
+    chunks: tuple[str, ...]
+    metadata: str
+
+
+class SectionWriter:
+    """Write one section of a dump: `add` each tensor, then `commit` the header with the tree.
+
+    A context manager: leaving it without `commit`, by an error or by Ctrl-C, removes what was
+    written and leaves an older section of that name as it was.
+
+    Raises OccupiedError when something else lies at the location, WriteError when the file system
+    refuses (full, read-only, no permission).
+    """
+
+    def __init__(
+        self,
+        location: Location,
+        section: SectionName,
+        *,
+        step: int | None = None,
+        rank: int | None = None,
+    ) -> None:
+        store, path = locate_for_writing(location, step=step, rank=rank)
+        self._partial = store.begin_section(path, section)
+        self._section = section
+        self._pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+        self._partial.discard()
+
+    def add(self, path: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Stored:
+        """Write one tensor of any strides now; `values` is not kept and may change afterwards.
+
+        `path` comes from `array_path`, `dims` names the axes where their meaning is known.
+        """
+        element = dtype_of(values.dtype)
+        values = values.astype(element.numpy, copy=False)  # native byte order, no copy if it is
+        shape = values.shape
+        chunk_shape = chunk_shape_for(shape, element.itemsize)
+        leaf = path.rpartition("/")[2]
+        names = dims if dims is not None else [f"{leaf}_{axis}" for axis in range(len(shape))]
+        metadata = self._partial.create_array(path, shape, element, chunk_shape, names)
+
+        def write(index: tuple[int, ...]) -> tuple[str, PartialStats]:
+            part = values[chunk_selection(index, shape, chunk_shape)]
+            chunk = np.ascontiguousarray(part).reshape(part.shape)
+            stats = of_contiguous(chunk)
+            if chunk.shape != chunk_shape:
+                padded = np.zeros(chunk_shape, chunk.dtype)
+                padded[tuple(map(slice, chunk.shape))] = chunk
+                chunk = padded
+            data = chunk.reshape(-1).view(np.uint8).data
+            self._partial.write_chunk(path, index, data)
+            return digest(data), stats
+
+        indices = list(itertools.product(*map(range, chunk_grid(shape, chunk_shape))))
+        written = list(self._map(write, indices))
+        stats = reduce(merge, (part for _, part in written), PartialStats())
+        return Stored(
+            array=path,
+            shape=shape,
+            dtype=element.name,
+            dims=None if dims is None else tuple(dims),
+            stats=finish(stats),
+            chunks=tuple(chunk_digest for chunk_digest, _ in written),
+            metadata=metadata,
+        )
+
+    def _map(self, write: Any, indices: list[tuple[int, ...]]) -> Any:
+        if len(indices) < 2:  # a small tensor costs less than handing it to a thread
+            return map(write, indices)
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
+        return self._pool.map(write, indices)
+
+    def commit(self, header: SectionHeader) -> None:
+        """Make the section visible, with its tree, in the place of an older one."""
+        if header.section != self._section:
+            raise ValueError(f"expected the header of {self._section}, got {header.section}")
+        self._partial.commit(header_to_attributes(header))
+
+
+def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
+    """The directory `<root>/<name>` for the run `run`, with a number where that is another's.
+
+    It is another's while a run of this process holds it (two models of one name), or when it was
+    written with another framework. The same script run again gets the same directory again.
+    """
+    mine = {"process": f"{_PROCESS}-{os.getpid()}", "run": run, "framework": framework}
+    for attempt in itertools.count():
+        path = root / (safe_name(name) + (f"_{attempt}" if attempt else ""))
+        store = ZarrStore(path.absolute())
+        try:
+            found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
+        except LocationError:
+            if path.exists():  # not ours to write to
+                continue
+            found = {}
+        except (PadiffError, AttributeError):
+            continue
+        this_process = found.get("process") == mine["process"]
+        other_framework = found.get("framework") not in (None, framework)
+        if found != mine and (this_process or other_framework):
+            continue
+        store.create(mine)
+        return path
+    raise AssertionError("unreachable: itertools.count does not end")
