@@ -1,0 +1,47 @@
+# Two commands matter: `make demo` and `make test`. Both set up .venv on their own.
+# PYTHON names the interpreter (3.11 or later) that .venv is made with.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint bench clean
+
+help:
+	@echo "make demo   train a torch network and its paddle twin, and let padiff find the planted fault"
+	@echo "make test   linters, type checks and every test"
+	@echo "make lint   linters and type checks alone"
+	@echo "make bench  the benchmarks (minutes; wants an idle machine)"
+	@echo "make clean  remove .venv and everything generated"
+
+demo: $(READY)
+	$(BIN)/python -m demo
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks.startup
+	$(BIN)/python -m benchmarks.record
+	$(BIN)/python -m benchmarks.compare
+
+# The frameworks come first and by exact version: a looser requirement makes pip weigh every build
+# of torch there is, the ones with gigabytes of GPU libraries among them.
+$(READY): pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("padiff needs Python 3.11 or later, found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check paddlepaddle==3.3.1
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist *.egg-info
+	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,154 @@
+"""Who may import whom: a module imports only from lines above its own."""
+
+import ast
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+# One line a tier, lowest first. Modules that share a line do not import one another.
+TIERS = """
+    errors version
+    dtypes jsonio
+    tree
+    store.base
+    store.chunks store.exchange store.format store.stats
+    store.zarr
+    store.location
+    store.writer store.reader
+    store
+    compare.matching compare.criterion compare.statistics
+    compare.comparison
+    compare.engine
+    compare
+    render.terminal render.json
+    render
+    frameworks.base
+    frameworks.torch frameworks.paddle
+    frameworks
+    recording.selection recording.hooks
+    recording.recorder recording.spool
+    recording
+    weights
+    model
+    check diff
+    cli
+"""
+
+# The store is all that the two halves share: neither side of it imports the other.
+COMPARING = ("compare", "render")
+RECORDING = ("frameworks", "recording", "weights", "model")
+
+
+def tiers() -> dict[str, int]:
+    lines = [line.split() for line in TIERS.strip().splitlines()]
+    table = {f"padiff.{name}": tier for tier, names in enumerate(lines) for name in names}
+    return table | {"padiff": len(lines)}
+
+
+def modules(root: Path) -> dict[str, Path]:
+    """Every module below `root/padiff` by its dotted name."""
+    found = {}
+    for path in sorted((root / "padiff").rglob("*.py")):
+        parts = path.relative_to(root).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
+    return found
+
+
+def imports(path: Path, known: set[str]) -> Iterator[tuple[int, str]]:
+    """Line and dotted name of all that a file imports, inside functions as well."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}:{node.lineno}: a relative import"
+            module = node.module or ""
+            submodules = {f"{module}.{alias.name}" for alias in node.names} & known
+            whole = len(submodules) < len(node.names)
+            names = [*sorted(submodules), *([module] if whole else [])]
+        elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
+            ("import_module", "__import__")
+        ):
+            names = [ast.literal_eval(node.args[0])]  # a name made up at run time fails here
+        else:
+            continue
+        for name in names:
+            yield node.lineno, name
+
+
+def knowing(root: Path, framework: str) -> set[str]:
+    """The modules below `root/padiff` that import `framework`."""
+    found = modules(root)
+    return {
+        name
+        for name, path in found.items()
+        for _, target in imports(path, set(found))
+        if target.split(".")[0] == framework
+    }
+
+
+def half(module: str) -> str | None:
+    part = module.split(".")[1] if "." in module else ""
+    return "comparing" if part in COMPARING else "recording" if part in RECORDING else None
+
+
+def violations(root: Path) -> list[str]:
+    """Every import below `root/padiff` that the table forbids, and every file it does not know."""
+    table, found = tiers(), modules(root)
+    wrong = [f"{name}: not in the table" for name in found if name not in table]
+    for name, path in found.items():
+        for line, target in imports(path, set(found)):
+            if target.split(".")[0] != "padiff":
+                continue
+            where = f"{path.relative_to(root)}:{line}: {name} imports {target}"
+            if name in table and table.get(target, len(table)) >= table[name]:
+                wrong.append(f"{where}, which is not above it")
+            if {half(name), half(target)} == {"comparing", "recording"}:
+                wrong.append(f"{where}, across the store")
+    return wrong
+
+
+def test_imports_go_up_the_table_only() -> None:
+    assert violations(ROOT) == []
+
+
+def test_the_table_names_no_module_that_is_gone() -> None:
+    assert set(tiers()) - set(modules(ROOT)) == set()
+
+
+@pytest.mark.parametrize(
+    ("file", "source", "complaint"),
+    [
+        ("tree.py", "from padiff.store import base", "imports padiff.store.base, which is not"),
+        ("tree.py", "from padiff.store.base import Array", "imports padiff.store.base, which is"),
+        ("tree.py", "def f():\n    import padiff.cli", "imports padiff.cli, which is not above"),
+        ("tree.py", "from padiff import compare", "imports padiff, which is not above it"),
+        ("jsonio.py", "from padiff.dtypes import DType", "imports padiff.dtypes, which is not"),
+        (
+            "errors.py",
+            "from importlib import import_module as m\nimport_module('padiff.cli')",
+            "cli",
+        ),
+        ("model.py", "from padiff.compare import engine", "padiff.compare.engine, across the"),
+        ("new.py", "", "padiff.new: not in the table"),
+    ],
+)
+def test_a_planted_violation_is_caught(
+    tmp_path: Path, file: str, source: str, complaint: str
+) -> None:
+    for name in ("store/base.py", "compare/engine.py"):
+        (tmp_path / "padiff" / name).parent.mkdir(parents=True)
+        (tmp_path / "padiff" / name).touch()
+    (tmp_path / "padiff" / file).write_text(source)
+    (found,) = violations(tmp_path)
+    assert complaint in found
+
+
+@pytest.mark.parametrize("framework", ["torch", "paddle"])
+def test_one_module_knows_the_framework(tmp_path: Path, framework: str) -> None:
+    assert knowing(ROOT, framework) == {f"padiff.frameworks.{framework}"}
+    (tmp_path / "padiff").mkdir()
+    (tmp_path / "padiff/check.py").write_text(f"def f():\n    from {framework}.nn import Linear")
+    assert knowing(tmp_path, framework) == {"padiff.check"}
