@@ -1,0 +1,63 @@
+"""padiff: find the first layer where two neural networks stop giving the same numbers.
+
+Record a run with `create_model`, compare two stores with `compare`, `check_report` and its
+siblings, or the command `padiff-check`, and look into one with `open_dump`.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from padiff.version import __version__
+
+if TYPE_CHECKING:
+    from padiff.check import check_grads, check_params, check_report, check_weights
+    from padiff.compare.comparison import Comparison
+    from padiff.compare.engine import compare
+    from padiff.errors import PadiffError
+    from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
+    from padiff.store.reader import open_dump
+
+__all__ = [
+    "Comparison",
+    "PadiffError",
+    "ProxyModel",
+    "__version__",
+    "check_grads",
+    "check_params",
+    "check_report",
+    "check_weights",
+    "compare",
+    "create_model",
+    "get_dump_root_path",
+    "open_dump",
+    "set_dump_root_path",
+]
+
+# Loaded when first asked for: the command line's --help needs none of them, and whoever only
+# compares does not pay for recording.
+_HOME = {
+    "Comparison": "padiff.compare.comparison",
+    "PadiffError": "padiff.errors",
+    "ProxyModel": "padiff.model",
+    "check_grads": "padiff.check",
+    "check_params": "padiff.check",
+    "check_report": "padiff.check",
+    "check_weights": "padiff.check",
+    "compare": "padiff.compare.engine",
+    "create_model": "padiff.model",
+    "get_dump_root_path": "padiff.model",
+    "open_dump": "padiff.store.reader",
+    "set_dump_root_path": "padiff.model",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'padiff' has no attribute {name!r}")
+    value = getattr(import_module(_HOME[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

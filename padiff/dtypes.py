@@ -68,6 +68,7 @@ def dtype_named(name: object) -> DType:
     raise FormatError(f"expected one of the dtypes {', '.join(_TABLE)}, found {name!r}")
 
 
+@cache  # a dtype's name is computed anew each time it is asked for
 def dtype_of(dtype: np.dtype[Any]) -> DType:
     """The table's entry for a NumPy or ml_dtypes type; UsageError when it has none."""
     if dtype.name in _TABLE:

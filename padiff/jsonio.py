@@ -1,5 +1,6 @@
 """JSON as padiff writes and trusts it: numbers that JSON lacks are strings, types are checked."""
 
+import contextlib
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -36,10 +37,14 @@ def dumps(value: object, *, indent: int | None = None, sort_keys: bool = False) 
     )
 
 
+def _refuse_constant(name: str) -> object:
+    raise ValueError(f"{name} is no JSON number")
+
+
 def loads(text: str | bytes, where: str) -> Json:
     """The JSON object in `text`; FormatError naming `where` when it is none."""
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise FormatError(
@@ -118,7 +123,8 @@ class Reader:
         if isinstance(value, str) and value in _NAMES:
             return _NAMES[value]
         if isinstance(value, int | float) and not isinstance(value, bool):
-            return float(value)
+            with contextlib.suppress(OverflowError):
+                return float(value)
         raise FormatError(f"expected a number under {key!r} in {self.where}, found {value!r:.40}")
 
     def object(self, key: str) -> "Reader":

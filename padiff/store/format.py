@@ -111,7 +111,10 @@ def check_root(attributes: Json, where: str) -> None:
 
 def _header_digest(data: Json) -> str:
     body = {key: value for key, value in data.items() if key != "digest"}
-    return digest(dumps(body, sort_keys=True).encode(errors="surrogatepass"))
+    try:
+        return digest(dumps(body, sort_keys=True).encode(errors="surrogatepass"))
+    except ValueError:  # a number beyond double precision, which no writer of ours wrote
+        return ""
 
 
 def header_to_attributes(header: SectionHeader) -> Json:

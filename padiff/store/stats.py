@@ -45,6 +45,13 @@ def merge(a: PartialStats, b: PartialStats) -> PartialStats:
 
 def of_contiguous(values: NDArray[Any]) -> PartialStats:
     """The figures of a C-contiguous array of any type in the table."""
+    # signalling NaNs make casts complain, squares of large numbers overflow: both are told by
+    # the figures themselves
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _of_blocks(values)
+
+
+def _of_blocks(values: NDArray[Any]) -> PartialStats:
     flat = values.reshape(-1)
     complex_values = dtype_of(flat.dtype).kind == "complex"
     scratch = np.empty(min(_BLOCK, flat.size), np.float64)

@@ -1,0 +1,51 @@
+"""Sections made of plain arrays, for tests of the store itself."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.writer import SectionWriter, Stored
+from padiff.tree import LayerTree, Node, TensorRecord
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def record_of(stored: Stored, order: int) -> TensorRecord:
+    return TensorRecord(
+        array=stored.array,
+        phase="forward",
+        place="0",
+        shape=stored.shape,
+        dtype=stored.dtype,
+        device="cpu",
+        order=order,
+        stats=stored.stats,
+        chunks=stored.chunks,
+        metadata=stored.metadata,
+        dims=stored.dims,
+    )
+
+
+def header_of(tree: LayerTree, section: SectionName = "report") -> SectionHeader:
+    return SectionHeader(section, "Net", "torch", "2.13.0", (), tree, "2026-01-01T00:00:00+00:00")
+
+
+def write(
+    location: Path,
+    arrays: Arrays,
+    section: SectionName = "report",
+    *,
+    step: int | None = None,
+    rank: int | None = None,
+) -> None:
+    """One section in which the layer of each name returned that array."""
+    with SectionWriter(location, section, step=step, rank=rank) as writer:
+        layers = []
+        for order, (route, values) in enumerate(arrays.items()):
+            stored = writer.add(array_path(route, 0, "forward.0"), values)
+            layers.append(Node("Layer", route, 0, order, tensors=(record_of(stored, order),)))
+        root = Node("Net", "", 0, len(layers), children=tuple(layers))
+        writer.commit(header_of(LayerTree((root,)), section))

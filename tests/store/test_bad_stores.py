@@ -1,0 +1,247 @@
+"""What is missing, damaged or hostile gets one sentence, and is never taken for data."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from padiff.errors import CorruptError, FormatError, IncompleteError, LocationError, PadiffError
+from padiff.store.format import header_to_attributes
+from padiff.store.reader import open_dump, open_dumps
+from padiff.store.writer import SectionWriter
+from padiff.tree import LayerTree, Node
+from tests.store.sections import header_of, record_of, write
+
+ARRAY = "report/layer/forward.0"
+Edit = Callable[[dict[str, Any]], None]
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    write(tmp_path / "run.zarr", {"layer": np.arange(6.0)})
+    return tmp_path / "run.zarr"
+
+
+def edit(document: Path, change: Edit) -> None:
+    data = json.loads(document.read_text())
+    change(data)
+    document.write_text(json.dumps(data))
+
+
+def read(location: Path) -> np.ndarray[Any, Any]:
+    return np.asarray(open_dump(location).report["layer"].forward[0])
+
+
+def one_sentence(error: pytest.ExceptionInfo[PadiffError]) -> None:
+    text = str(error.value)
+    assert text.startswith("expected")
+    assert "\n" not in text
+
+
+def test_not_a_store(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/notes.txt").write_text("x")
+    (tmp_path / "zarr2").mkdir()
+    (tmp_path / "zarr2/zarr.json").write_text('{"zarr_format": 2}')
+    (tmp_path / "list").mkdir()
+    (tmp_path / "list/zarr.json").write_text("[]")
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken/zarr.json").write_text("{")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep/zarr.json").write_text("[" * 100_000)
+    (tmp_path / "binary").mkdir()
+    (tmp_path / "binary/zarr.json").write_bytes(b"\xff\xfe\x00")
+    expected: dict[str, tuple[type[PadiffError], str]] = {
+        "nothing": (LocationError, "nothing there"),
+        "file": (FormatError, "found a file"),
+        "empty": (FormatError, "it is empty"),
+        "other": (FormatError, "notes.txt"),
+        "zarr2": (FormatError, "Zarr version 3 group"),
+        "list": (FormatError, "found list"),
+        "broken": (FormatError, "JSON"),
+        "deep": (FormatError, "nested too deeply"),
+        "binary": (FormatError, "JSON"),
+        "run.zarr/report": (FormatError, "found one section"),
+        "run.zarr/report/layer": (IncompleteError, "found an empty store"),
+    }
+    for name, (kind, words) in expected.items():
+        with pytest.raises(kind, match=words) as error:
+            open_dumps(tmp_path / name)
+        one_sentence(error)
+
+
+def test_newer_and_nonsense_formats(store: Path) -> None:
+    for found in (2, 10**9, "1", True, None, 0, 1.0):
+        document = json.loads((store / "zarr.json").read_text())
+        document["attributes"]["padiff"]["format"] = found
+        (store / "zarr.json").write_text(json.dumps(document))
+        with pytest.raises(FormatError, match="format") as error:
+            open_dump(store)
+        one_sentence(error)
+
+
+def test_empty_and_incomplete(tmp_path: Path) -> None:
+    writer = SectionWriter(tmp_path / "run.zarr", "report", step=3)
+    with pytest.raises(IncompleteError, match="step_3/report.*stopped") as error:
+        open_dumps(tmp_path / "run.zarr")
+    one_sentence(error)
+    with writer:
+        pass
+    with pytest.raises(IncompleteError, match="found an empty store") as error:
+        open_dumps(tmp_path / "run.zarr")
+    one_sentence(error)
+
+
+def test_several_dumps_are_not_one(tmp_path: Path) -> None:
+    for step in range(6):
+        write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step)
+    with pytest.raises(FormatError, match=r"found 6: name one of them \(.*step_0, .*, \.\.\.\)"):
+        open_dump(tmp_path / "run.zarr")
+
+
+def test_damaged_chunks(store: Path) -> None:
+    chunk = store / ARRAY / "c.0"
+    chunk.write_bytes(chunk.read_bytes()[:-1])
+    with pytest.raises(CorruptError, match="expected 48 bytes in the chunk .* found 47") as error:
+        read(store)
+    one_sentence(error)
+    chunk.unlink()
+    with pytest.raises(CorruptError, match="expected the chunk .* to be readable") as error:
+        read(store)
+    one_sentence(error)
+    chunk.mkdir()
+    with pytest.raises(CorruptError, match="expected the chunk .* to be readable"):
+        read(store)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda d: d.update(shape=[5]), "expected float64"),
+        (lambda d: d.update(shape=[10**15]), "expected float64"),
+        (lambda d: d.update(shape="6"), "shape"),
+        (lambda d: d.update(shape=[-6]), "shape"),
+        (lambda d: d.update(data_type="float32"), "expected float64"),
+        (lambda d: d.update(data_type="string"), "dtypes"),
+        (lambda d: d.update(data_type={"name": "x"}), "data_type"),
+        (lambda d: d.update(node_type="group"), "node_type"),
+        (lambda d: d.pop("codecs"), "codecs"),
+        (lambda d: d.update(codecs=[{"name": "gzip"}]), "raw chunks"),
+        (lambda d: d.update(codecs=["bytes"]), "raw chunks"),
+        (lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[0]), "chunk length"),
+        (lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[2, 3]), "chunk length"),
+        (lambda d: d["chunk_grid"].update(name="rectilinear"), "regular"),
+        (lambda d: d.update(chunk_grid=3), "chunk_grid"),
+    ],
+)
+def test_damaged_array_metadata(store: Path, change: Edit, words: str) -> None:
+    edit(store / ARRAY / "zarr.json", change)
+    with pytest.raises(FormatError, match=words) as error:
+        read(store)
+    one_sentence(error)
+
+
+def test_missing_arrays(store: Path) -> None:
+    (store / ARRAY / "zarr.json").unlink()
+    with pytest.raises(CorruptError, match="expected an array at") as error:
+        read(store)
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("path", ["../../../etc", "/etc/passwd", "a/../../b", "", "a//b", "..\\x"])
+def test_a_tree_that_leaves_its_section(tmp_path: Path, path: str) -> None:
+    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+        record = record_of(writer.add("layer/forward.0", np.ones(2)), 0)
+        (name,) = [name for name in ("array",) if getattr(record, name)]
+        hostile = type(record)(
+            **{s: getattr(record, s) for s in record.__slots__ if s != name}, array=path
+        )
+        tree = LayerTree((Node("Net", "", 0, 0, tensors=(hostile,)),))
+        writer.commit(header_of(tree))
+    with pytest.raises(CorruptError, match="arrays inside it") as error:
+        open_dump(tmp_path / "run.zarr").report[""].forward[0]
+    one_sentence(error)
+
+
+def header(data: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = data["attributes"]["padiff"]
+    return found
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: header(d).update(model="Other"),
+        lambda d: header(d)["tree"][0].update(order=7),
+        lambda d: header(d)["tree"][0]["children"][0]["tensors"][0].update(array="x"),
+        lambda d: header(d).update(unknown=1),
+        lambda d: header(d).update(digest="0" * 32),
+        lambda d: header(d).update(number=10**400),
+    ],
+)
+def test_a_header_that_was_changed(store: Path, change: Edit) -> None:
+    edit(store / "report/zarr.json", change)
+    with pytest.raises(CorruptError, match="digest") as error:
+        _ = open_dump(store).report
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda d: d.update(attributes=[]),
+        lambda d: d.update(attributes={}),
+        lambda d: d["attributes"].update(padiff=None),
+        lambda d: header(d).pop("tree"),
+        lambda d: header(d).pop("digest"),
+    ],
+)
+def test_a_header_that_is_none(store: Path, change: Edit) -> None:
+    edit(store / "report/zarr.json", change)
+    with pytest.raises(FormatError) as error:
+        _ = open_dump(store).report
+    one_sentence(error)
+
+
+def test_trees_of_wrong_types_are_told_apart_from_damage() -> None:
+    good = header_to_attributes(header_of(LayerTree((Node("Net", "", 0, 0),))))["padiff"]["tree"]
+    assert LayerTree.from_json(good, "here").roots[0].name == "Net"
+    for key in good[0]:
+        values: list[object] = [3.5, "x", [3], {}, None, -1, True]
+        for value in values:
+            bad = [{**good[0], key: value}]
+            if (key, value) in (("name", "x"), ("route", "x"), ("repr", "x")):
+                continue
+            with pytest.raises(FormatError, match="here"):
+                LayerTree.from_json(bad, "here")
+    with pytest.raises(FormatError, match="list of layers"):
+        LayerTree.from_json({}, "here")
+
+
+def test_trees_too_deep_for_any_model() -> None:
+    node = Node("Net", "", 0, 0)
+    for _ in range(300):
+        node = Node("Net", "", 0, 0, children=(node,))
+    with pytest.raises(FormatError, match="at most 256 nested layers"):
+        LayerTree.from_json(LayerTree((node,)).to_json(), "here")
+
+
+def test_sections_in_the_wrong_place(store: Path) -> None:
+    (store / "report").rename(store / "params")
+    with pytest.raises(CorruptError, match="calls itself report") as error:
+        _ = open_dump(store).params
+    one_sentence(error)
+
+
+def test_what_was_not_dumped(store: Path) -> None:
+    dump = open_dump(store)
+    with pytest.raises(ValueError, match="expected weights in .*, found report: dump it first"):
+        _ = dump.weights
+    with pytest.raises(KeyError, match="no call 1 of a layer 'layer'"):
+        _ = dump.report["layer", 1]
+    assert dump.report["layer"].input == {}

@@ -1,0 +1,215 @@
+"""A section is there whole or not at all, whatever stops its writer."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from padiff.errors import OccupiedError, UsageError, VersionError, WriteError
+from padiff.store import exchange
+from padiff.store.format import array_path, safe_name
+from padiff.store.reader import open_dump, open_dumps
+from padiff.store.writer import SectionWriter, claim_store
+from tests.store.sections import write
+
+
+def everything(path: Path) -> dict[str, bytes]:
+    return {str(p): p.read_bytes() for p in path.rglob("*") if p.is_file()}
+
+
+def value(location: Path) -> float:
+    return float(open_dump(location).report["layer"].forward[0][0])
+
+
+def test_a_section_replaces_an_older_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    for number in (1.0, 2.0):
+        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, step=0)
+        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, "weights", step=0)
+    assert value(tmp_path / "run.zarr/step_0") == 2
+    names = {path.name for path in (tmp_path / "run.zarr/step_0").iterdir()}
+    assert names == {"zarr.json", "report", "weights"}
+
+
+def test_replacing_where_names_cannot_be_exchanged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(exchange, "_exchange", lambda a, b: False)
+    test_a_section_replaces_an_older_one_and_leaves_nothing_behind(tmp_path)
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_leaving_early_keeps_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
+    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+    before = everything(tmp_path)
+
+    def interrupted() -> None:
+        with SectionWriter(tmp_path / "run.zarr", "report", step=0) as writer:
+            writer.add(array_path("layer", 0, "forward.0"), np.zeros(2**22))
+            raise error
+
+    with pytest.raises(error):
+        interrupted()
+    assert everything(tmp_path) == before
+
+
+def test_unfinished_sections_are_not_read(tmp_path: Path) -> None:
+    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+    writer = SectionWriter(tmp_path / "run.zarr", "params", step=0)
+    writer.add(array_path("layer", 0, "w.weight"), np.zeros(3))
+    dump = open_dump(tmp_path / "run.zarr/step_0")
+    assert (dump.sections, dump.unfinished) == (("report",), ("params",))
+    with pytest.raises(ValueError, match="expected a finished params"):
+        _ = dump.params
+
+
+def test_steps_and_ranks(tmp_path: Path) -> None:
+    for step in (2, 10, 0):
+        for rank in (1, 0):
+            write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step, rank=rank)
+    found = open_dumps(tmp_path / "run.zarr").dumps
+    assert list(found) == [(s, r) for s in (0, 2, 10) for r in (0, 1)]
+    assert list(open_dumps(tmp_path / "run.zarr/step_10").dumps) == [(None, 0), (None, 1)]
+    dump = open_dump(tmp_path / "run.zarr/step_10/rank_1")
+    assert (dump.step, dump.rank, dump.sections) == (10, 1, ("report",))
+
+
+def test_a_dump_may_be_the_root_or_lie_anywhere_in_a_store(tmp_path: Path) -> None:
+    write(tmp_path / "plain", {"layer": np.ones(1)})
+    write(tmp_path / "plain/best", {"layer": np.ones(1)})
+    write(tmp_path / "deep/run.zarr/epoch", {"layer": np.ones(1)}, step=3)
+    assert open_dump(tmp_path / "plain").step is None
+    assert value(tmp_path / "plain/best") == value(tmp_path / "deep/run.zarr/epoch/step_3") == 1
+    assert (tmp_path / "deep/run.zarr/zarr.json").exists()
+    assert not (tmp_path / "deep/zarr.json").exists()
+
+
+def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/notes.txt").write_text("mine")
+    (tmp_path / "group").mkdir()
+    (tmp_path / "group/zarr.json").write_text(
+        '{"zarr_format": 3, "node_type": "group", "attributes": {"other": 1}}'
+    )
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    write(tmp_path / "run.zarr", {"layer": np.ones(1)})
+    (tmp_path / "run.zarr/mine").mkdir()
+    (tmp_path / "run.zarr/mine/notes.txt").write_text("mine")
+    before = everything(tmp_path)
+    for name in ("file", "full", "dangling", "run.zarr/mine"):
+        with pytest.raises(OccupiedError, match=r"expected .* nothing was changed"):
+            SectionWriter(tmp_path / name, "report")
+    with pytest.raises(ValueError, match="without the attribute 'padiff'"):
+        SectionWriter(tmp_path / "group", "report")
+    with pytest.raises(OSError, match="expected to write"):
+        SectionWriter(tmp_path / "file" / "below", "report")
+    assert everything(tmp_path) == before
+
+
+def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
+    write(tmp_path / "run.zarr", {"layer": np.ones(1)})
+    document = tmp_path / "run.zarr/zarr.json"
+    document.write_text(document.read_text().replace('"format":1', '"format":2'))
+    with pytest.raises(VersionError, match="install a newer padiff"):
+        SectionWriter(tmp_path / "run.zarr", "report")
+
+
+@pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "s3://bucket/x.zarr", "x.zarr.zip", ""])
+def test_places_this_version_cannot_write_to(tmp_path: Path, name: str) -> None:
+    with pytest.raises(UsageError):
+        SectionWriter(name if not name or "//" in name else str(tmp_path / name), "report")
+    assert not list(tmp_path.iterdir())
+
+
+def test_negative_steps_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="step of at least 0"):
+        SectionWriter(tmp_path / "run.zarr", "report", step=-1)
+
+
+def test_a_file_system_that_refuses(tmp_path: Path) -> None:
+    """A limit on file sizes stops the write of a chunk as a full disk does."""
+    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+    before = everything(tmp_path)
+    script = f"""
+import resource, numpy, pathlib
+from padiff.errors import WriteError
+from tests.store.sections import write
+resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
+big = {{"layer": numpy.ones(3), "big": numpy.zeros({2**23})}}
+for step in (0, 1):
+    try:
+        write(pathlib.Path({str(tmp_path / "run.zarr")!r}), big, step=step)
+    except WriteError as error:
+        print(error)
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    first, second = done.stdout.splitlines()
+    assert "expected to write 16777216 bytes to" in first
+    assert "step_0" in first
+    assert "step_1" in second
+    after = everything(tmp_path)
+    assert {path: data for path, data in after.items() if "step_1" not in path} == before
+    assert not [path for path in after if "partial" in path]
+
+
+def test_no_permission(tmp_path: Path) -> None:
+    """Root may write anywhere, so open files are what runs out here."""
+    low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (0, high))
+        try:
+            with pytest.raises(WriteError, match="Too many open files"):
+                writer.add(array_path("layer", 0, "forward.0"), np.ones(3))
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (low, high))
+
+
+def test_claims_keep_runs_apart(tmp_path: Path) -> None:
+    def claim(run: str, framework: str = "torch") -> str:
+        return claim_store(tmp_path / "dumps", "Net", framework=framework, run=run).name
+
+    assert [claim("a"), claim("b"), claim("a")] == ["Net", "Net_1", "Net"]
+    assert claim("c", "paddle") == "Net_2"
+    # another process, as a second start of the same script is, takes the first one of its framework
+    script = (
+        "import pathlib; from padiff.store.writer import claim_store;"
+        f"print(claim_store(pathlib.Path({str(tmp_path / 'dumps')!r}), 'Net',"
+        " framework='{}', run='x').name)"
+    )
+    for framework, expected in (("torch", "Net"), ("paddle", "Net_2")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(framework)], capture_output=True, text=True
+        )
+        assert done.stdout.strip() == expected, done.stderr
+
+
+def test_a_claim_passes_by_what_is_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "Net").mkdir()
+    (tmp_path / "Net/notes.txt").write_text("mine")
+    (tmp_path / "Net_1").write_text("mine")
+    found = claim_store(tmp_path, "Net", framework="torch", run="a")
+    assert found == tmp_path / "Net_2"
+
+
+def test_names_are_safe_and_tell_routes_apart() -> None:
+    routes = ["a/b", "a~1", "..", ".", "", "__x", "zarr.json", "zürich", "a b", "A" * 300, "%41"]
+    routes += ["A" * 299, "..\\..", "\x1b[31m", "<script>", "a\ud800"]
+    paths = [array_path(route, call, "forward.0") for route in routes for call in (0, 1)]
+    assert len(set(paths)) == len(paths)
+    for path in paths:
+        layer, leaf = path.split("/")
+        assert leaf == "forward.0"
+        assert len(layer) <= 205
+        assert layer.isascii()
+        assert layer.strip(".")
+        assert not layer.startswith((".", "__"))
+        assert set(layer) <= set(
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~%"
+        )
+    assert array_path("blocks.1.mlp.fc1", 1, "forward.0") == "blocks.1.mlp.fc1~1/forward.0"
+    assert array_path("", 0, "input.x") == "~0/input.x"
+    assert safe_name("blocks.1") == "blocks.1"
