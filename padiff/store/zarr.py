@@ -199,6 +199,8 @@ class ZarrPartialSection(PartialSection):
 
     def __init__(self, dump: Path, name: str) -> None:
         self._final = dump / name
+        if not (self._final / DOCUMENT).is_file():
+            _refuse_occupied(self._final)
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
         self._groups: set[Path] = set()
         with _writing(self._path, 0):
@@ -318,6 +320,14 @@ class ZarrStore(Store):
 
 def _make_group(path: Path, document: bytes) -> None:
     """Make a group where nothing is yet; OccupiedError where something else lies."""
+    _refuse_occupied(path)
+    with _writing(path, len(document)):
+        path.mkdir(parents=True, exist_ok=True)
+    _replace_document(path, document)
+
+
+def _refuse_occupied(path: Path) -> None:
+    """OccupiedError where something lies that is no group."""
     if path.is_dir():
         # hidden files may be those of another rank that makes the same group just now
         occupied = any(not entry.name.startswith(".") for entry in path.iterdir())
@@ -329,9 +339,6 @@ def _make_group(path: Path, document: bytes) -> None:
             f"expected a padiff store or nothing at {path}, found {kind}: "
             "choose another place, nothing was changed"
         )
-    with _writing(path, len(document)):
-        path.mkdir(parents=True, exist_ok=True)
-    _replace_document(path, document)
 
 
 def _replace_document(path: Path, document: bytes) -> None:

@@ -98,7 +98,10 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
     write(tmp_path / "run.zarr", {"layer": np.ones(1)})
     (tmp_path / "run.zarr/mine").mkdir()
     (tmp_path / "run.zarr/mine/notes.txt").write_text("mine")
+    (tmp_path / "run.zarr/weights").write_text("mine")
     before = everything(tmp_path)
+    with pytest.raises(OccupiedError, match="weights, found a file"):
+        SectionWriter(tmp_path / "run.zarr", "weights")
     for name in ("file", "full", "dangling", "run.zarr/mine"):
         with pytest.raises(OccupiedError, match=r"expected .* nothing was changed"):
             SectionWriter(tmp_path / name, "report")
