@@ -1,0 +1,142 @@
+"""What the benchmarks share: interleaved timing, scratch space, tables, targets."""
+
+import itertools
+import shutil
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.store.format import SectionHeader, array_path
+from padiff.store.writer import SectionWriter
+from padiff.tree import LayerTree, Node, TensorRecord
+
+__all__ = [
+    "Candidate",
+    "Target",
+    "judge",
+    "medians",
+    "scratch",
+    "show",
+    "write_report",
+    "writing",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A figure that was promised; reached when `value` is on the right side of `limit`."""
+
+    name: str
+    value: float
+    limit: float
+    unit: str
+    at_least: bool = False
+
+    @property
+    def reached(self) -> bool:
+        return self.value >= self.limit if self.at_least else self.value <= self.limit
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """What is timed, and what must happen before each time, off the clock."""
+
+    run: Callable[[], object]
+    before: Callable[[], object] = lambda: None
+
+
+def medians(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
+    """Median seconds of each candidate, all run in turn, `rounds` times after one to warm up."""
+    seconds: dict[str, list[float]] = {name: [] for name in candidates}
+    for _ in range(rounds + 1):
+        for name, candidate in candidates.items():
+            candidate.before()
+            start = time.perf_counter()
+            candidate.run()
+            seconds[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+
+
+@contextmanager
+def scratch(needed: int) -> Iterator[Path]:
+    """An empty directory on this repository's disk with room for `needed` bytes, removed after."""
+    results = Path(__file__).parent / "results"
+    results.mkdir(exist_ok=True)
+    free = shutil.disk_usage(results).free
+    if free < needed:
+        raise SystemExit(f"expected {needed >> 20} MiB free below {results}, found {free >> 20}")
+    with tempfile.TemporaryDirectory(dir=results) as name:
+        yield Path(name)
+
+
+def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """A committed report of the model's children, one layer and output a tensor."""
+    with SectionWriter(location, "report") as writer:
+        nodes = []
+        for order, (route, values) in enumerate(tensors.items(), start=1):
+            stored = writer.add(array_path(route, 0, "forward.0"), values)
+            record = TensorRecord(
+                array=stored.array,
+                phase="forward",
+                place="0",
+                shape=stored.shape,
+                dtype=stored.dtype,
+                device="cpu",
+                order=order,
+                stats=stored.stats,
+                chunks=stored.chunks,
+                metadata=stored.metadata,
+            )
+            nodes.append(Node("Layer", route, 0, order, tensors=(record,)))
+        tree = LayerTree((Node("Model", "", 0, 0, children=tuple(nodes)),))
+        writer.commit(
+            SectionHeader("report", "Model", "torch", "0", (), tree, "2026-01-01T00:00:00Z")
+        )
+
+
+def writing(path: Path, write: Callable[[Path], object], *, keep: bool = False) -> Candidate:
+    """A candidate that writes to where nothing lies: `path`, or with `keep` a new one each time.
+
+    Keep what is many files. ext4 does not give out the inode of a deleted file again for minutes,
+    and looks at each of them in turn when it makes the next: deleting slows the rounds that follow.
+    """
+    if keep:
+        numbers = itertools.count()
+        return Candidate(lambda: write(path.with_name(f"{path.name}_{next(numbers)}")))
+
+    def before() -> None:
+        if path.is_dir():
+            shutil.rmtree(path)
+        path.unlink(missing_ok=True)
+
+    return Candidate(lambda: write(path), before)
+
+
+def show(title: str, seconds: Mapping[str, float], reference: str, unit: str = "s") -> None:
+    """Print medians, in the scale of `unit`, and how many times `reference` each takes."""
+    scale = {"s": 1, "ms": 1e3}[unit]
+    print(f"\n{title}")
+    width = max(map(len, seconds))
+    for name, value in seconds.items():
+        ratio = value / seconds[reference]
+        print(f"  {name:<{width}}  {value * scale:9.3f} {unit}  {ratio:7.2f} x {reference}")
+
+
+def judge(targets: list[Target]) -> int:
+    """Print which targets are reached; 1 when one is not."""
+    print()
+    for target in targets:
+        word = "reached" if target.reached else "MISSED"
+        sign = ">=" if target.at_least else "<="
+        print(
+            f"  {word:<8}{target.name}: {target.value:.3g} {target.unit}"
+            f" (target {sign} {target.limit:g})"
+        )
+    return 0 if all(target.reached for target in targets) else 1
