@@ -1,0 +1,299 @@
+"""The figures of one pair of tensors, folded over blocks that stay in the processor's cache.
+
+All arithmetic is in float64, whatever the tensors hold. Elements of which either side is NaN or
+infinite are counted and left out of every other figure.
+"""
+
+import math
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.compare.criterion import Criterion
+from padiff.dtypes import dtype_of
+from padiff.store.chunks import blocks
+
+__all__ = ["PairStatistics", "Scratch", "Worst", "merge", "of_equal", "of_pair"]
+
+# Elements. Small enough that a block stays in the last-level cache from pass to pass, large enough
+# that threads seldom meet at the lock of the interpreter, which each takes between two passes.
+_BLOCK = 2**18
+
+Real = NDArray[np.float64]
+Value = int | float | complex
+
+
+@dataclass(frozen=True, slots=True)
+class Worst:
+    """The element of a pair that differs most, in the axes of base."""
+
+    index: tuple[int, ...]
+    base: Value
+    raw: Value
+
+
+@dataclass(frozen=True, slots=True)
+class PairStatistics:
+    """Sums and extremes over some elements of a pair; the defaults are those of no element.
+
+    `finite` counts the elements the figures are over, `agreeing` those that are NaN, or the same
+    infinity, on both sides, `nonfinite` those where the sides part in that. `sum_abs` and
+    `squares` are of the errors, `excess` is the greatest `abs(raw - base) - rtol * abs(base)`,
+    `mismatched` counts the elements out of tolerance, those of `nonfinite` included.
+    """
+
+    finite: int = 0
+    agreeing: int = 0
+    nonfinite: int = 0
+    mismatched: int = 0
+    max_abs: float = 0.0
+    max_rel: float = 0.0
+    excess: float = 0.0
+    sum_abs: float = 0.0
+    sum_base: float = 0.0
+    squares: float = 0.0
+    squares_base: float = 0.0
+    squares_raw: float = 0.0
+    product: float = 0.0
+    worst: Worst | None = None
+
+    @property
+    def mean_abs(self) -> float:
+        return self.sum_abs / self.finite if self.finite else 0.0
+
+    @property
+    def mean_base(self) -> float:
+        return self.sum_base / self.finite if self.finite else 0.0
+
+    @property
+    def rel_l2(self) -> float:
+        """`norm(raw - base) / norm(base)`: 0 for equal tensors, infinite beside a base of zeros."""
+        if self.squares == 0:
+            return 0.0
+        return math.sqrt(self.squares / self.squares_base) if self.squares_base else math.inf
+
+    @property
+    def cosine(self) -> float:
+        """Of the angle between the tensors as vectors: 1 for equal ones, 0 if just one is zero."""
+        if self.squares == 0:
+            return 1.0
+        norms = math.sqrt(self.squares_base) * math.sqrt(self.squares_raw)
+        if norms == 0:
+            return 0.0
+        cosine = self.product / norms
+        return cosine if math.isnan(cosine) else max(-1.0, min(1.0, cosine))
+
+
+class Scratch:
+    """The buffers one thread needs to compare any pair; made once, used for every block."""
+
+    __slots__ = ("base", "raw", "spare")
+
+    def __init__(self) -> None:
+        # twice the block: a complex number is two of float64
+        self.base: Real = np.empty(2 * _BLOCK)
+        self.raw: Real = np.empty(2 * _BLOCK)
+        self.spare: Real = np.empty(2 * _BLOCK)
+
+
+def merge(a: PairStatistics, b: PairStatistics) -> PairStatistics:
+    """The figures of both parts together; of two equal errors the first element is the worst."""
+    return PairStatistics(
+        finite=a.finite + b.finite,
+        agreeing=a.agreeing + b.agreeing,
+        nonfinite=a.nonfinite + b.nonfinite,
+        mismatched=a.mismatched + b.mismatched,
+        max_abs=max(a.max_abs, b.max_abs),
+        max_rel=max(a.max_rel, b.max_rel),
+        excess=max(a.excess, b.excess),
+        sum_abs=a.sum_abs + b.sum_abs,
+        sum_base=a.sum_base + b.sum_base,
+        squares=a.squares + b.squares,
+        squares_base=a.squares_base + b.squares_base,
+        squares_raw=a.squares_raw + b.squares_raw,
+        product=a.product + b.product,
+        worst=_worse(a, b),
+    )
+
+
+def _worse(a: PairStatistics, b: PairStatistics) -> Worst | None:
+    if a.worst is None or b.worst is None:
+        return a.worst or b.worst
+    rank_a, rank_b = (a.nonfinite > 0, a.max_abs), (b.nonfinite > 0, b.max_abs)
+    if (a.nonfinite > 0 and b.nonfinite > 0) or rank_a == rank_b:
+        return a.worst if a.worst.index <= b.worst.index else b.worst
+    return a.worst if rank_a > rank_b else b.worst
+
+
+def of_equal(finite: int, agreeing: int, sum_base: float, squares: float) -> PairStatistics:
+    """The figures of elements known to be equal, from those of one side."""
+    return PairStatistics(
+        finite=finite,
+        agreeing=agreeing,
+        sum_base=sum_base,
+        squares_base=squares,
+        squares_raw=squares,
+        product=squares,
+    )
+
+
+def of_pair(
+    base: NDArray[Any],
+    raw: NDArray[Any],
+    criterion: Criterion,
+    scratch: Scratch,
+    origin: tuple[int, ...] = (),
+) -> PairStatistics:
+    """The figures of two arrays of one shape and any strides, of any types in the table.
+
+    `origin` is where the arrays lie in the tensors they are part of, for the index of the worst
+    element.
+    """
+    origin = origin or (0,) * base.ndim
+    exact = dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
+    atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
+    total = PairStatistics()
+    with np.errstate(all="ignore"):  # NaN, infinities and division by zero are expected here
+        for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
+            part = (*selection, ...)  # the dots keep a 0-d array an array
+            block = _Block(base[part], raw[part], scratch)
+            corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
+            total = merge(total, block.figures(atol, rtol, total.excess, corner))
+    return total
+
+
+def _tile(base: NDArray[Any], raw: NDArray[Any]) -> tuple[int, ...]:
+    """The shape to cut into blocks: all of it, unless the two sides order their axes differently.
+
+    Then as near to a cube as it will go, so that neither side is read one element a cache line.
+    """
+    shape = tuple(max(1, length) for length in base.shape)
+    if _in_c_order(base) and _in_c_order(raw):
+        return shape
+    tile = list(shape)
+    left = _BLOCK
+    for done, axis in enumerate(sorted(range(len(shape)), key=shape.__getitem__)):
+        side = max(1, int(left ** (1 / (len(shape) - done))))
+        tile[axis] = min(shape[axis], side)
+        left //= tile[axis]
+    return tuple(tile)
+
+
+def _in_c_order(values: NDArray[Any]) -> bool:
+    strides = [
+        step for step, length in zip(values.strides, values.shape, strict=True) if length > 1
+    ]
+    return all(a >= b for a, b in pairwise(strides))
+
+
+class _Block:
+    """One block of a pair, widened to float64 or complex128 in the scratch buffers."""
+
+    __slots__ = ("base", "base_source", "errors", "raw", "raw_source", "scratch")
+
+    def __init__(self, base: NDArray[Any], raw: NDArray[Any], scratch: Scratch) -> None:
+        self.base_source, self.raw_source, self.scratch = base, raw, scratch
+        wide = np.complex128 if "c" in (base.dtype.kind, raw.dtype.kind) else np.float64
+        self.base = scratch.base.view(wide)[: base.size]
+        self.raw = scratch.raw.view(wide)[: base.size]
+        np.copyto(self.base.reshape(base.shape), base)
+        np.copyto(self.raw.reshape(base.shape), raw)
+        self.errors = scratch.spare[: base.size]
+        if 8 in (_integer_size(base), _integer_size(raw)):
+            _wide_integer_errors(base, raw, self.errors)
+        else:
+            difference = scratch.spare.view(wide)[: base.size]
+            np.absolute(np.subtract(self.raw, self.base, out=difference), out=self.errors)
+
+    def figures(
+        self, atol: float, rtol: float, known_excess: float, corner: tuple[int, ...]
+    ) -> PairStatistics:
+        """Fold the block; an excess that cannot top `known_excess` is not looked for."""
+        greatest = float(self.errors.max())
+        agreeing, parted = 0, np.empty(0, np.intp)
+        if not math.isfinite(greatest):  # so if an element is not finite: no need to ask each
+            agreeing, parted = self._drop_nonfinite()
+            greatest = float(self.errors.max())
+        finite = self.errors.size - agreeing - parted.size
+        squares_base = _dot(self.base, self.base)
+        if greatest == 0 and not parted.size:
+            sizes = np.absolute(self.base, out=self.errors)
+            return of_equal(finite, agreeing, float(np.add.reduce(sizes)), squares_base)
+        squares_raw, product = _dot(self.raw, self.raw), _dot(self.base, self.raw)
+        worst = self._worst(int(parted[0] if parted.size else self.errors.argmax()), corner)
+        # from here on the buffers of raw and base hold abs(base) and whatever is needed last
+        sizes = np.absolute(self.base, out=self.scratch.raw[: self.base.size])
+        work = self.scratch.base[: self.base.size]
+        max_rel = float(np.fmax.reduce(np.divide(self.errors, sizes, out=work)))
+        excess, mismatched = 0.0, 0
+        if greatest > min(atol, known_excess):
+            np.subtract(self.errors, np.multiply(sizes, rtol, out=work), out=work)
+            excess = max(0.0, float(work.max()))
+            mismatched = int(np.count_nonzero(work > atol)) if excess > atol else 0
+        return PairStatistics(
+            finite=finite,
+            agreeing=agreeing,
+            nonfinite=parted.size,
+            mismatched=mismatched + parted.size,
+            max_abs=greatest,
+            max_rel=0.0 if math.isnan(max_rel) else max_rel,
+            excess=excess,
+            sum_abs=float(np.add.reduce(self.errors)),
+            sum_base=float(np.add.reduce(sizes)),
+            squares=_dot(self.errors, self.errors),
+            squares_base=squares_base,
+            squares_raw=squares_raw,
+            product=product,
+            worst=worst,
+        )
+
+    def _drop_nonfinite(self) -> tuple[int, NDArray[np.intp]]:
+        """Count what both sides have alike, say where they part, and let 0 stand for them all."""
+        dropped = ~(np.isfinite(self.base) & np.isfinite(self.raw))
+        alike = (self.base == self.raw) | (np.isnan(self.base) & np.isnan(self.raw))
+        for values in (self.base, self.raw, self.errors):
+            values[dropped] = 0
+        return int(np.count_nonzero(dropped & alike)), np.flatnonzero(dropped & ~alike)
+
+    def _worst(self, flat: int, corner: tuple[int, ...]) -> Worst:
+        index = tuple(int(i) for i in np.unravel_index(flat, self.base_source.shape))
+        return Worst(
+            tuple(i + start for i, start in zip(index, corner, strict=True)),
+            _value(self.base_source[index]),
+            _value(self.raw_source[index]),
+        )
+
+
+def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
+    """The real part of the inner product; not by BLAS, which would start threads of its own."""
+    return float(np.einsum("i,i->", a.view(np.float64), b.view(np.float64)))
+
+
+def _integer_size(values: NDArray[Any]) -> int:
+    return values.dtype.itemsize if values.dtype.kind in "iu" else 0
+
+
+def _wide_integer_errors(base: NDArray[Any], raw: NDArray[Any], out: Real) -> None:
+    """Absolute differences that are zero only where the integers are equal.
+
+    Float64 cannot tell neighbours beyond 2**53 apart.
+    """
+    shaped = out.reshape(base.shape)
+    common = np.result_type(base, raw)
+    if common.kind in "iu":
+        # both bounds wrap around alike, so their difference as unsigned is the true one
+        high = np.maximum(base, raw, dtype=common).astype(np.uint64)
+        np.copyto(shaped, high - np.minimum(base, raw, dtype=common).astype(np.uint64))
+    else:  # uint64 beside a signed or a real type
+        np.absolute(np.subtract(raw, base, dtype=np.float64), out=shaped)
+        np.maximum(shaped, np.not_equal(base, raw), out=shaped)
+
+
+def _value(element: Any) -> Value:
+    kind = dtype_of(element.dtype).kind
+    if kind == "exact":
+        return int(element)
+    return complex(element) if kind == "complex" else float(element)
