@@ -1,0 +1,100 @@
+"""What recording asks of a framework, and no more."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from numpy.typing import NDArray
+
+from padiff.frameworks.interception import Observer
+
+__all__ = ["Framework", "HostTensor", "Layer", "Tensor"]
+
+# A framework's own objects: the code above this line of the table handles them without looking in.
+Layer = Any
+Tensor = Any
+
+MAX_DENSE_BYTES = 2**30  # a sparse tensor that would grow beyond this is not stored
+
+
+@dataclass(frozen=True, slots=True)
+class HostTensor:
+    """A tensor's elements in host memory, of any strides, and the device they came from.
+
+    `live` says that `values` is the tensor's own memory, and changes when the tensor does.
+    """
+
+    values: NDArray[Any]
+    device: str
+    live: bool
+
+
+class Framework(ABC):
+    """One deep learning framework, seen through what padiff needs of it.
+
+    `directory` is where its own code lies, so that frames of user code can be told from its.
+    """
+
+    name: str
+    version: str
+    directory: str
+
+    @abstractmethod
+    def is_layer(self, value: object) -> bool:
+        """Whether `value` is a model or layer of this framework."""
+
+    @abstractmethod
+    def is_tensor(self, value: object) -> bool:
+        """Whether `value` is a tensor or parameter of this framework."""
+
+    @abstractmethod
+    def named_layers(self, model: Layer) -> Iterator[tuple[str, Layer]]:
+        """Route and layer in definition order, the model first; a shared layer's first route."""
+
+    @abstractmethod
+    def is_opaque(self, layer: Layer) -> bool:
+        """Whether what lies inside `layer` runs compiled or replicated: calls none can see."""
+
+    @abstractmethod
+    def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of the layer's own parameters, those of its sublayers left out."""
+
+    @abstractmethod
+    def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
+        """Names for the axes of a parameter that the frameworks lay out differently, else None."""
+
+    @abstractmethod
+    def gradient(self, parameter: Tensor) -> Tensor | None:
+        """What backward passes have left in the parameter's gradient."""
+
+    @abstractmethod
+    def to_host(self, tensor: Tensor) -> HostTensor:
+        """The elements as NumPy sees them; TypeError, or the framework's own, when it cannot."""
+
+    @abstractmethod
+    def wants_gradient(self, tensor: Tensor) -> bool:
+        """Whether a backward pass may bring this tensor a gradient."""
+
+    @abstractmethod
+    def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
+        """Have `call` see the whole gradient of the tensor's present value; returns the remover."""
+
+    @abstractmethod
+    def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
+        """Have `observer` see each call of the layer as its caller does; returns the remover."""
+
+    @abstractmethod
+    def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
+        """Run the backward pass from `loss`."""
+
+    @abstractmethod
+    def backward_pass(self) -> int:
+        """A number for the backward pass this thread is inside of, of no meaning but to compare.
+
+        Checkpointing runs a forward again within one: such calls are told by a changed number.
+        """
+
+    @abstractmethod
+    def rank(self) -> int | None:
+        """This process's rank where several train together, else None."""

@@ -1,0 +1,127 @@
+"""paddle, as recording sees it: the one file that imports it."""
+
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import paddle
+from paddle.jit.dy2static.program_translator import StaticFunction
+
+from padiff.dtypes import dtype_named
+from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Tensor
+from padiff.frameworks.interception import Observer, intercept
+
+__all__ = ["FRAMEWORK"]
+
+# What Layer.__call__ runs once any hook is there; without one it goes straight to forward.
+_CALL = "_dygraph_call_func"
+
+# paddle hands these to NumPy as integers of their size.
+_VIEWED = {
+    paddle.bfloat16: (np.uint16, dtype_named("bfloat16")),
+    paddle.float8_e4m3fn: (np.int8, dtype_named("float8_e4m3fn")),
+    paddle.float8_e5m2: (np.int8, dtype_named("float8_e5m2")),
+}
+_DIFFERENTIABLE = {
+    *(paddle.float16, paddle.float32, paddle.float64, paddle.complex64, paddle.complex128),
+    *_VIEWED,
+}
+
+
+class _Paddle(Framework):
+    name = "paddle"
+    version = str(paddle.__version__)
+    directory = str(Path(paddle.__file__).parent)
+
+    def is_layer(self, value: object) -> bool:
+        return isinstance(value, paddle.nn.Layer)
+
+    def is_tensor(self, value: object) -> bool:
+        return isinstance(value, paddle.Tensor)
+
+    def named_layers(self, model: Layer) -> Iterator[tuple[str, Layer]]:
+        return cast(Iterator[tuple[str, Layer]], model.named_sublayers(include_self=True))
+
+    def is_opaque(self, layer: Layer) -> bool:
+        return isinstance(layer.forward, StaticFunction)
+
+    def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        return ((name, value) for name, value in layer._parameters.items() if value is not None)
+
+    def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
+        if isinstance(layer, paddle.nn.Linear) and name == "weight" and layer.weight.ndim == 2:
+            return ("in_features", "out_features")
+        return None
+
+    def gradient(self, parameter: Tensor) -> Tensor | None:
+        return parameter.grad
+
+    def to_host(self, tensor: Tensor) -> HostTensor:
+        device = str(tensor.place).removeprefix("Place(").removesuffix(")")
+        if tensor.is_dist():
+            raise TypeError("expected a tensor of this process, got one spread over several")
+        if tensor.is_sparse() or tensor.is_selected_rows():
+            if tensor.size * tensor.element_size() > MAX_DENSE_BYTES:
+                raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
+            tensor = tensor.to_dense() if tensor.is_sparse() else tensor
+        values = tensor.numpy()  # copies
+        if tensor.dtype in _VIEWED:
+            integers, element = _VIEWED[tensor.dtype]
+            assert values.dtype == integers
+            values = values.view(element.numpy)
+        return HostTensor(values, device, live=False)
+
+    def wants_gradient(self, tensor: Tensor) -> bool:
+        return not tensor.stop_gradient and tensor.dtype in _DIFFERENTIABLE
+
+    def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
+        def seen(gradient: Tensor) -> None:
+            call(gradient)
+
+        number = tensor.register_hook(seen)._hook_id
+        version = tensor.inplace_version
+
+        def remove() -> None:
+            # Numbers start anew with each value: after an in-place change it is another's hook.
+            if tensor.inplace_version == version:
+                tensor._remove_grad_hook(number)
+
+        return remove
+
+    def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
+        hook = layer.register_forward_pre_hook(_nothing)
+        interception = intercept(layer, _CALL, layer._dygraph_call_func, observer)
+
+        def remove() -> None:
+            interception.remove()
+            hook.remove()
+
+        return remove
+
+    def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
+        loss.backward(retain_graph=retain_graph)
+
+    def backward_pass(self) -> int:
+        # paddle does not tell: counted are its own frames that start one, or are called by one.
+        depth = 0
+        frame = sys._getframe()
+        while frame := frame.f_back:  # type: ignore[assignment]
+            code = frame.f_code
+            if code.co_name in ("backward", "grad") and code.co_filename.startswith(self.directory):
+                depth += 1
+        return depth
+
+    def rank(self) -> int | None:
+        distributed = paddle.distributed
+        if not distributed.is_initialized() or distributed.get_world_size() < 2:
+            return None
+        return cast(int, distributed.get_rank())
+
+
+def _nothing(layer: Layer, inputs: object) -> None:
+    """A hook that is there to be there."""
+
+
+FRAMEWORK: Framework = _Paddle()

@@ -1,0 +1,122 @@
+"""torch, as recording sees it: the one file that imports it."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import cast
+
+import torch
+
+from padiff.dtypes import dtype_named
+from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Tensor
+from padiff.frameworks.interception import Interception, Observer, intercept
+
+__all__ = ["FRAMEWORK"]
+
+# Where Module.__call__ looks first for what to run, and Module.compile() puts what it made.
+_CALL = "_compiled_call_impl"
+
+# NumPy has no such types: the elements are taken as integers of their size and named afterwards.
+_VIEWED = {
+    torch.bfloat16: (torch.int16, dtype_named("bfloat16")),
+    torch.float8_e4m3fn: (torch.uint8, dtype_named("float8_e4m3fn")),
+    torch.float8_e4m3fnuz: (torch.uint8, dtype_named("float8_e4m3fnuz")),
+    torch.float8_e5m2: (torch.uint8, dtype_named("float8_e5m2")),
+    torch.float8_e5m2fnuz: (torch.uint8, dtype_named("float8_e5m2fnuz")),
+}
+
+
+class _Torch(Framework):
+    name = "torch"
+    version = str(torch.__version__)
+    directory = str(Path(torch.__file__).parent)
+
+    def is_layer(self, value: object) -> bool:
+        return isinstance(value, torch.nn.Module)
+
+    def is_tensor(self, value: object) -> bool:
+        return isinstance(value, torch.Tensor)
+
+    def named_layers(self, model: Layer) -> Iterator[tuple[str, Layer]]:
+        return cast(Iterator[tuple[str, Layer]], model.named_modules())
+
+    def is_opaque(self, layer: Layer) -> bool:
+        held = vars(layer)
+        compiled = held.get(_CALL)
+        return (
+            (compiled is not None and not isinstance(compiled, Interception))
+            or hasattr(held.get("forward"), "_torchdynamo_orig_callable")
+            or "_orig_mod" in layer._modules  # what torch.compile(model) returns
+            or isinstance(layer, torch.jit.ScriptModule)
+            # it copies the layers' attributes, our wrapper among them, into replicas of them
+            or (isinstance(layer, torch.nn.DataParallel) and len(layer.device_ids) > 1)
+        )
+
+    def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        return cast(
+            Iterator[tuple[str, Tensor]],
+            layer.named_parameters(recurse=False, remove_duplicate=False),
+        )
+
+    def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
+        if isinstance(layer, torch.nn.Linear) and name == "weight" and layer.weight.ndim == 2:
+            return ("out_features", "in_features")
+        return None
+
+    def gradient(self, parameter: Tensor) -> Tensor | None:
+        return parameter.grad
+
+    def to_host(self, tensor: Tensor) -> HostTensor:
+        if type(tensor) in (torch.Tensor, torch.nn.Parameter):
+            return _to_host(tensor)
+        with torch._C.DisableTorchFunctionSubclass():  # a subclass may run the user's code
+            return _to_host(tensor)
+
+    def wants_gradient(self, tensor: Tensor) -> bool:
+        return cast(bool, tensor.requires_grad)
+
+    def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
+        def seen(gradient: Tensor) -> None:
+            call(gradient)
+
+        return cast(Callable[[], None], tensor.register_hook(seen).remove)
+
+    def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
+        return intercept(layer, _CALL, layer._call_impl, observer).remove
+
+    def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
+        loss.backward(retain_graph=retain_graph)
+
+    def backward_pass(self) -> int:
+        return torch._C._current_graph_task_id()
+
+    def rank(self) -> int | None:
+        distributed = torch.distributed
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return None
+        return distributed.get_rank() if distributed.get_world_size() > 1 else None
+
+
+def _to_host(tensor: torch.Tensor) -> HostTensor:
+    tensor = tensor.detach()
+    device = str(tensor.device)
+    for unreadable, kind in (
+        (tensor.is_meta, "on the meta device"),
+        (tensor.is_quantized, "quantised"),
+        (tensor.is_nested, "nested"),
+    ):
+        if unreadable:
+            raise TypeError(f"expected a tensor of plain elements, got one that is {kind}")
+    if tensor.layout is not torch.strided:
+        if tensor.numel() * tensor.element_size() > MAX_DENSE_BYTES:
+            raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
+        tensor = tensor.to_dense()
+    live = tensor.device.type == "cpu"
+    # conjugate and negative are bits on the tensor, which NumPy would not see
+    tensor = tensor.cpu().resolve_conj().resolve_neg()
+    if tensor.dtype not in _VIEWED:
+        return HostTensor(tensor.numpy(), device, live)
+    integers, element = _VIEWED[tensor.dtype]
+    return HostTensor(tensor.view(integers).numpy().view(element.numpy), device, live)
+
+
+FRAMEWORK: Framework = _Torch()

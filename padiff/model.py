@@ -1,0 +1,196 @@
+"""Recording a model: `create_model`, the proxy it returns, and where dumps go."""
+
+import itertools
+import threading
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from padiff.errors import UsageError
+from padiff.frameworks import framework_of
+from padiff.frameworks.base import Layer, Tensor
+from padiff.recording.dump import Dumper
+from padiff.recording.recorder import Run
+from padiff.recording.report import Report
+from padiff.recording.selection import Mode, Selection
+from padiff.store.format import SectionName
+from padiff.store.writer import claim_store
+
+__all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
+
+_dump_root = "padiff_dump"
+_proxies = itertools.count()
+
+
+def set_dump_root_path(path: str | Path) -> None:
+    """Where dumps without a `dir_path` go from now on; made when the first is written."""
+    global _dump_root
+    _dump_root = str(path)
+
+
+def get_dump_root_path() -> str:
+    """Where dumps without a `dir_path` go: `padiff_dump` in the working directory, unless set."""
+    return _dump_root
+
+
+def create_model(model: Any, name: str | None = None, *, inputs: bool = False) -> "ProxyModel":
+    """Wrap a torch or paddle model so that its runs are recorded and can be dumped.
+
+    `name` is the model's name in dumps, its class name by default. `inputs` records what every
+    layer was given, not the model alone. The model itself is not changed, and may be wrapped more
+    than once; a ProxyModel stands for the model in it.
+
+    Raises TypeError when `model` is of neither framework.
+    """
+    return ProxyModel(model.model if isinstance(model, ProxyModel) else model, name, inputs=inputs)
+
+
+class ProxyModel:
+    """A model that is recorded when it is called. What is not defined here is the model's own.
+
+    The report grows with each call until `clear_report` or `try_dump`. A call that raises leaves
+    nothing in it. Nothing that the model computes changes, and outside of a call nothing of ours
+    is on the model; tensors carry our hooks until their gradients have come, by `backward`, or
+    until the report is dumped or cleared.
+    """
+
+    def __init__(self, model: Any, name: str | None = None, *, inputs: bool = False) -> None:
+        self._framework = framework_of(model)
+        self.model = model
+        self.name = type(model).__name__ if name is None else name
+        if not isinstance(self.name, str) or not self.name:
+            raise UsageError(f"expected a name of at least one character, got {name!r}")
+        self._inputs = inputs
+        self._selection = Selection(self._framework, model)
+        self._dumper = Dumper(self.name, self._framework, self._selection)
+        self._report = Report()
+        self._recording: set[int] = set()  # threads that are inside a recorded call
+        self._run_name = f"{self.name} {next(_proxies)}"
+        self._homes: dict[str, Path] = {}
+        self._tries = 0
+        self._per_step = 1
+
+    @property
+    def framework(self) -> str:
+        """The name of the model's framework: `torch` or `paddle`."""
+        return self._framework.name
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the model, and record it unless `try_dump` would not dump this step."""
+        thread = threading.get_ident()
+        if thread in self._recording or (self._tries + 1) % self._per_step:
+            return self.model(*args, **kwargs)
+        self._recording.add(thread)
+        try:
+            run = Run(self._framework, self._report, inputs=self._inputs)
+            return run.call(self._selection.layers(), args, kwargs)
+        finally:
+            self._recording.discard(thread)
+
+    def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
+        """Run the backward pass from `loss`, as `loss.backward()` does.
+
+        With `retain_graph`, gradients of a later pass through the same graph are added.
+        """
+        if not self._framework.is_tensor(loss):
+            raise TypeError(f"expected a {self.framework} tensor as loss, got {type(loss)}")
+        try:
+            self._framework.backward(loss, retain_graph=retain_graph)
+        except BaseException:
+            self._report.release()
+            raise
+        if not retain_graph:
+            self._report.release(only_with_gradients=True)
+
+    def clear_report(self) -> None:
+        """Forget everything recorded so far."""
+        self._report.clear()
+
+    def try_dump(self, per_step: int = 1, dir_path: str | Path | None = None) -> Path | None:
+        """Every `per_step`-th call dumps report and params as a step; each clears the report.
+
+        The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
+        be dumped are not recorded, from the second call on. Returns where it wrote, or None.
+        """
+        if type(per_step) is not int or per_step < 1:
+            raise UsageError(f"expected per_step to be a whole number from 1, got {per_step!r}")
+        self._per_step = per_step
+        step = self._tries
+        self._tries += 1
+        try:
+            if self._tries % per_step:
+                return None
+            home = self._home(dir_path)
+            self.dump_report(home, step=step)
+            self.dump_params(home, step=step)
+            return home / f"step_{step}"
+        finally:
+            self.clear_report()
+
+    def dump_report(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+        """Write what was recorded to `dir_path` (its `step_<step>` if given), replacing a report.
+
+        Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
+        WriteError when the file system refuses.
+        """
+        if not self._report.roots:
+            raise UsageError(
+                f"expected a recorded call of {self.name} to dump, found none: call the ProxyModel "
+                "first, in a step that try_dump will dump"
+            )
+        self._report.release()
+        self._dumper.report(self._report, self._home(dir_path), step=step)
+
+    def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+        """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
+        self._dump("params", dir_path, step)
+
+    def dump_weights(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+        """Write parameters to `dir_path`, such as those an optimizer has just changed."""
+        self._dump("weights", dir_path, step)
+
+    def dump_grads(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+        """Write the gradients of the parameters to `dir_path`."""
+        self._dump("grads", dir_path, step)
+
+    def _dump(self, section: SectionName, dir_path: str | Path | None, step: int | None) -> None:
+        self._dumper.parameters(section, self._home(dir_path), step=step)
+
+    def _home(self, dir_path: str | Path | None) -> Path:
+        """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""
+        if dir_path is not None:
+            return Path(dir_path)
+        root = str(Path(get_dump_root_path()).absolute())
+        if root not in self._homes:
+            self._homes[root] = claim_store(
+                Path(root), self.name, framework=self.framework, run=self._run_name
+            )
+        return self._homes[root]
+
+    def update_black_list(self, layers: Layer | Iterable[Layer], mode: Mode = "all") -> None:
+        """Record and dump `layers`, what lies below them, or both, no more.
+
+        `mode` is `self` (the layers alone), `sublayers` (what lies below) or `all`. A white list
+        goes before it. Raises ValueError for another mode, or a layer that is not the model's.
+        """
+        self._selection.update_black_list(layers, mode)
+
+    def update_white_list(self, layers: Layer | Iterable[Layer], mode: Mode = "all") -> None:
+        """Record and dump only what is on the white list, and the model itself."""
+        self._selection.update_white_list(layers, mode)
+
+    def update_black_list_with_class(self, cls: type | Iterable[type], mode: Mode = "all") -> None:
+        """Like `update_black_list`, for the layers of a class, of which there may be none."""
+        self._selection.update_black_list_with_class(cls, mode)
+
+    def update_white_list_with_class(self, cls: type | Iterable[type], mode: Mode = "all") -> None:
+        """Like `update_white_list`, for the layers of a class, of which there may be none."""
+        self._selection.update_white_list_with_class(cls, mode)
+
+    def __getattr__(self, name: str) -> Any:
+        if name == "model":  # not there yet, while copied or unpickled
+            raise AttributeError(name)
+        return getattr(self.model, name)
+
+    def __repr__(self) -> str:
+        return f"<ProxyModel {self.name} of a {self.framework} {type(self.model).__name__}>"

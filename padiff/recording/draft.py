@@ -1,0 +1,80 @@
+"""The layer tree while it grows: calls that were seen, and the tensors captured for each."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from padiff.recording.source import Line
+from padiff.recording.spool import Kept
+from padiff.tree import Phase, Unrecorded
+
+__all__ = ["Captured", "Draft", "settled_orders"]
+
+
+@dataclass(slots=True)
+class Captured:
+    """One tensor of a call, in the spool's keeping. `order` is the number of its event."""
+
+    phase: Phase
+    place: str
+    kept: Kept
+    device: str
+    order: int
+
+
+@dataclass(slots=True)
+class Draft:
+    """One call of one layer. `call` is settled once the model's whole call has succeeded."""
+
+    name: str
+    route: str
+    repr: str
+    order: int
+    lines: list[Line]
+    call: int = 0
+    children: list["Draft"] = field(default_factory=list)
+    tensors: list[Captured] = field(default_factory=list)
+    unrecorded: list[Unrecorded] = field(default_factory=list)
+
+    def walk(self) -> Iterable["Draft"]:
+        """This call and all below it, in the order in which they began."""
+        yield self
+        for child in self.children:
+            yield from child.walk()
+
+    def refuse(self, phase: Phase, place: str, reason: str) -> None:
+        """Note that the value at a place is not stored, once."""
+        note = Unrecorded(phase, place, reason)
+        if note not in self.unrecorded:
+            self.unrecorded.append(note)
+
+
+def settled_orders(roots: Iterable[Draft]) -> dict[int, int]:
+    """The event number of each captured tensor, by its `id`: parents' gradients after children's.
+
+    A gradient arrives when the last use of a tensor has passed one back: at a layer and at the
+    first layer inside it in the same moment, and at a layer's late inputs before much of its inside
+    has run. Told as the layer's event it is complete only after all that lies inside. The numbers
+    themselves stay; the gradients among them change places.
+    """
+    found: list[tuple[tuple[int, int, int], Captured]] = []
+
+    def visit(draft: Draft, depth: int) -> int:
+        """The number at which everything inside `draft` and itself is over."""
+        inside = max((visit(child, depth + 1) for child in draft.children), default=-1)
+        last = inside
+        for captured in draft.tensors:
+            if captured.phase == "backward":
+                found.append(((max(inside, captured.order), -depth, captured.order), captured))
+                last = max(last, captured.order)
+        return last
+
+    orders: dict[int, int] = {}
+    for root in roots:
+        visit(root, 0)
+        for draft in root.walk():
+            orders.update((id(captured), captured.order) for captured in draft.tensors)
+    numbers = sorted(captured.order for _, captured in found)
+    ranked = sorted(found, key=lambda entry: entry[0])
+    for number, (_, captured) in zip(numbers, ranked, strict=True):
+        orders[id(captured)] = number
+    return orders

@@ -1,0 +1,93 @@
+"""Writing what was recorded, or the model's parameters, as one section of a dump."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from padiff.frameworks.base import Framework
+from padiff.recording.draft import Captured, Draft, settled_orders
+from padiff.recording.parameters import write_parameters
+from padiff.recording.records import record_of
+from padiff.recording.report import Report
+from padiff.recording.selection import Selection
+from padiff.recording.source import frames
+from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.writer import SectionWriter
+from padiff.tree import LayerTree, Node, TensorRecord
+
+__all__ = ["Dumper"]
+
+
+@dataclass(frozen=True, slots=True)
+class Dumper:
+    """Writes the sections of one model's dumps."""
+
+    model: str
+    framework: Framework
+    selection: Selection
+
+    def report(self, report: Report, location: str | Path, *, step: int | None) -> None:
+        """Write the report, which stays as it is."""
+        with self._section(location, "report", step) as writer:
+            calls = _CallWriter(self.selection, writer, settled_orders(report.roots))
+            tree = LayerTree(tuple(calls.write(root) for root in report.roots))
+            writer.commit(self._header("report", tree))
+
+    def parameters(self, section: SectionName, location: str | Path, *, step: int | None) -> None:
+        """Write `params`, `weights` or `grads` from the parameters as they are now."""
+        with self._section(location, section, step) as writer:
+            tree = write_parameters(self.framework, self.selection, section, writer)
+            writer.commit(self._header(section, tree))
+
+    def _section(
+        self, location: str | Path, section: SectionName, step: int | None
+    ) -> SectionWriter:
+        return SectionWriter(location, section, step=step, rank=self.framework.rank())
+
+    def _header(self, section: SectionName, tree: LayerTree) -> SectionHeader:
+        return SectionHeader(
+            section=section,
+            model=self.model,
+            framework=self.framework.name,
+            framework_version=self.framework.version,
+            layer_map=self.selection.layer_map,
+            tree=tree,
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+
+
+class _CallWriter:
+    """Writes the tensors of one layer's call after another's."""
+
+    def __init__(self, selection: Selection, writer: SectionWriter, orders: dict[int, int]) -> None:
+        self._selection = selection
+        self._writer = writer
+        self._orders = orders
+
+    def write(self, draft: Draft) -> Node:
+        """The call's node and all below it."""
+        tensors = [self._tensor(draft, captured) for captured in draft.tensors]
+        return Node(
+            name=draft.name,
+            route=draft.route,
+            call=draft.call,
+            order=draft.order,
+            type=self._selection.node_type(draft.route),
+            repr=draft.repr,
+            stack=frames(draft.lines),
+            children=tuple(self.write(child) for child in draft.children),
+            tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
+            unrecorded=tuple(draft.unrecorded),
+        )
+
+    def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:
+        leaf = f"{captured.phase}.{captured.place}"
+        path = array_path(draft.route, draft.call, leaf)
+        stored = self._writer.add(path, captured.kept.values())
+        return record_of(
+            stored,
+            phase=captured.phase,
+            place=captured.place,
+            device=captured.device,
+            order=self._orders[id(captured)],
+        )

@@ -1,0 +1,94 @@
+"""The parameters of the recorded layers, written straight from the model's memory."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+
+from padiff.frameworks.base import Framework, Layer, Tensor
+from padiff.recording.capture import describe, host_tensor
+from padiff.recording.records import record_of
+from padiff.recording.selection import Selection, parent_route
+from padiff.store.format import SectionName, array_path
+from padiff.store.writer import SectionWriter
+from padiff.tree import LayerTree, Node, Phase, TensorRecord, Unrecorded
+
+__all__ = ["write_parameters"]
+
+
+def write_parameters(
+    framework: Framework, selection: Selection, section: SectionName, writer: SectionWriter
+) -> LayerTree:
+    """Write `params`, `weights` or `grads` of the selected layers, one tensor at a time.
+
+    Returns the tree of the layers as they lie in one another, in definition order.
+    """
+    layers = _LayerWriter(framework, section, writer)
+    selected = selection.layers()
+    nodes = {route: layers.write(route, layer) for route, layer in selected.items()}
+    return LayerTree((_nested(nodes, selection),))
+
+
+def _nested(nodes: dict[str, Node], selection: Selection) -> Node:
+    """The model's node, with each other one below its nearest ancestor among them."""
+    children: dict[str, list[Node]] = defaultdict(list)
+    for route in reversed(nodes):  # so that a layer's own children are complete before it
+        node = replace(
+            nodes[route],
+            type=selection.node_type(route),
+            children=tuple(reversed(children[route])),
+        )
+        if not route:
+            return node
+        children[parent_route(route, nodes)].append(node)
+    raise AssertionError("unreachable: the model itself is always selected")
+
+
+class _LayerWriter:
+    """Writes one layer's own parameters after another's."""
+
+    def __init__(self, framework: Framework, section: SectionName, writer: SectionWriter) -> None:
+        self._framework = framework
+        self._section = section
+        self._writer = writer
+        self._orders = itertools.count()
+
+    def write(self, route: str, layer: Layer) -> Node:
+        """The layer's node, without those below it."""
+        order = next(self._orders)
+        tensors: list[TensorRecord] = []
+        unrecorded: list[Unrecorded] = []
+        for name, parameter in self._framework.parameters(layer):
+            for leaf, phase, tensor in self._parts(name, parameter):
+                host = host_tensor(self._framework, tensor)
+                if isinstance(host, str):
+                    unrecorded.append(Unrecorded(phase or "forward", name, host))
+                    continue
+                stored = self._writer.add(
+                    array_path(route, 0, leaf),
+                    host.values,
+                    self._framework.parameter_dims(layer, name),
+                )
+                at = next(self._orders)
+                tensors.append(
+                    record_of(stored, phase=phase, place=name, device=host.device, order=at)
+                )
+        return Node(
+            name=type(layer).__name__,
+            route=route,
+            call=0,
+            order=order,
+            repr=describe(layer),
+            tensors=tuple(tensors),
+            unrecorded=tuple(unrecorded),
+        )
+
+    def _parts(self, name: str, parameter: Tensor) -> Iterator[tuple[str, Phase | None, Tensor]]:
+        """What the section holds of one parameter: the array's name, its phase, the tensor."""
+        both = self._section == "params"
+        if self._section != "grads":
+            yield (f"{name}.weight" if both else name), None, parameter
+        if self._section != "weights":
+            gradient = self._framework.gradient(parameter)
+            if gradient is not None:
+                yield (f"{name}.grad" if both else name), "backward", gradient

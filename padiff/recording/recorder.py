@@ -1,0 +1,188 @@
+"""Recording one call of the model: which layers ran, in which order, with which tensors."""
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from padiff.frameworks.base import Framework, Layer, Tensor
+from padiff.recording.capture import describe, host_tensor
+from padiff.recording.draft import Captured, Draft
+from padiff.recording.report import Report
+from padiff.recording.source import lines_here
+from padiff.recording.structure import Found, find_in_arguments, find_in_result
+from padiff.tree import MAX_DEPTH, Phase
+
+__all__ = ["Run"]
+
+
+class Run:
+    """One call of the model, and the backward passes through what it computed.
+
+    Calls of layers in other threads than the caller's are not recorded, nor are those that a
+    backward pass makes (checkpointing runs a forward twice). A call that raises leaves nothing.
+    """
+
+    def __init__(self, framework: Framework, report: Report, *, inputs: bool) -> None:
+        self._framework = framework
+        self._report = report
+        self._inputs = inputs
+        self._stack: list[Draft] = []
+        self._removers: list[Callable[[], None]] = []
+        self._root: Draft | None = None
+        self._root_entered = False
+        self._thread = threading.get_ident()
+        self._pass = framework.backward_pass()
+        self._awaits_gradients = True
+        self.saw_gradients = False
+
+    def call(
+        self, layers: Mapping[str, Layer], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Any:
+        """Call the model, which is `layers[""]`, and record it and the other `layers`."""
+        model = layers[""]
+        observing: list[Callable[[], None]] = []
+        try:
+            for route, layer in layers.items():
+                observer = _LayerObserver(self, route, layer)
+                observing.append(self._framework.observe(layer, observer))
+                if not route:
+                    root = observer
+            self._root = self.begin(root, args, kwargs)
+            result = model(*args, **kwargs)
+            assert self._root is not None
+            self.end(self._root, result)
+        except BaseException:
+            self.release()
+            raise
+        finally:
+            for remove in observing:
+                remove()
+        self._report.add(self, self._root)
+        return result
+
+    def release(self) -> None:
+        """Stop waiting for gradients: no hook of this run is left on any tensor."""
+        self._awaits_gradients = False
+        while self._removers:
+            self._removers.pop()()
+
+    def begin(
+        self, layer: "_LayerObserver", args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> Draft | None:
+        """A layer is called; None when the call is none of this recording's."""
+        if threading.get_ident() != self._thread:
+            return None
+        if self._framework.backward_pass() != self._pass:
+            return None
+        if self._root is not None and not layer.route and not self._root_entered:
+            self._root_entered = True  # the call that `call` makes, begun already
+            return None
+        draft = Draft(
+            name=type(layer.layer).__name__,
+            route=layer.route,
+            repr=layer.describe(),
+            order=self._report.next_order(),
+            lines=lines_here(self._framework.directory),
+        )
+        is_model = not self._stack
+        if not is_model:
+            # a tree deeper than any reader takes grows in breadth instead
+            self._stack[min(len(self._stack), MAX_DEPTH) - 1].children.append(draft)
+        self._stack.append(draft)
+        found = self._find(draft, "input", lambda is_: find_in_arguments(args, kwargs, is_))
+        for place, tensor in found.tensors:
+            if self._inputs or is_model:
+                self._capture(draft, "input", place, tensor)
+            self._await_gradient(draft, place, tensor)
+        return draft
+
+    def end(self, draft: Draft, result: object) -> None:
+        """The call returned: its results are captured before anything can change them."""
+        found = self._find(draft, "forward", lambda is_: find_in_result(result, is_))
+        for place, tensor in found.tensors:
+            self._capture(draft, "forward", place, tensor)
+        self._leave(draft)
+
+    def fail(self, draft: Draft, error: BaseException) -> None:
+        """The call raised; should the model go on all the same, the tree says why it is partial."""
+        draft.refuse("forward", "", f"the layer raised {type(error).__name__}")
+        self._leave(draft)
+
+    def _leave(self, draft: Draft) -> None:
+        # an interrupt may have come between a layer's beginning and its being followed
+        while self._stack and self._stack.pop() is not draft:
+            pass
+
+    def _find(
+        self, draft: Draft, phase: Phase, find: Callable[[Callable[[object], bool]], Found]
+    ) -> Found:
+        try:
+            found = find(self._framework.is_tensor)
+        except Exception as error:  # containers are the user's code, and may do anything
+            draft.refuse(phase, "", str(error)[:200])
+            return Found([], [])
+        for place, reason in found.refused:
+            draft.refuse(phase, place, reason)
+        return found
+
+    def _capture(self, draft: Draft, phase: Phase, place: str, tensor: Tensor) -> Captured | None:
+        host = host_tensor(self._framework, tensor)
+        if isinstance(host, str):
+            draft.refuse(phase, place, host)
+            return None
+        values = np.array(host.values, order="C", copy=True if host.live else None)
+        kept = self._report.spool.keep(values)
+        captured = Captured(phase, place, kept, host.device, self._report.next_order())
+        draft.tensors.append(captured)
+        return captured
+
+    def _await_gradient(self, draft: Draft, place: str, tensor: Tensor) -> None:
+        if isinstance(tensor, np.ndarray):
+            return
+        total: Captured | None = None
+
+        def arrived(gradient: Tensor) -> None:
+            nonlocal total
+            if not self._awaits_gradients:
+                return
+            self.saw_gradients = True
+            earlier, total = total, self._capture(draft, "backward", place, gradient)
+            if earlier is not None:
+                draft.tensors.remove(earlier)
+                if total is not None:  # several backward passes: their sum, as in a parameter
+                    with np.errstate(all="ignore"):
+                        values = earlier.kept.values() + total.kept.values()
+                    total.kept = self._report.spool.keep(values)
+
+        try:
+            if self._framework.wants_gradient(tensor):
+                self._removers.append(self._framework.on_gradient(tensor, arrived))
+        except Exception as error:  # as above: a tensor that takes no hook
+            draft.refuse("backward", place, str(error)[:200])
+
+
+class _LayerObserver:
+    """What `Run` needs to know of a layer it observes."""
+
+    def __init__(self, run: Run, route: str, layer: Layer) -> None:
+        self._run = run
+        self.route = route
+        self.layer = layer
+        self._repr: str | None = None
+
+    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Draft | None:
+        return self._run.begin(self, args, kwargs)
+
+    def end(self, token: Any, result: object) -> None:
+        self._run.end(token, result)
+
+    def fail(self, token: Any, error: BaseException) -> None:
+        self._run.fail(token, error)
+
+    def describe(self) -> str:
+        """The layer's class and settings, without what lies inside it."""
+        if self._repr is None:
+            self._repr = describe(self.layer)
+        return self._repr
