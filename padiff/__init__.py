@@ -11,8 +11,8 @@ from padiff.version import __version__
 
 if TYPE_CHECKING:
     from padiff.check import check_grads, check_params, check_report, check_weights
-    from padiff.compare.comparison import Comparison
-    from padiff.compare.engine import compare
+    from padiff.comparing.comparison import Comparison
+    from padiff.comparing.engine import compare
     from padiff.errors import PadiffError
     from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
     from padiff.store.reader import open_dump
@@ -36,14 +36,14 @@ __all__ = [
 # Loaded when first asked for: the command line's --help needs none of them, and whoever only
 # compares does not pay for recording.
 _HOME = {
-    "Comparison": "padiff.compare.comparison",
+    "Comparison": "padiff.comparing.comparison",
     "PadiffError": "padiff.errors",
     "ProxyModel": "padiff.model",
     "check_grads": "padiff.check",
     "check_params": "padiff.check",
     "check_report": "padiff.check",
     "check_weights": "padiff.check",
-    "compare": "padiff.compare.engine",
+    "compare": "padiff.comparing.engine",
     "create_model": "padiff.model",
     "get_dump_root_path": "padiff.model",
     "open_dump": "padiff.store.reader",

@@ -19,11 +19,14 @@ TIERS = """
     store.location
     store.writer store.reader
     store
-    compare.matching compare.criterion compare.statistics
-    compare.comparison
-    compare.engine
-    compare
-    render.terminal render.json
+    comparing.classes comparing.criterion
+    comparing.alignment comparing.statistics
+    comparing.matching comparing.streaming
+    comparing.comparison
+    comparing.planning
+    comparing.engine
+    comparing
+    render.text render.html
     render
     frameworks.base
     frameworks.torch frameworks.paddle
@@ -38,7 +41,7 @@ TIERS = """
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
-COMPARING = ("compare", "render")
+COMPARING = ("comparing", "render")
 RECORDING = ("frameworks", "recording", "weights", "model")
 
 
@@ -131,14 +134,14 @@ def test_the_table_names_no_module_that_is_gone() -> None:
             "from importlib import import_module as m\nimport_module('padiff.cli')",
             "cli",
         ),
-        ("model.py", "from padiff.compare import engine", "padiff.compare.engine, across the"),
+        ("model.py", "from padiff.comparing import engine", "padiff.comparing.engine, across the"),
         ("new.py", "", "padiff.new: not in the table"),
     ],
 )
 def test_a_planted_violation_is_caught(
     tmp_path: Path, file: str, source: str, complaint: str
 ) -> None:
-    for name in ("store/base.py", "compare/engine.py"):
+    for name in ("store/base.py", "comparing/engine.py"):
         (tmp_path / "padiff" / name).parent.mkdir(parents=True)
         (tmp_path / "padiff" / name).touch()
     (tmp_path / "padiff" / file).write_text(source)

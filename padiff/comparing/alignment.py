@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from padiff.compare.classes import class_score
+from padiff.comparing.classes import class_score
 from padiff.tree import Node
 
 __all__ = ["Candidate", "align", "candidates", "score"]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff.compare.criterion import Criterion
+from padiff.comparing.criterion import Criterion
 from padiff.dtypes import dtype_of
 from padiff.store.chunks import blocks
 

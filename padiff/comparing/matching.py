@@ -6,8 +6,8 @@ What finds no partner is part of the answer, never dropped.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from padiff.compare.alignment import Candidate, align, candidates
-from padiff.compare.classes import class_score
+from padiff.comparing.alignment import Candidate, align, candidates
+from padiff.comparing.classes import class_score
 from padiff.errors import FormatError
 from padiff.tree import LayerTree, Node, TensorRecord
 
