@@ -4,11 +4,11 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pytest
-from demo_faults import Fault, plant
 
 import padiff
 from demo import paddle_side, torch_side
 from demo.digits import batches
+from tests.demo_faults import Fault, plant
 
 Side = Literal["torch", "paddle"]
 SIDES: dict[Side, Any] = {"torch": torch_side, "paddle": paddle_side}

@@ -39,6 +39,12 @@ def test_all_holds_every_public_name() -> None:
     assert public == {name for name in padiff.__all__ if not name.startswith("_")}
 
 
+def test_no_module_hides_a_public_name() -> None:
+    # importing padiff.x sets the attribute x of padiff, over a function of that name
+    modules = {path.stem for path in PACKAGE.iterdir()}
+    assert modules & set(padiff.__all__) == set()
+
+
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_a_module_lists_and_describes_what_it_offers(path: Path) -> None:
     tree, offered = names_of(path)
