@@ -23,20 +23,21 @@ TIERS = """
     comparing.alignment comparing.statistics
     comparing.matching comparing.streaming
     comparing.comparison
-    comparing.planning
     comparing.engine
     comparing
-    render.text render.html
+    render.terminal render.json
     render
+    frameworks.interception
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
-    recording.selection recording.hooks
-    recording.recorder recording.spool
+    recording.source recording.spool recording.structure
+    recording.capture recording.draft recording.records recording.selection
+    recording.parameters recording.report
+    recording.dump recording.recorder
     recording
-    weights
     model
-    check diff
+    check
     cli
 """
 
@@ -74,7 +75,8 @@ def imports(path: Path, known: set[str]) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
             ("import_module", "__import__")
         ):
-            names = [ast.literal_eval(node.args[0])]  # a name made up at run time fails here
+            name = node.args[0]
+            names = [name.value if isinstance(name, ast.Constant) else "padiff.cannot_tell"]
         else:
             continue
         for name in names:
@@ -106,6 +108,8 @@ def violations(root: Path) -> list[str]:
             if target.split(".")[0] != "padiff":
                 continue
             where = f"{path.relative_to(root)}:{line}: {name} imports {target}"
+            if name == "padiff":  # imports what it re-exports when asked, which is all it may do
+                continue
             if name in table and table.get(target, len(table)) >= table[name]:
                 wrong.append(f"{where}, which is not above it")
             if {half(name), half(target)} == {"comparing", "recording"}:
@@ -134,6 +138,7 @@ def test_the_table_names_no_module_that_is_gone() -> None:
             "from importlib import import_module as m\nimport_module('padiff.cli')",
             "cli",
         ),
+        ("errors.py", "import importlib as i\ni.import_module('pa' + 'diff.cli')", "cannot_tell"),
         ("model.py", "from padiff.comparing import engine", "padiff.comparing.engine, across the"),
         ("new.py", "", "padiff.new: not in the table"),
     ],
