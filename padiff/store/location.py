@@ -7,7 +7,7 @@ from padiff.store.base import Store
 from padiff.store.format import ATTRIBUTE, check_root, numbered
 from padiff.store.zarr import DOCUMENT, ZarrStore
 
-__all__ = ["Location", "locate_for_reading", "locate_for_writing"]
+__all__ = ["Location", "absolute_numbers", "locate_for_reading", "locate_for_writing"]
 
 Location = str | Path
 

@@ -25,7 +25,7 @@ from padiff.store.chunks import chunk_selection
 from padiff.store.exchange import put_in_place
 from padiff.store.format import check_root, digest, root_attributes
 
-__all__ = ["DOCUMENT", "ZarrArray", "ZarrStore"]
+__all__ = ["DOCUMENT", "ZarrArray", "ZarrPartialSection", "ZarrStore"]
 
 DOCUMENT = "zarr.json"
 _PARTIAL = ".partial"

@@ -75,8 +75,8 @@ def imports(path: Path, known: set[str]) -> Iterator[tuple[int, str]]:
         elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith(
             ("import_module", "__import__")
         ):
-            name = node.args[0]
-            names = [name.value if isinstance(name, ast.Constant) else "padiff.cannot_tell"]
+            first = node.args[0]
+            names = [str(first.value) if isinstance(first, ast.Constant) else "padiff.cannot_tell"]
         else:
             continue
         for name in names:
