@@ -20,6 +20,9 @@ LEAVES = [
 ]
 PARENTS = ["stem", "block", ""]  # a fault of theirs lies between their layers
 
+# An output 2 % too large, a gradient of the wrong sign: both beyond the default tolerances.
+FACTORS: dict[Fault, float] = {"forward": 1.02, "backward": -1.0}
+
 
 def layer_at(net: Any, route: str) -> Any:
     for name in filter(None, route.split(".")):
@@ -27,11 +30,14 @@ def layer_at(net: Any, route: str) -> Any:
     return net
 
 
-def run(side: Side, location: Path, steps: int = 1, fault: tuple[str, Fault] | None = None) -> Path:
+def run(
+    side: Side, location: Path, steps: int = 1, fault: tuple[str, Fault, float] | None = None
+) -> Path:
     """Train one side of the demo into a store, with or without a fault in one layer."""
     net = SIDES[side].DigitNet()
     if fault:
-        plant(layer_at(net, fault[0]), fault[1])
+        route, kind, factor = fault
+        plant(layer_at(net, route), kind, factor)
     SIDES[side].train(net, torch_side.initial_weights(), batches(steps, size=16), location)
     return location
 
@@ -53,6 +59,7 @@ def test_three_steps_of_training_are_aligned(tmp_path: Path) -> None:
     comparison = padiff.compare(base, raw)
     assert comparison.aligned
     assert {record.step for record in comparison.records} == {0, 1, 2}
+    assert padiff.compare(base, raw, atol=1e-6).aligned
 
 
 @pytest.mark.parametrize("side", SIDES)
@@ -61,10 +68,20 @@ def test_three_steps_of_training_are_aligned(tmp_path: Path) -> None:
 def test_a_planted_fault_is_named(
     clean: dict[Side, Path], tmp_path: Path, route: str, fault: Fault, side: Side
 ) -> None:
-    faulty = run(side, tmp_path / "faulty.zarr", fault=(route, fault))
+    faulty = run(side, tmp_path / "faulty.zarr", fault=(route, fault, FACTORS[fault]))
     stores = clean | {side: faulty}
     comparison = padiff.compare(stores["torch"], stores["paddle"])
     assert not comparison.aligned
     first = comparison.first_divergence
     assert first is not None
     assert (first.section, first.phase, first.base.route) == ("report", fault, route)
+
+
+def test_a_gradient_is_as_small_as_its_tolerance_must_be(
+    clean: dict[Side, Path], tmp_path: Path
+) -> None:
+    faulty = run("paddle", tmp_path / "faulty.zarr", fault=("block.norm1", "backward", 1.02))
+    assert padiff.compare(clean["torch"], faulty).aligned  # gradients of 5e-4, atol of 1e-4
+    first = padiff.compare(clean["torch"], faulty, atol=1e-6).first_divergence
+    assert first is not None
+    assert (first.phase, first.base.route) == ("backward", "block.norm1")
