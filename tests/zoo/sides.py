@@ -44,8 +44,8 @@ class Side(ABC):
         """Start the framework's random numbers anew."""
 
     @abstractmethod
-    def random_state(self) -> bytes:
-        """The state of the framework's random numbers."""
+    def next_random(self) -> list[float]:
+        """The framework's next random numbers, which tell its state."""
 
     @abstractmethod
     def is_tensor(self, value: object) -> bool: ...
@@ -104,8 +104,9 @@ class _Torch(Side):
     def seed(self, number: int) -> None:
         torch.manual_seed(number)
 
-    def random_state(self) -> bytes:
-        return bytes(torch.get_rng_state().tolist())
+    def next_random(self) -> list[float]:
+        numbers: list[float] = torch.rand(8).tolist()
+        return numbers
 
     def is_tensor(self, value: object) -> bool:
         return isinstance(value, torch.Tensor)
@@ -148,8 +149,9 @@ class _Paddle(Side):
     def seed(self, number: int) -> None:
         paddle.seed(number)
 
-    def random_state(self) -> bytes:
-        return repr(paddle.get_rng_state()[0]).encode()
+    def next_random(self) -> list[float]:
+        numbers: list[float] = paddle.rand([8]).tolist()
+        return numbers
 
     def is_tensor(self, value: object) -> bool:
         return isinstance(value, paddle.Tensor)
