@@ -1,6 +1,7 @@
 """paddle, as recording sees it: the one file that imports it."""
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -28,6 +29,7 @@ _DIFFERENTIABLE = {
     *(paddle.float16, paddle.float32, paddle.float64, paddle.complex64, paddle.complex128),
     *_VIEWED,
 }
+_CHANGING = threading.Lock()  # as in interception, for the hook beside it
 
 
 class _Paddle(Framework):
@@ -91,12 +93,20 @@ class _Paddle(Framework):
         return remove
 
     def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
-        hook = layer.register_forward_pre_hook(_nothing)
-        interception = intercept(layer, _CALL, layer._dygraph_call_func, observer)
+        # One hook for all observers: who comes from within a hook must not change the hooks.
+        with _CHANGING:
+            interception = intercept(layer, _CALL, layer._dygraph_call_func, observer)
+            if not any(hook is _nothing for hook in layer._forward_pre_hooks.values()):
+                layer.register_forward_pre_hook(_nothing)
 
         def remove() -> None:
-            interception.remove()
-            hook.remove()
+            with _CHANGING:
+                interception.remove()
+                if _CALL in vars(layer):
+                    return
+                for number, hook in list(layer._forward_pre_hooks.items()):
+                    if hook is _nothing:
+                        del layer._forward_pre_hooks[number]
 
         return remove
 
