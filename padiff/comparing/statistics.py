@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from padiff.comparing.criterion import Criterion
 from padiff.dtypes import dtype_of
 from padiff.store.chunks import blocks
+from padiff.tree import TensorStats
 
-__all__ = ["PairStatistics", "Scratch", "Worst", "merge", "of_equal", "of_pair"]
+__all__ = ["PairStatistics", "Scratch", "Worst", "merge", "of_equal", "of_pair", "with_equal_rest"]
 
 # Elements. Small enough that a block stays in the last-level cache from pass to pass, large enough
 # that threads seldom meet at the lock of the interpreter, which each takes between two passes.
@@ -59,6 +60,16 @@ class PairStatistics:
     squares_raw: float = 0.0
     product: float = 0.0
     worst: Worst | None = None
+
+    @property
+    def size(self) -> int:
+        """Elements of either side, of every kind."""
+        return self.finite + self.agreeing + self.nonfinite
+
+    @property
+    def equal(self) -> bool:
+        """Whether every element of one side is that of the other, NaN for NaN."""
+        return self.max_abs == 0 and not self.nonfinite
 
     @property
     def mean_abs(self) -> float:
@@ -140,6 +151,25 @@ def of_equal(finite: int, agreeing: int, sum_base: float, squares: float) -> Pai
     )
 
 
+def with_equal_rest(part: PairStatistics, size: int, stats: TensorStats) -> PairStatistics:
+    """Complete the figures of some elements of a tensor of `size`, the others known to be equal.
+
+    `stats` are those of the whole tensor of base. NaN and infinities are all among the others.
+    """
+    if part.size == size:
+        return part
+    agreeing = stats.nan + stats.inf
+    finite = size - agreeing
+    sizes, squares = (stats.mean_abs or 0.0) * finite, (stats.l2 or 0.0) ** 2
+    rest = of_equal(
+        finite - part.finite,
+        agreeing,
+        max(0.0, sizes - part.sum_base),
+        max(0.0, squares - part.squares_base),
+    )
+    return merge(part, rest)
+
+
 def of_pair(
     base: NDArray[Any],
     raw: NDArray[Any],
@@ -158,7 +188,7 @@ def of_pair(
     total = PairStatistics()
     with np.errstate(all="ignore"):  # NaN, infinities and division by zero are expected here
         for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
-            part = (*selection, ...)  # the dots keep a 0-d array an array
+            part: Any = (*selection, ...)  # the dots keep a 0-d array an array
             block = _Block(base[part], raw[part], scratch)
             corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
             total = merge(total, block.figures(atol, rtol, total.excess, corner))

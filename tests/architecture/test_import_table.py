@@ -23,6 +23,7 @@ TIERS = """
     comparing.alignment comparing.statistics
     comparing.matching comparing.streaming
     comparing.comparison
+    comparing.scope
     comparing.engine
     comparing
     render.terminal render.json

@@ -1,0 +1,165 @@
+"""Compare two locations: what `padiff-check` and the `check_*` functions are made of."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+
+from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
+from padiff.comparing.criterion import Criterion
+from padiff.comparing.planning import Planned, plan_section
+from padiff.comparing.records import record_of, to_compare
+from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
+from padiff.comparing.streaming import Progress, stream
+from padiff.errors import FormatError, UsageError
+from padiff.store.format import SectionHeader
+from padiff.store.location import Location
+from padiff.store.reader import open_dumps
+from padiff.tree import LayerTree
+
+__all__ = ["compare"]
+
+
+def compare(
+    base: Location,
+    raw: Location,
+    *,
+    sections: Sequence[str] | None = None,
+    phase: str = "both",
+    mode: str = "mean",
+    atol: float = 1e-4,
+    rtol: float = 1e-7,
+    steps: Iterable[int] | None = None,
+    ranks: Iterable[int] | None = None,
+    layers: Sequence[str] | None = None,
+    strict_structure: bool = False,
+    jobs: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Comparison:
+    """Compare everything that two stores, steps or ranks have in common, reading block by block.
+
+        comparison = padiff.compare("torch.zarr", "paddle.zarr", mode="strict", atol=1e-5)
+        if not comparison.aligned:
+            print(comparison.first_divergence)
+
+    `sections`, `steps`, `ranks` and `layers` (patterns of routes, such as `blocks.1.*`) narrow it
+    down; None takes all there is. `phase` is `both`, `forward` or `backward`. `mode` is `mean`, by
+    which the mean of `abs(raw - base)` must be within `atol + rtol * mean(abs(base))`, or `strict`,
+    by which each element must be. With `strict_structure` a layer without a partner is a failure.
+    `jobs` threads compare, by default one a processor. `progress` is called with the share done.
+
+    Raises UsageError (a ValueError) for an argument that makes no sense or asks for what is not
+    there, LocationError where nothing lies, and FormatError, or one of its kind, for what is no
+    store, is unfinished, damaged, or has nothing in common with the other side.
+    """
+    criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
+    scope = scope_of(sections, phase, steps, ranks, layers)
+    if jobs is not None and (type(jobs) is not int or jobs < 1):
+        raise UsageError(f"expected at least 1 job, got {jobs!r}")
+    pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
+    name = pairs[0].sections[0]
+    sources = (
+        _source(str(base), pairs[0].base.section(name).header),
+        _source(str(raw), pairs[0].raw.section(name).header),
+    )
+    by_step = deque(list(group) for _, group in groupby(pairs, key=lambda pair: pair.step))
+    del pairs  # so that what a step holds open is let go when the step is done
+    total = len(by_step)
+    records: list[Record] = []
+    layers_found = 0
+    shown: _Step | None = None
+    while by_step:
+        tell = _share_of_all(progress, total - len(by_step), total)
+        step = _compare_step(by_step.popleft(), scope, criterion, len(records), jobs, tell)
+        records += step.records
+        unmatched += step.unmatched
+        layers_found += step.layers
+        if shown is None or (step.diverged and not shown.diverged):
+            shown = step
+    _check_found(scope, layers_found, records, sources)
+    trees = (LayerTree(), LayerTree()) if shown is None else shown.trees
+    return Comparison(
+        criterion, *sources, tuple(records), tuple(unmatched), strict_structure, trees
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """What comparing all ranks and sections of one step found."""
+
+    records: list[Record]
+    unmatched: list[Unmatched]
+    layers: int
+    trees: tuple[LayerTree, LayerTree]
+
+    @property
+    def diverged(self) -> bool:
+        return any(record.diverged for record in self.records)
+
+
+def _compare_step(
+    dumps: Sequence[DumpPair],
+    scope: Scope,
+    criterion: Criterion,
+    first_order: int,
+    jobs: int | None,
+    progress: Progress | None,
+) -> _Step:
+    plans = [plan_section(pair, name, scope) for pair in dumps for name in pair.sections]
+    planned = sorted(
+        (item for plan in plans for item in plan.planned),
+        key=lambda item: (item.cause, item.position, item.dumps.rank or 0),
+    )
+    pairs = [to_compare(item) for item in planned]
+    streamed = iter(stream([pair for pair in pairs if pair], criterion, jobs, progress))
+    records = [
+        record_of(item, order, next(streamed) if pair else None, criterion)
+        for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
+    ]
+    return _Step(
+        records,
+        [item for plan in plans for item in plan.unmatched],
+        sum(plan.layers for plan in plans),
+        _trees(planned, records, dumps[0]),
+    )
+
+
+def _trees(
+    planned: Sequence[Planned], records: Sequence[Record], dumps: DumpPair
+) -> tuple[LayerTree, LayerTree]:
+    """The layers of the section in which the first divergence is; else of the first section."""
+    base, raw = (side.section(dumps.sections[0]) for side in (dumps.base, dumps.raw))
+    for item, record in zip(planned, records, strict=True):
+        if record.diverged:
+            base, raw = item.sections
+            break
+    return base.tree, raw.tree
+
+
+def _source(location: str, header: SectionHeader) -> Source:
+    return Source(location, header.model, header.framework, header.framework_version)
+
+
+def _share_of_all(
+    progress: Callable[[float], None] | None, steps_done: int, steps: int
+) -> Progress | None:
+    if progress is None:
+        return None
+    return lambda done, total: progress((steps_done + done / max(1, total)) / steps)
+
+
+def _check_found(
+    scope: Scope, layers: int, records: Sequence[Record], sources: tuple[Source, Source]
+) -> None:
+    """Nothing compared is no agreement."""
+    where = " and ".join(source.location for source in sources)
+    if scope.layers is not None and not layers:
+        raise UsageError(
+            f"expected a layer whose route fits {' or '.join(scope.layers)} in {where}, found none:"
+            " routes are dotted names without the model's own, such as blocks.1.mlp"
+        )
+    if not records:
+        raise FormatError(
+            f"expected something to compare in {where}, found nothing that both have: "
+            "the model did not run before the dump, or other phases and layers were recorded"
+        )

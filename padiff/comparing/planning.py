@@ -1,0 +1,198 @@
+"""Which tensors of two dumps are compared, and in which order causes come before effects."""
+
+from dataclasses import dataclass
+
+from padiff.comparing.comparison import SideName, Unmatched
+from padiff.comparing.matching import match_tensors, match_trees
+from padiff.comparing.scope import DumpPair, Scope
+from padiff.store.format import SectionName
+from padiff.store.reader import Section
+from padiff.tree import LayerTree, Node, Phase, TensorRecord
+
+__all__ = ["Plan", "Planned", "plan_section"]
+
+# Sections and whether of gradients, causes first. The inputs of the model come before them all;
+# `weights` are what the optimizer made of the gradients.
+_CAUSES: dict[tuple[SectionName, bool], int] = {
+    ("params", False): 1,
+    ("report", False): 2,
+    ("report", True): 3,
+    ("params", True): 4,
+    ("grads", False): 4,
+    ("grads", True): 4,
+    ("weights", False): 5,
+    ("weights", True): 5,
+}
+
+_LAST = 2**62  # a position after every layer of base: for what only raw has
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One record to be: a pair of tensors, or one whose partner is missing.
+
+    Within a step, sorting by `cause` and then `position` puts what may cause a difference before
+    what it affects.
+    """
+
+    dumps: DumpPair
+    sections: tuple[Section, Section]
+    phase: Phase | None
+    cause: int
+    position: tuple[int, ...]
+    nodes: tuple[Node | None, Node | None]
+    tensors: tuple[TensorRecord | None, TensorRecord | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """All that comparing one section of a pair of dumps comes to; `layers` were in the scope."""
+
+    planned: tuple[Planned, ...]
+    unmatched: tuple[Unmatched, ...]
+    layers: int
+
+
+def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
+    """Match the layers of one section, and the tensors of each pair of them."""
+    sections = dumps.base.section(name), dumps.raw.section(name)
+    headers = [section.header for section in sections]
+    planner = _Planner(dumps, sections, scope)
+    matching = match_trees(
+        sections[0].tree, sections[1].tree, headers[0].layer_map, headers[1].layer_map
+    )
+    pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
+    for base, raw in pairs:
+        planner.add_pair(base, raw)
+    for node in matching.base_only:
+        planner.add_lone("base", node)
+    for node in matching.raw_only:
+        planner.add_lone("raw", node)
+    return Plan(tuple(planner.planned), tuple(planner.unmatched), len(pairs))
+
+
+class _Planner:
+    """Collects the plan of one section."""
+
+    def __init__(self, dumps: DumpPair, sections: tuple[Section, Section], scope: Scope) -> None:
+        self._dumps, self._sections, self._scope = dumps, sections, scope
+        self._name = sections[0].header.section
+        self._positions = _Positions(sections[0].tree, of_calls=self._name == "report")
+        self.planned: list[Planned] = []
+        self.unmatched: list[Unmatched] = []
+
+    def add_pair(self, base: Node, raw: Node) -> None:
+        """Two matched layers: their tensors, and those of them without a partner."""
+        matching = match_tensors(self._taken(base), self._taken(raw))
+        for pair in matching.pairs:
+            self._plan((base, raw), pair)
+        # of models whose outputs cannot be paired at all, nothing is known to agree in the end
+        unpaired = not any(tensor.phase == "forward" for tensor, _ in matching.pairs)
+        for tensor in matching.base_only:
+            if self._is_missed(base, tensor, unpaired):
+                self._plan((base, raw), (tensor, None))
+            else:
+                self._list("base", base, tensor)
+        for tensor in matching.raw_only:
+            if self._is_missed(raw, tensor, unpaired):
+                self._plan((base, raw), (None, tensor))
+            else:
+                self._list("raw", raw, tensor)
+
+    def add_lone(self, side: SideName, node: Node) -> None:
+        """A layer without a partner: listed, and what must not be missing is planned as such."""
+        if not self._scope.takes_layer(node.route):
+            return
+        self._list(side, node)
+        for tensor in self._taken(node):
+            if self._is_missed(node, tensor, unpaired=True):
+                if side == "base":
+                    self._plan((node, None), (tensor, None))
+                else:
+                    self._plan((None, node), (None, tensor))
+
+    def _taken(self, node: Node) -> list[TensorRecord]:
+        return [tensor for tensor in node.tensors if self._scope.takes_phase(tensor.phase)]
+
+    def _is_missed(self, node: Node, tensor: TensorRecord, unpaired: bool) -> bool:
+        """Whether a tensor without a partner is a divergence: a parameter's, a model's output."""
+        output = not node.route and tensor.phase == "forward"
+        return self._name != "report" or (output and unpaired)
+
+    def _plan(
+        self,
+        nodes: tuple[Node | None, Node | None],
+        tensors: tuple[TensorRecord | None, TensorRecord | None],
+    ) -> None:
+        base = nodes[0]
+        tensor = tensors[0] or tensors[1]
+        phase = None if tensor is None else tensor.phase
+        cause = _CAUSES[self._name, phase == "backward"]
+        if self._name == "report" and phase == "input" and base is not None and not base.route:
+            cause = 0
+        position = self._positions.of(base, tensors[0], phase)
+        self.planned.append(
+            Planned(
+                self._dumps,
+                self._sections,
+                phase,
+                cause,
+                (*position, len(self.planned)),
+                nodes,
+                tensors,
+            )
+        )
+
+    def _list(self, side: SideName, node: Node, tensor: TensorRecord | None = None) -> None:
+        self.unmatched.append(
+            Unmatched(
+                side=side,
+                kind="layer" if tensor is None else "tensor",
+                section=self._name,
+                step=self._dumps.step,
+                rank=self._dumps.rank,
+                route=node.route,
+                class_name=node.name,
+                call=node.call,
+                phase=None if tensor is None else tensor.phase,
+                tensor=None if tensor is None else tensor.place,
+                shape=None if tensor is None else tensor.shape,
+            )
+        )
+
+
+class _Positions:
+    """Where in the order of events a tensor of base stands; of calls, a parent after its children.
+
+    Parameters stand in the order in which the model defines them.
+    """
+
+    def __init__(self, tree: LayerTree, *, of_calls: bool) -> None:
+        self._of_calls = of_calls
+        self._place = {id(node): place for place, node in enumerate(tree.walk())}
+        self._depth: dict[int, int] = {}
+        self._end: dict[tuple[int, Phase | None], int] = {}
+        for root in tree.roots if of_calls else ():
+            self._visit(root, 0)
+
+    def _visit(self, node: Node, depth: int) -> None:
+        for child in node.children:
+            self._visit(child, depth + 1)
+        self._depth[id(node)] = depth
+        phases: tuple[Phase, Phase] = ("forward", "backward")
+        for phase in phases:
+            own = [tensor.order for tensor in node.tensors if tensor.phase == phase]
+            below = [self._end[id(child), phase] for child in node.children]
+            self._end[id(node), phase] = max([*own, *below], default=-1)
+
+    def of(
+        self, node: Node | None, tensor: TensorRecord | None, phase: Phase | None
+    ) -> tuple[int, ...]:
+        if node is None:
+            return (_LAST, 0, 0)
+        if not self._of_calls:
+            return (self._place[id(node)], 0, 0)
+        depth = self._depth[id(node)]
+        if phase == "input" and tensor is not None:
+            return (tensor.order, 0, depth)  # a parent has its input before its children run
+        return (self._end[id(node), phase], 1, -depth)

@@ -1,0 +1,108 @@
+"""From what was planned and the figures found to the records of a comparison."""
+
+from math import inf, prod
+
+from padiff.comparing.comparison import Figures, Record, Side, Status
+from padiff.comparing.criterion import Criterion
+from padiff.comparing.planning import Planned
+from padiff.comparing.statistics import PairStatistics
+from padiff.comparing.streaming import TensorPair, axes_of_raw
+from padiff.dtypes import dtype_named
+from padiff.tree import Node, TensorRecord
+
+__all__ = ["record_of", "to_compare"]
+
+
+def to_compare(planned: Planned) -> TensorPair | None:
+    """The pair of tensors to read; None when a side is missing or the shapes differ."""
+    base, raw = planned.tensors
+    if base is None or raw is None:
+        return None
+    axes = axes_of_raw(base, raw)
+    if base.shape != tuple(raw.shape[axis] for axis in axes):
+        return None
+    return TensorPair(planned.sections[0], base, planned.sections[1], raw, axes)
+
+
+def record_of(
+    planned: Planned, order: int, statistics: PairStatistics | None, criterion: Criterion
+) -> Record:
+    """The record of one pair; `statistics` are None where there was nothing to read."""
+    base, raw = planned.tensors
+    figures: Figures | None = None
+    status: Status = "missing" if base is None or raw is None else "shape"
+    notes: list[str] = []
+    if statistics is not None and base is not None and raw is not None:
+        figures = _figures(statistics, base, raw, criterion)
+        status = "match" if criterion.accepts(figures.required_atol) else "mismatch"
+        if statistics.nonfinite:
+            status = "nonfinite"
+        notes = _notes(statistics, base, raw)
+    known = base or raw
+    return Record(
+        step=planned.dumps.step,
+        rank=planned.dumps.rank,
+        section=planned.sections[0].header.section,
+        phase=planned.phase,
+        order=order,
+        status=status,
+        base=_side(planned.nodes[0], base),
+        raw=_side(planned.nodes[1], raw),
+        size=0 if known is None else prod(known.shape),
+        figures=figures,
+        note="; ".join(notes),
+    )
+
+
+def _figures(
+    statistics: PairStatistics, base: TensorRecord, raw: TensorRecord, criterion: Criterion
+) -> Figures:
+    exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
+    required = criterion.required_atol(statistics.mean_abs, statistics.mean_base, statistics.excess)
+    if exact:
+        required = 0.0
+    # what is not a number on one side, or is not the same whole number, no tolerance allows
+    if statistics.nonfinite or (exact and statistics.mismatched):
+        required = inf
+    worst = statistics.worst
+    return Figures(
+        mismatched=statistics.mismatched,
+        nonfinite=statistics.nonfinite,
+        agreeing=statistics.agreeing,
+        max_abs=statistics.max_abs,
+        mean_abs=statistics.mean_abs,
+        max_rel=statistics.max_rel,
+        rel_l2=statistics.rel_l2,
+        cosine=statistics.cosine,
+        worst_index=None if worst is None else worst.index,
+        base_value=None if worst is None else worst.base,
+        raw_value=None if worst is None else worst.raw,
+        required_atol=required,
+    )
+
+
+def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) -> list[str]:
+    notes = []
+    if base.dtype != raw.dtype:
+        notes.append(f"{base.dtype} and {raw.dtype} compared by value")
+    if axes_of_raw(base, raw) != tuple(range(len(base.shape))):
+        notes.append(f"axes of raw taken in the order {', '.join(base.dims or ())}")
+    if statistics.agreeing:
+        notes.append(f"NaN or infinite alike in {statistics.agreeing} places")
+    return notes
+
+
+def _side(node: Node | None, tensor: TensorRecord | None) -> Side:
+    if node is None:
+        return Side()
+    if tensor is None:
+        return Side(node.route, node.name, node.call)
+    return Side(
+        node.route,
+        node.name,
+        node.call,
+        tensor.place,
+        tensor.shape,
+        tensor.dtype,
+        tensor.device,
+    )

@@ -1,0 +1,187 @@
+"""What of two locations is compared: which steps, ranks and sections, which phases and layers."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Literal, get_args
+
+from padiff.comparing.comparison import Kind, SideName, Unmatched
+from padiff.errors import FormatError, UsageError
+from padiff.store.format import SECTIONS, SectionName
+from padiff.store.reader import Dump, Dumps
+from padiff.tree import Phase
+
+__all__ = ["PHASES", "DumpPair", "PhaseChoice", "Scope", "pair_dumps", "scope_of"]
+
+PhaseChoice = Literal["both", "forward", "backward"]
+PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
+
+_SECTION: Kind = "section"
+_UNFINISHED: Kind = "unfinished"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What was asked for; None stands for all there is."""
+
+    sections: tuple[SectionName, ...] | None = None
+    phase: PhaseChoice = "both"
+    steps: tuple[int, ...] | None = None
+    ranks: tuple[int, ...] | None = None
+    layers: tuple[str, ...] | None = None
+
+    def takes_section(self, name: str) -> bool:
+        return self.sections is None or name in self.sections
+
+    def takes_phase(self, phase: Phase | None) -> bool:
+        """Gradients are `backward`; inputs, outputs and parameters' values are `forward`."""
+        return self.phase == "both" or (self.phase == "backward") == (phase == "backward")
+
+    def takes_layer(self, *routes: str) -> bool:
+        """Whether a pattern fits the route of either side."""
+        return self.layers is None or any(
+            fnmatchcase(route, pattern) for route in routes for pattern in self.layers
+        )
+
+
+def scope_of(
+    sections: Sequence[str] | None,
+    phase: str,
+    steps: Iterable[int] | None,
+    ranks: Iterable[int] | None,
+    layers: Sequence[str] | None,
+) -> Scope:
+    """Check what a user asked for; UsageError names what there is to choose from."""
+    if phase not in PHASES:
+        raise UsageError(f"expected the phase {', '.join(PHASES)}, got {phase!r}")
+    names = None
+    if sections is not None:
+        asked = [sections] if isinstance(sections, str) else list(sections)
+        unknown = [name for name in asked if name not in SECTIONS]
+        if unknown or not asked:
+            raise UsageError(f"expected sections out of {', '.join(SECTIONS)}, got {asked!r}")
+        names = tuple(name for name in SECTIONS if name in asked)
+    patterns = None
+    if layers is not None:
+        patterns = (layers,) if isinstance(layers, str) else tuple(layers)
+    return Scope(names, phase, _numbers("steps", steps), _numbers("ranks", ranks), patterns)
+
+
+def _numbers(name: str, values: Iterable[int] | None) -> tuple[int, ...] | None:
+    if values is None:
+        return None
+    if not isinstance(values, Iterable):
+        raise UsageError(f"expected {name} to be a list of whole numbers, got {values!r}")
+    numbers = tuple(values)
+    if not all(type(number) is int and number >= 0 for number in numbers):
+        raise UsageError(f"expected {name} of at least 0, got {list(numbers)!r}")
+    return numbers
+
+
+@dataclass(frozen=True, slots=True)
+class DumpPair:
+    """One step of one rank on both sides, and the sections that both have."""
+
+    step: int | None
+    rank: int | None
+    base: Dump
+    raw: Dump
+    sections: tuple[SectionName, ...]
+
+
+def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], list[Unmatched]]:
+    """The pairs in order of steps and ranks, and what only one side has.
+
+    Two single dumps are a pair whatever their steps. Raises UsageError for a step, rank or section
+    that was asked for and that a side lacks, IncompleteError when it was never finished there, and
+    FormatError when there is nothing in common.
+    """
+    _check_numbers("step", scope.steps, base, raw)
+    _check_numbers("rank", scope.ranks, base, raw)
+    ours, theirs = (
+        {key: dump for key, dump in side.dumps.items() if _takes(scope, dump)}
+        for side in (base, raw)
+    )
+    pairs = []
+    unmatched: list[Unmatched] = []
+    for key in sorted(ours | theirs, key=lambda key: [-1 if n is None else n for n in key]):
+        left, right = ours.get(key), theirs.get(key)
+        unmatched += _lone("base", left, right, scope) + _lone("raw", right, left, scope)
+        if left is not None and right is not None:
+            common = tuple(
+                name
+                for name in SECTIONS
+                if name in left.sections and name in right.sections and scope.takes_section(name)
+            )
+            if common:
+                pairs.append(DumpPair(left.step, left.rank, left, right, common))
+    _check_sections(scope, pairs, base, raw)
+    if not pairs:
+        raise FormatError(
+            f"expected a section of one step in both locations, found {_inventory(base)} and "
+            f"{_inventory(raw)}: name one step of each, or dump the same ones on both sides"
+        )
+    return pairs, unmatched
+
+
+def _takes(scope: Scope, dump: Dump) -> bool:
+    return (scope.steps is None or dump.step in scope.steps) and (
+        scope.ranks is None or dump.rank in scope.ranks
+    )
+
+
+def _lone(side: SideName, dump: Dump | None, other: Dump | None, scope: Scope) -> list[Unmatched]:
+    """Sections of a dump that the other side lacks, and those that were never finished."""
+    if dump is None:
+        return []
+    held = () if other is None else other.sections
+    lacking = [name for name in dump.sections if name not in held]
+    unfinished = [name for name in SECTIONS if name in dump.unfinished]
+    return [
+        Unmatched(side, kind, name, dump.step, dump.rank)
+        for kind, names in ((_SECTION, lacking), (_UNFINISHED, unfinished))
+        for name in names
+        if scope.takes_section(name)
+    ]
+
+
+def _check_numbers(
+    kind: Literal["step", "rank"], asked: tuple[int, ...] | None, base: Dumps, raw: Dumps
+) -> None:
+    for side in (base, raw):
+        there = {getattr(dump, kind) for dump in side.dumps.values()}
+        for number in asked or ():
+            if number not in there:
+                raise UsageError(
+                    f"expected {kind} {number} in {side.location}, found {_inventory(side)}: "
+                    f"ask for another {kind}, or leave it out to compare all"
+                )
+
+
+def _check_sections(scope: Scope, pairs: Sequence[DumpPair], base: Dumps, raw: Dumps) -> None:
+    found = {name for pair in pairs for name in pair.sections}
+    for name in scope.sections or ():
+        if name in found:
+            continue
+        for side in (base, raw):
+            for dump in side.dumps.values():
+                if name in dump.unfinished and name not in dump.sections:
+                    dump.section(name)  # says that it was never finished
+        raise UsageError(
+            f"expected {name} in both locations, found {_inventory(base)} and "
+            f"{_inventory(raw)}: dump it on both sides, or ask for another section"
+        )
+
+
+def _inventory(side: Dumps) -> str:
+    """What a location holds, in a few words: `report, params of steps 0, 1, 2 in run.zarr`."""
+    held = {name for dump in side.dumps.values() for name in dump.sections}
+    words = ", ".join(name for name in SECTIONS if name in held) or "nothing finished"
+    for kind in ("step", "rank"):
+        numbers = {getattr(dump, kind) for dump in side.dumps.values()} - {None}
+        if numbers:
+            listed = [str(number) for number in sorted(numbers)]
+            if len(listed) > 8:
+                listed = [*listed[:4], "...", *listed[-2:]]
+            words += f" of {kind}{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
+    return f"{words} in {side.location}"
