@@ -81,7 +81,8 @@ def test_a_gradient_is_as_small_as_its_tolerance_must_be(
     clean: dict[Side, Path], tmp_path: Path
 ) -> None:
     faulty = run("paddle", tmp_path / "faulty.zarr", fault=("block.norm1", "backward", 1.02))
-    assert padiff.compare(clean["torch"], faulty).aligned  # gradients of 5e-4, atol of 1e-4
+    # the gradients are of 5e-4, the default atol is 1e-4
+    assert padiff.compare(clean["torch"], faulty, sections=["report"]).aligned
     first = padiff.compare(clean["torch"], faulty, atol=1e-6).first_divergence
     assert first is not None
     assert (first.phase, first.base.route) == ("backward", "block.norm1")

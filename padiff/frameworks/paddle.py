@@ -29,6 +29,12 @@ _DIFFERENTIABLE = {
     *(paddle.float16, paddle.float32, paddle.float64, paddle.complex64, paddle.complex128),
     *_VIEWED,
 }
+# paddle keeps their running statistics among the parameters, torch among the buffers.
+_BATCH_NORMS = (
+    *(paddle.nn.BatchNorm1D, paddle.nn.BatchNorm2D, paddle.nn.BatchNorm3D),
+    *(paddle.nn.BatchNorm, paddle.nn.SyncBatchNorm),
+)
+_RUNNING_STATISTICS = frozenset({"_mean", "_variance"})
 _CHANGING = threading.Lock()  # as in interception, for the hook beside it
 
 
@@ -50,7 +56,12 @@ class _Paddle(Framework):
         return isinstance(layer.forward, StaticFunction)
 
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
-        return ((name, value) for name, value in layer._parameters.items() if value is not None)
+        left_out = _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
+        return (
+            (name, value)
+            for name, value in layer._parameters.items()
+            if value is not None and name not in left_out
+        )
 
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
         if isinstance(layer, paddle.nn.Linear) and name == "weight" and layer.weight.ndim == 2:
