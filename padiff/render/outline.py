@@ -1,0 +1,79 @@
+"""The layer tree as lines, folded around one layer."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from padiff.render.words import clean
+from padiff.tree import LayerTree, Node
+
+__all__ = ["MARKER", "Line", "outline"]
+
+MARKER = "<---  *** HERE ***"
+
+_WHOLE = 16  # nodes; a tree this small is shown without folds
+_AROUND = 2  # siblings shown on either side of the marked layer, and one fewer of its parents
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One layer, or a fold of several: `text` is safe to print, `marked` is the one looked for."""
+
+    depth: int
+    text: str
+    marked: bool = False
+
+
+def outline(tree: LayerTree, route: str | None, call: int | None) -> list[Line]:
+    """The tree, with one call of one layer marked and what is far from it folded."""
+    path = _path(tree.roots, route, call)
+    whole = sum(1 for _ in tree.walk()) <= _WHOLE
+    return list(_lines(tree.roots, path, 0, whole, ""))
+
+
+def _path(nodes: Sequence[Node], route: str | None, call: int | None) -> list[Node]:
+    """From a root down to the layer; empty when it is not in the tree."""
+    for node in nodes:
+        if (node.route, node.call) == (route, call):
+            return [node]
+        below = _path(node.children, route, call)
+        if below:
+            return [node, *below]
+    return []
+
+
+def _lines(
+    nodes: Sequence[Node], path: Sequence[Node], depth: int, whole: bool, parent: str
+) -> Iterator[Line]:
+    """Siblings and what lies below the one on the path; runs of others as one line."""
+    at = next((i for i, node in enumerate(nodes) if path and node is path[0]), None)
+    reach = _AROUND if len(path) == 1 else _AROUND - 1
+    folded = 0
+    for i, node in enumerate(nodes):
+        near = at is not None and abs(i - at) <= reach
+        if not (whole or near):
+            folded += 1
+            continue
+        if folded:
+            yield _fold(folded, depth)
+            folded = 0
+        marked = i == at and len(path) == 1
+        yield Line(depth, _name(node, parent), marked)
+        below = path[1:] if i == at else []
+        if node.children and (whole or below):
+            yield from _lines(node.children, below, depth + 1, whole, node.route)
+        elif node.children:
+            yield _fold(sum(1 for _ in node.walk()) - 1, depth + 1)
+    if folded:
+        yield _fold(folded, depth)
+
+
+def _fold(count: int, depth: int) -> Line:
+    return Line(depth, f"... {count} {'layer' if count == 1 else 'layers'}")
+
+
+def _name(node: Node, parent: str) -> str:
+    """The class, and the part of the route that the parent does not say."""
+    own = node.route.removeprefix(f"{parent}.") if parent else node.route
+    call = f", call {node.call}" if node.call else ""
+    name = clean(node.name, 40)
+    return f"{clean(own, 40)} ({name}{call})" if own else f"{name}{call}"

@@ -1,0 +1,176 @@
+"""A comparison for the terminal: the answer first, about one screen in all."""
+
+from itertools import zip_longest
+
+from padiff.comparing.comparison import Comparison, Record, Unmatched
+from padiff.render.findings import cause, figures, find_node, verdict
+from padiff.render.outline import MARKER, outline
+from padiff.render.words import (
+    clean,
+    exact_number,
+    layer_name,
+    number,
+    shape_of,
+    stage,
+    tensor_name,
+    when,
+)
+
+__all__ = ["render"]
+
+_WORST = 5
+_UNMATCHED = 6
+_FRAMES = 2
+_COLUMNS = 100
+
+
+def render(comparison: Comparison) -> str:
+    """The whole comparison as text, safe to print whatever the stores hold."""
+    lines = [verdict(comparison)]
+    for name, source in (("base", comparison.base), ("raw", comparison.raw)):
+        framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}"
+        lines.append(
+            f"  {name:<4}  {clean(source.model, 40)}, {framework}, {clean(source.location)}"
+        )
+    first = comparison.first_divergence
+    if first is not None:
+        lines += ["", *_first(comparison, first)]
+        lines += ["", *_trees(comparison, first)]
+        lines += _worst(comparison)
+    lines += _unmatched(comparison)
+    return "\n".join(lines) + "\n"
+
+
+def _first(comparison: Comparison, record: Record) -> list[str]:
+    place = when(record)
+    lines = [
+        f"First divergence: {stage(record)}{f', {place}' if place else ''}, {tensor_name(record)}"
+    ]
+    names = [layer_name(side) for side in (record.base, record.raw)]
+    classes = [clean(side.class_name or "", 40) for side in (record.base, record.raw)]
+    widths = max(map(len, names)), max(map(len, classes))
+    for label, side, name, kind in zip(
+        ("base", "raw"), (record.base, record.raw), names, classes, strict=True
+    ):
+        line = f"  {label:<4}  {name:<{widths[0]}}  {kind:<{widths[1]}}  {shape_of(side)}"
+        lines.append(line.rstrip())
+    lines += [f"  {line}" for line in figures(comparison, record)]
+    found = record.figures
+    if found is not None and found.worst_index is not None:
+        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
+        lines.append(f"  worst at {list(found.worst_index)}: {values}")
+    if record.note:
+        lines.append(f"  {clean(record.note)}")
+    lines.append(f"  {cause(comparison, record)}")
+    return lines + _stacks(comparison, record)
+
+
+def _stacks(comparison: Comparison, record: Record) -> list[str]:
+    """The last lines of the user's code on the way to the layer, on both sides."""
+    lines = []
+    for label, side in (("base", 0), ("raw", 1)):
+        node = find_node(comparison, record, side)
+        for frame in node.stack[-_FRAMES:] if node else ():
+            place = f"{clean(frame.file, 60)}:{frame.line} in {clean(frame.function, 30)}"
+            lines.append(f"  {label:<4}  {place}: {clean(frame.code.strip(), 60)}")
+    return lines
+
+
+def _trees(comparison: Comparison, record: Record) -> list[str]:
+    """Both layer trees, the layer marked; side by side where there is room."""
+    columns = []
+    sides = (("base", record.base), ("raw", record.raw))
+    for tree, (label, side) in zip(comparison.trees, sides, strict=True):
+        column = [label]
+        for line in outline(tree, side.route, side.call):
+            text = "  " * line.depth + line.text
+            column.append(f"{text}  {MARKER}" if line.marked else text)
+        columns.append(column)
+    left, right = columns
+    width = max(map(len, left))
+    if width + max(map(len, right)) + 4 > _COLUMNS:
+        return [f"  {line}" for line in (*left, *right)]
+    return [f"  {a:<{width}}  {b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
+
+
+def _worst(comparison: Comparison) -> list[str]:
+    """The records that differ most, one a line."""
+    diverged = [record for record in comparison.records if record.diverged]
+    if len(diverged) < 2:
+        return []
+    chosen = sorted(diverged, key=_badness, reverse=True)[:_WORST]
+    rows = [("stage", "layer", "tensor", "max abs", "rel L2", "out of tolerance")]
+    for record in chosen:
+        found = record.figures
+        side = record.base if record.base.route is not None else record.raw
+        place = when(record)
+        rows.append(
+            (
+                f"{stage(record)}{f', {place}' if place else ''}",
+                layer_name(side),
+                tensor_name(record),
+                number(found.max_abs) if found else record.status,
+                number(found.rel_l2) if found else "",
+                f"{found.mismatched} of {record.size}" if found else "",
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    table = [
+        "  ".join(f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    title = f"The {len(chosen)} that differ most, of {len(diverged)}:"
+    return ["", title, *(f"  {line}".rstrip() for line in table)]
+
+
+def _badness(record: Record) -> float:
+    """How far a record is off, by a figure that does not depend on the size of the values."""
+    if record.figures is None or record.status == "nonfinite":
+        return float("inf")
+    return record.figures.rel_l2
+
+
+def _unmatched(comparison: Comparison) -> list[str]:
+    """What has no partner, the layers inside a listed layer left out."""
+    items = _outermost(comparison.unmatched)
+    if not items:
+        return []
+    lines = ["", f"Without a partner ({len(comparison.unmatched)} in all):"]
+    for item in items[:_UNMATCHED]:
+        lines.append(f"  {item.side:<4}  {_describe(item)}")
+    if len(items) > _UNMATCHED:
+        lines.append(f"  ... and {len(items) - _UNMATCHED} more")
+    return lines
+
+
+def _outermost(items: tuple[Unmatched, ...]) -> list[Unmatched]:
+    layers = {
+        (item.side, item.section, item.step, item.rank, item.route)
+        for item in items
+        if item.kind == "layer"
+    }
+    kept = []
+    for item in items:
+        parts = item.route.split(".")
+        above = [".".join(parts[:depth]) for depth in range(1, len(parts))]
+        place = (item.side, item.section, item.step, item.rank)
+        if not any((*place, route) in layers for route in above):
+            kept.append(item)
+    return kept
+
+
+def _describe(item: Unmatched) -> str:
+    where = ", ".join(
+        f"{kind} {value}"
+        for kind, value in (("step", item.step), ("rank", item.rank))
+        if value is not None
+    )
+    at = f"{item.section}{f', {where}' if where else ''}"
+    if item.kind == "section":
+        return f"all of {at}"
+    if item.kind == "unfinished":
+        return f"{at}: its writer was stopped, or is still at work"
+    layer = f"{clean(item.route, 60) or 'the model itself'} ({clean(item.class_name, 40)})"
+    if item.kind == "layer":
+        return f"{layer} in {at}"
+    return f"{item.phase or 'parameter'} {clean(item.tensor or '', 40)} of {layer} in {at}"

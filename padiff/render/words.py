@@ -1,0 +1,81 @@
+"""Short texts that every rendering of a comparison shares; nothing a store holds comes out raw."""
+
+from padiff.comparing.comparison import Record, Side
+
+__all__ = [
+    "clean",
+    "exact_number",
+    "layer_name",
+    "number",
+    "shape_of",
+    "stage",
+    "tensor_name",
+    "when",
+]
+
+
+def clean(text: str, limit: int = 120) -> str:
+    """`text` with every character that steers a terminal spelled out, and cut when very long."""
+    if not text.isprintable():
+        text = "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in text
+        )
+    return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def number(value: float | int | complex | None) -> str:
+    """Three significant digits; whole numbers and complex ones in full."""
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return f"{value:.6g}" if isinstance(value, complex) else f"{value}"
+
+
+def exact_number(value: float | int | complex | None) -> str:
+    """Enough digits to tell neighbours apart."""
+    return f"{value:.9g}" if isinstance(value, float) else number(value)
+
+
+def shape_of(side: Side) -> str:
+    """Like `float32 [2, 3]`; empty when the side has no tensor."""
+    if side.shape is None:
+        return ""
+    return f"{clean(side.dtype or '')} {list(side.shape)}"
+
+
+def stage(record: Record) -> str:
+    """Which part of a training step the record belongs to."""
+    gradient = record.phase == "backward"
+    if record.section == "report":
+        if record.phase == "input" and record.base.route == "":
+            return "Model inputs"
+        return "Backward stage" if gradient else "Forward stage"
+    if gradient:
+        return "Gradients"
+    return "Updated weights" if record.section == "weights" else "Weights"
+
+
+def tensor_name(record: Record) -> str:
+    """What of a layer it is: `output 0`, `parameter weight`, `gradient of input x`."""
+    place = clean(record.base.tensor or record.raw.tensor or "", 40)
+    if record.section != "report":
+        return f"gradient of {place}" if record.phase == "backward" else f"parameter {place}"
+    if record.phase == "backward":
+        return f"gradient of input {place}"
+    return f"{'input' if record.phase == 'input' else 'output'} {place}"
+
+
+def when(record: Record) -> str:
+    """Step and rank, as far as there are any: `step 3, rank 0`."""
+    named = (("step", record.step), ("rank", record.rank))
+    return ", ".join(f"{kind} {value}" for kind, value in named if value is not None)
+
+
+def layer_name(side: Side) -> str:
+    """The route, and which call of it if not the first."""
+    if side.route is None:
+        return "(no such layer)"
+    text = clean(side.route, 60) or "the model itself"
+    return f"{text} (call {side.call})" if side.call else text
