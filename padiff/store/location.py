@@ -5,7 +5,8 @@ from pathlib import Path
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
 from padiff.store.base import Store
 from padiff.store.format import ATTRIBUTE, check_root, numbered
-from padiff.store.zarr import DOCUMENT, ZarrStore
+from padiff.store.zarr import ZarrStore
+from padiff.store.zarr_array import DOCUMENT
 
 __all__ = ["Location", "absolute_numbers", "locate_for_reading", "locate_for_writing"]
 

@@ -15,6 +15,7 @@ TIERS = """
     tree
     store.base
     store.chunks store.exchange store.format store.stats
+    store.zarr_array
     store.zarr
     store.location
     store.writer store.reader

@@ -1,0 +1,159 @@
+"""One Zarr array on a local file system: its document, its chunks, and reading them."""
+
+import itertools
+import mmap
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.dtypes import DType, dtype_named
+from padiff.errors import CorruptError, FormatError
+from padiff.jsonio import Json, Reader, dumps, loads
+from padiff.store.base import Array, Selection
+from padiff.store.chunks import chunk_selection
+from padiff.store.format import digest
+
+__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key"]
+
+DOCUMENT = "zarr.json"
+_MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
+
+
+def array_document(
+    shape: tuple[int, ...], element: DType, chunk_shape: tuple[int, ...], dims: Sequence[str]
+) -> bytes:
+    """The `zarr.json` of an array with raw chunks."""
+    codec: Json = {"name": "bytes"}
+    if element.itemsize > 1:
+        codec["configuration"] = {"endian": "little"}
+    fill: object = {"exact": 0, "real": 0.0, "complex": [0.0, 0.0]}[element.kind]
+    return dumps(
+        {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": shape,
+            "data_type": element.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
+            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+            "fill_value": False if element.name == "bool" else fill,
+            "codecs": [codec],
+            "dimension_names": list(dims),
+            "attributes": {},
+        }
+    ).encode()
+
+
+def chunk_key(index: tuple[int, ...]) -> str:
+    """The file name of one chunk: `c.0.1`, and `c` in a 0-d array."""
+    return ".".join(("c", *map(str, index)))
+
+
+class ZarrArray(Array):
+    """One array of a Zarr hierarchy whose chunks are raw little-endian bytes in C order."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        try:
+            self._document = (path / DOCUMENT).read_bytes()
+        except OSError as error:
+            raise CorruptError(
+                f"expected an array at {path}, but its {DOCUMENT} cannot be read: "
+                f"{error.strerror or error}"
+            ) from None
+        data = Reader(loads(self._document, str(path / DOCUMENT)), str(path / DOCUMENT))
+        self._expect(data, "node_type", "array")
+        self.shape = data.shape("shape")
+        self.element = dtype_named(data.string("data_type"))
+        grid = data.object("chunk_grid")
+        self._expect(grid, "name", "regular")
+        self.chunk_shape = grid.object("configuration").shape("chunk_shape")
+        if len(self.chunk_shape) != len(self.shape) or 0 in self.chunk_shape:
+            raise CorruptError(
+                f"expected one chunk length of at least 1 per axis of {path}, "
+                f"found {self.chunk_shape} for the shape {self.shape}"
+            )
+        codecs = [codec.get("name") for codec in data.items("codecs") if isinstance(codec, dict)]
+        if codecs != ["bytes"]:
+            raise FormatError(
+                f"expected raw chunks (the codec 'bytes' alone) in {path}, found {codecs}"
+            )
+        self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
+
+    @staticmethod
+    def _expect(data: Reader, key: str, value: str) -> None:
+        if (found := data.string(key)) != value:
+            raise CorruptError(f"expected {key} {value!r} in {data.where}, found {found!r:.60}")
+
+    def metadata_digest(self) -> str:
+        return digest(self._document)
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return self._chunk(index).reshape(-1).view(np.uint8).data
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        ranges = [
+            range(part.start // chunk, -(-part.stop // chunk))
+            for part, chunk in zip(selection, self.chunk_shape, strict=True)
+        ]
+        if all(len(indices) == 1 for indices in ranges):
+            return self._part(tuple(indices[0] for indices in ranges), selection)
+        out = np.empty([part.stop - part.start for part in selection], self.dtype)
+        for index in itertools.product(*ranges):
+            held = chunk_selection(index, self.shape, self.chunk_shape)
+            common = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(selection, held, strict=True)
+            )
+            target = tuple(
+                slice(a.start - b.start, a.stop - b.start)
+                for a, b in zip(common, selection, strict=True)
+            )
+            out[target] = self._part(index, common)
+        out.flags.writeable = False
+        return out
+
+    def _part(self, index: tuple[int, ...], selection: Selection) -> NDArray[Any]:
+        """What lies in one chunk, by indices of the whole array."""
+        return self._chunk(index)[
+            tuple(
+                slice(part.start - i * chunk, part.stop - i * chunk)
+                for part, i, chunk in zip(selection, index, self.chunk_shape, strict=True)
+            )
+        ]
+
+    def _chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        # Neighbouring blocks lie in one chunk: opening it once for all of them is most of the
+        # speed of small blocks. One assignment, so threads at worst open a chunk twice.
+        last = self._last
+        if last is None or last[0] != index:
+            last = (index, self._open_chunk(index))
+            self._last = last
+        return last[1]
+
+    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        path = self._path / chunk_key(index)
+        expected = self.element.itemsize
+        for length in self.chunk_shape:
+            expected *= length
+        try:
+            with path.open("rb", buffering=0) as file:
+                found = os.fstat(file.fileno()).st_size
+                if found != expected:
+                    raise CorruptError(
+                        f"expected {expected} bytes in the chunk {path}, found {found}: "
+                        "it was cut short or changed, so dump it again"
+                    )
+                data: Any
+                if expected >= _MAP_FROM:
+                    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                else:
+                    data = file.read()
+        except OSError as error:
+            raise CorruptError(
+                f"expected the chunk {path} to be readable: {error.strerror or error}"
+            ) from None
+        return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
