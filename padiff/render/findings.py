@@ -109,7 +109,10 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
     if given:
         return "Its inputs agree: the difference is made in this layer."
     if any(record.phase == "forward" for record in before):
-        return "All outputs before it agree: the difference is made in this layer, or on the way to it."
+        return (
+            "All outputs before it agree: the difference is made in this layer, or on the way to "
+            "it."
+        )
     return "No output before it was compared."
 
 

@@ -25,9 +25,13 @@ TIERS = """
     comparing.matching comparing.streaming
     comparing.comparison
     comparing.scope
+    comparing.planning
+    comparing.records
     comparing.engine
     comparing
-    render.terminal render.json
+    render.words
+    render.findings render.outline
+    render.text render.html
     render
     frameworks.interception
     frameworks.base
