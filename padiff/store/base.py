@@ -132,7 +132,7 @@ class Store(ABC):
 
     @abstractmethod
     def unfinished(self, path: str) -> list[str]:
-        """Names of sections right below `path` that were begun and never committed, sorted."""
+        """Names right below `path` of what was begun and never finished, or lost its document."""
 
     @abstractmethod
     def array(self, path: str) -> Array:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from typing import Literal
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
 from padiff.store.base import Array, Store
@@ -155,7 +156,8 @@ class Dump:
         self.step, self.rank = absolute_numbers(path)
         held = store.groups(path)
         self.sections: tuple[SectionName, ...] = tuple(n for n in SECTIONS if n in held)
-        self.unfinished: tuple[str, ...] = tuple(store.unfinished(path))
+        begun = store.unfinished(path)
+        self.unfinished: tuple[SectionName, ...] = tuple(n for n in SECTIONS if n in begun)
         self._open: dict[str, Section] = {}
 
     @property
@@ -243,16 +245,20 @@ def open_dumps(location: Location) -> Dumps:
     return Dumps(str(location), found)
 
 
-def _numbered_groups(store: Store, path: str, kind: str) -> Iterator[tuple[int | None, str]]:
+def _numbered_groups(
+    store: Store, path: str, kind: Literal["step", "rank"]
+) -> Iterator[tuple[int | None, str]]:
     """The group itself, then its steps (or ranks) by number."""
     yield None, path
-    numbers = sorted(
-        number
-        for name in store.groups(path)
-        if (number := numbered("step" if kind == "step" else "rank", name)) is not None
-    )
-    for number in numbers:
-        yield number, f"{path}/{kind}_{number}".lstrip("/")
+    for name in store.unfinished(path):
+        if numbered(kind, name) is not None:
+            raise CorruptError(
+                f"expected a group at {store.location}/{path}/{name}, found a directory that lost "
+                "its document: dump it again, or remove it"
+            )
+    found = ((numbered(kind, name), name) for name in store.groups(path))
+    for number, name in sorted(pair for pair in found if pair[0] is not None):
+        yield number, f"{path}/{name}".lstrip("/")
 
 
 def _explain_nothing_finished(location: str, dumps: list[Dump]) -> None:

@@ -135,9 +135,12 @@ class ZarrStore(Store):
         ]
 
     def unfinished(self, path: str) -> list[str]:
-        names = {
-            name[1:].split(".")[0] for name in self._directories(path) if name.endswith(_PARTIAL)
-        }
+        names = set()
+        for name in self._directories(path):
+            if name.endswith(_PARTIAL):
+                names.add(name[1:].split(".")[0])
+            elif not name.startswith("."):
+                names.add(name)  # without its document, unless it is a group
         return sorted(names - set(self.groups(path)))
 
     def _directories(self, path: str) -> list[str]:

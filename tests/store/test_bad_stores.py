@@ -97,6 +97,24 @@ def test_empty_and_incomplete(tmp_path: Path) -> None:
     one_sentence(error)
 
 
+def test_groups_that_lost_their_document(tmp_path: Path) -> None:
+    """They are not passed over as if nothing had been dumped there."""
+    run = tmp_path / "run.zarr"
+    for section in ("report", "weights"):
+        write(run, {"layer": np.ones(1)}, section, step=0)
+        write(run, {"layer": np.ones(1)}, section, step=1)
+    (run / "step_1/report/zarr.json").unlink()
+    dump = open_dump(run / "step_1")
+    assert (dump.sections, dump.unfinished) == (("weights",), ("report",))
+    with pytest.raises(IncompleteError, match="finished report") as error:
+        _ = dump.report
+    one_sentence(error)
+    (run / "step_1/zarr.json").unlink()
+    with pytest.raises(CorruptError, match="step_1.*lost its document") as lost:
+        open_dumps(run)
+    one_sentence(lost)
+
+
 def test_several_dumps_are_not_one(tmp_path: Path) -> None:
     for step in range(6):
         write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step)
