@@ -83,7 +83,7 @@ class ProxyModel:
         self._recording.add(thread)
         try:
             run = Run(self._framework, self._report, inputs=self._inputs)
-            return run.call(self._selection.layers(), args, kwargs)
+            return run.call(self._selection.watched(), args, kwargs)
         finally:
             self._recording.discard(thread)
 

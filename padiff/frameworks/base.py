@@ -61,6 +61,10 @@ class Framework(ABC):
         """Name and value of the layer's own parameters, those of its sublayers left out."""
 
     @abstractmethod
+    def repeats_parameters(self, layer: Layer) -> bool:
+        """Whether the layer lists as its own what layers inside it list too: one is enough."""
+
+    @abstractmethod
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
         """Names for the axes of a parameter that the frameworks lay out differently, else None."""
 

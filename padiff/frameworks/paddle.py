@@ -68,6 +68,9 @@ class _Paddle(Framework):
             return ("in_features", "out_features")
         return None
 
+    def repeats_parameters(self, layer: Layer) -> bool:
+        return isinstance(layer, paddle.nn.layer.rnn.RNNBase)
+
     def gradient(self, parameter: Tensor) -> Tensor | None:
         return parameter.grad
 

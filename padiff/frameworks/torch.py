@@ -62,6 +62,9 @@ class _Torch(Framework):
             return ("out_features", "in_features")
         return None
 
+    def repeats_parameters(self, layer: Layer) -> bool:
+        return False
+
     def gradient(self, parameter: Tensor) -> Tensor | None:
         return parameter.grad
 
@@ -97,9 +100,11 @@ class _Torch(Framework):
 
 
 def _to_host(tensor: torch.Tensor) -> HostTensor:
+    lazy = torch.nn.parameter.is_lazy(tensor)
     tensor = tensor.detach()
     device = str(tensor.device)
     for unreadable, kind in (
+        (lazy, "not made before the model has run"),
         (tensor.is_meta, "on the meta device"),
         (tensor.is_quantized, "quantised"),
         (tensor.is_nested, "nested"),

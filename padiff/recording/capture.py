@@ -18,7 +18,7 @@ def host_tensor(framework: Framework, tensor: Tensor) -> HostTensor | str:
         dtype_of(host.values.dtype)
     except Exception as error:  # whatever the tensor's class raises, the model must run on
         # its first line: frameworks append whole tracebacks
-        return str(error).strip().partition("\n")[0][:200] or type(error).__name__
+        return str(error).strip().partition("\n")[0][:400] or type(error).__name__
     return host
 
 

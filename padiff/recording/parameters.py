@@ -23,9 +23,16 @@ def write_parameters(
 
     Returns the tree of the layers as they lie in one another, in definition order.
     """
-    layers = _LayerWriter(framework, section, writer)
     selected = selection.layers()
-    nodes = {route: layers.write(route, layer) for route, layer in selected.items()}
+    writing = _LayerWriter(framework, section, writer)
+    nodes: dict[str, Node] = {}
+    listed: dict[str, set[int]] = {}  # by route, what layers that repeat parameters hold
+    for route, layer in selected.items():
+        above = listed.get(parent_route(route, selected), set()) if route else set()
+        own = {n: p for n, p in framework.parameters(layer) if id(p) not in above}
+        nodes[route] = writing.write(route, layer, own)
+        repeated = set(map(id, own.values())) if framework.repeats_parameters(layer) else set()
+        listed[route] = above | repeated
     return LayerTree((_nested(nodes, selection),))
 
 
@@ -53,12 +60,12 @@ class _LayerWriter:
         self._writer = writer
         self._orders = itertools.count()
 
-    def write(self, route: str, layer: Layer) -> Node:
+    def write(self, route: str, layer: Layer, parameters: dict[str, Tensor]) -> Node:
         """The layer's node, without those below it."""
         order = next(self._orders)
         tensors: list[TensorRecord] = []
         unrecorded: list[Unrecorded] = []
-        for name, parameter in self._framework.parameters(layer):
+        for name, parameter in parameters.items():
             for leaf, phase, tensor in self._parts(name, parameter):
                 host = host_tensor(self._framework, tensor)
                 if isinstance(host, str):

@@ -59,6 +59,16 @@ class Selection:
             if layer is self._model or self._admits(layer)
         }
 
+    def watched(self) -> dict[str, Layer]:
+        """The recorded layers whose calls can be seen: none that runs inside a compiled one."""
+        opaque = tuple(
+            f"{route}." if route else ""
+            for route, layer in self._framework.named_layers(self._model)
+            if self._framework.is_opaque(layer)
+        )
+        layers = self.layers().items()
+        return {r: layer for r, layer in layers if not r or not r.startswith(opaque)}
+
     def _admits(self, layer: Layer) -> bool:
         return id(layer) in self._white if self._white else id(layer) not in self._black
 

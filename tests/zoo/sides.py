@@ -144,7 +144,9 @@ class _Paddle(Side):
         return dict(model.named_sublayers(include_self=True))
 
     def named_parameters(self, model: Any) -> dict[str, Any]:
-        return dict(model.named_parameters())
+        named = model.named_parameters()
+        # among them paddle has the running statistics of BatchNorm, which are none
+        return {n: p for n, p in named if not n.endswith(("._mean", "._variance"))}
 
     def seed(self, number: int) -> None:
         paddle.seed(number)

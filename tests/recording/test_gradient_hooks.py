@@ -1,0 +1,158 @@
+"""How long hooks stay on the user's tensors, and in which order gradients are told."""
+
+import gc
+import weakref
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from padiff import ProxyModel, create_model, open_dump
+from padiff.recording.draft import Captured, Draft, settled_orders
+from padiff.recording.spool import Kept
+from tests.zoo import SIDES, ZOO, Side
+
+both = pytest.mark.parametrize("framework", SIDES)
+
+
+def started(framework: str) -> tuple[Side, ProxyModel, Any, Any]:
+    side, twin = SIDES[framework], ZOO["residual"]
+    proxy = create_model(twin.build(framework))
+    (x,), _ = twin.inputs(framework)
+    return side, proxy, x, side.loss(proxy(x))
+
+
+def backward_tensors(proxy: ProxyModel, where: Path) -> int:
+    proxy.dump_report(where)
+    return sum(len(layer.backward) for layer in open_dump(where).report)
+
+
+def listens(x: Any, framework: str, side: Side, proxy: ProxyModel) -> bool:
+    """Whether a backward pass through `x` reaches the proxy's report."""
+    if framework == "torch":
+        return bool(x._backward_hooks)
+    before = [len(draft.tensors) for root in proxy._report.roots for draft in root.walk()]
+    side.loss(x * 1).backward()
+    after = [len(draft.tensors) for root in proxy._report.roots for draft in root.walk()]
+    return before != after
+
+
+@both
+@pytest.mark.parametrize("end", ["backward", "clear_report", "dump_report", "try_dump"])
+def test_no_hook_stays_on_an_input(framework: str, end: str, tmp_path: Path) -> None:
+    side, proxy, x, loss = started(framework)
+    assert listens(x, framework, side, proxy)
+    arguments: dict[str, Any] = {
+        "backward": {"loss": loss},
+        "clear_report": {},
+        "dump_report": {"dir_path": tmp_path},
+        "try_dump": {"per_step": 1, "dir_path": tmp_path},
+    }
+    getattr(proxy, end)(**arguments[end])
+    assert not listens(x, framework, side, proxy)
+
+
+@both
+def test_no_hook_stays_after_a_backward_that_raises(framework: str) -> None:
+    side, proxy, x, loss = started(framework)
+
+    def fail(gradient: object) -> None:
+        raise ArithmeticError("planted")
+
+    hidden = proxy.model.up(x)
+    hidden.register_hook(fail)
+    # paddle hides what a hook raised behind an error of its own
+    with pytest.raises(Exception, match="planted|hook"):
+        proxy.backward(loss + side.loss(hidden))
+    assert not listens(x, framework, side, proxy)
+
+
+@both
+def test_what_is_no_loss(framework: str) -> None:
+    _, proxy, _, _ = started(framework)
+    with pytest.raises(
+        TypeError, match=f"expected a {framework} tensor as loss, got <class 'int'>"
+    ):
+        proxy.backward(3)
+
+
+@both
+def test_the_users_hooks_on_tensors_stay(framework: str) -> None:
+    side, twin = SIDES[framework], ZOO["in-place"]
+    proxy = create_model(twin.build(framework))
+    (x,), _ = twin.inputs(framework)
+    seen: list[str] = []
+    x.register_hook(lambda gradient: seen.append("x"))
+
+    def hook_result(layer: Any, inputs: Any, result: Any) -> None:
+        result.register_hook(lambda gradient: seen.append("act"))
+
+    proxy.model.act.register_forward_hook(hook_result)
+    loss = side.loss(proxy(x))
+    proxy.clear_report()
+    loss.backward()
+    assert seen == ["act", "x"]
+
+
+@both
+def test_the_users_hooks_change_what_is_recorded(framework: str, tmp_path: Path) -> None:
+    """A fault planted by a hook is there for the caller, so it is there in the report."""
+    side, twin = SIDES[framework], ZOO["residual"]
+    model = twin.build(framework)
+    model.up.register_forward_hook(lambda layer, inputs, result: result + 1)
+    model.down.register_forward_pre_hook(lambda layer, inputs: (inputs[0] * 2,))
+    proxy = create_model(model, inputs=True)
+    (x,), _ = twin.inputs(framework)
+    result = proxy(x)
+    proxy.dump_report(tmp_path)
+    report = open_dump(tmp_path).report
+    up = side.numpy(model.up.forward(x) + 1)
+    np.testing.assert_array_equal(report["up"].forward[0], up)
+    np.testing.assert_array_equal(report["act"].input[0], up)
+    # what the caller gave, before the user's hook
+    np.testing.assert_array_equal(report["down"].input[0], np.maximum(up, 0))
+    np.testing.assert_array_equal(report[""].forward[0], side.numpy(result))
+
+
+def test_a_finished_run_keeps_no_graph_alive() -> None:
+    _, proxy, _, loss = started("torch")
+    hidden: list[Any] = []
+    handle = proxy.model.up.register_forward_hook(lambda *args: hidden.append(weakref.ref(args[2])))
+    loss = SIDES["torch"].loss(proxy(torch.rand(3, 4, requires_grad=True)))
+    handle.remove()
+    proxy.backward(loss)
+    del loss
+    gc.collect()
+    assert hidden[0]() is None
+
+
+def gradient(order: int) -> Captured:
+    return Captured("backward", "0", Kept(np.zeros(1)), "cpu", order)
+
+
+def draft(route: str, *tensors: Captured, children: tuple[Draft, ...] = ()) -> Draft:
+    return Draft("L", route, "L()", 0, [], children=list(children), tensors=list(tensors))
+
+
+def test_a_parents_gradient_is_told_after_its_childrens() -> None:
+    """Both arrive in one moment, the parent's first, as its hook was there first."""
+    first, last, parent, other = gradient(11), gradient(9), gradient(10), gradient(12)
+    root = draft(
+        "",
+        children=(
+            draft("a", other),
+            draft("b", parent, children=(draft("b.0", first), draft("b.1", last))),
+        ),
+    )
+    orders = settled_orders([root])
+    assert [orders[id(c)] for c in (last, first, parent, other)] == [9, 10, 11, 12]
+
+
+def test_a_gradient_that_comes_early_waits_for_what_is_inside() -> None:
+    memory, x, inner = gradient(1), gradient(4), gradient(3)
+    root = draft("", memory, x, children=(draft("0", inner, gradient(2)),))
+    orders = settled_orders([root])
+    assert sorted(orders.values()) == [1, 2, 3, 4]
+    assert orders[id(inner)] < orders[id(memory)] < orders[id(x)]
