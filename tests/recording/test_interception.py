@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from padiff import create_model, open_dump
+from padiff.frameworks.interception import Interception
 from tests.zoo import SIDES, ZOO
 
 both = pytest.mark.parametrize("framework", SIDES)
@@ -121,6 +122,7 @@ def test_a_layer_copied_while_it_runs_is_itself(framework: str) -> None:
     model.act.register_forward_hook(copy_once)
     create_model(model)(x)
     (copied,) = copies
+    assert not any(isinstance(value, Interception) for value in vars(copied).values())
     with (torch if framework == "torch" else paddle).no_grad():
         copied.weight.zero_()
     assert not np.any(SIDES[framework].numpy(copied(x * 0) - copied.bias))
