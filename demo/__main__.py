@@ -34,9 +34,7 @@ def main() -> int:
     report("paddle", clean, losses)
 
     found = check(base, faulty)
-    print(
-        "The fault: AvgPool2D of paddle averages without the padding, unless told not to."
-    )
+    print("\nThe planted fault: AvgPool2D of paddle leaves the padding out unless told not to.")
     aligned = check(base, clean)
     return 0 if (found, aligned) == (1, 0) else 1
 

@@ -1,6 +1,8 @@
 """A comparison for the terminal: the answer first, about one screen in all."""
 
+from contextlib import suppress
 from itertools import zip_longest
+from pathlib import Path
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.findings import cause, figures, find_node, verdict
@@ -21,6 +23,7 @@ __all__ = ["render"]
 _WORST = 5
 _UNMATCHED = 6
 _FRAMES = 2
+_FILE = 60
 _COLUMNS = 100
 
 
@@ -71,9 +74,17 @@ def _stacks(comparison: Comparison, record: Record) -> list[str]:
     for label, side in (("base", 0), ("raw", 1)):
         node = find_node(comparison, record, side)
         for frame in node.stack[-_FRAMES:] if node else ():
-            place = f"{clean(frame.file, 60)}:{frame.line} in {clean(frame.function, 30)}"
-            lines.append(f"  {label:<4}  {place}: {clean(frame.code.strip(), 60)}")
+            place = f"{_file(frame.file)}:{frame.line} in {clean(frame.function, 30)}"
+            code = clean(frame.code.strip(), 60)
+            lines.append(f"  {label:<4}  {place}: {code}" if code else f"  {label:<4}  {place}")
     return lines
+
+
+def _file(path: str) -> str:
+    """A file as one would type it from here; of a long name the end, which tells it from others."""
+    with suppress(ValueError, OSError):  # it lies elsewhere, or there is no here any more
+        path = str(Path(path).relative_to(Path.cwd()))
+    return clean(path if len(path) <= _FILE else f"...{path[3 - _FILE :]}")
 
 
 def _trees(comparison: Comparison, record: Record) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padiff.store.format import SectionHeader
+from padiff.store.format import SectionHeader, array_path
 from padiff.store.writer import SectionWriter
 from padiff.tree import LayerTree, Node, TensorRecord
 
@@ -40,7 +40,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     base, raw = (tmp_path_factory.mktemp("stores") / name for name in ("base.zarr", "raw.zarr"))
     for location in (base, raw):
         with SectionWriter(location, "report") as writer:
-            stored = writer.add("/forward.0", np.arange(6, dtype=np.float32))
+            stored = writer.add(array_path("", 0, "forward.0"), np.arange(6, dtype=np.float32))
             tensor = TensorRecord(
                 array=stored.array,
                 phase="forward",
