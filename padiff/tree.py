@@ -78,9 +78,12 @@ class Frame:
 
 @dataclass(frozen=True, slots=True)
 class Unrecorded:
-    """A value that a layer took or gave and padiff could not store, and why."""
+    """A value that a layer took, gave or owns and padiff could not store, and why.
 
-    phase: Phase
+    `phase` is None for a parameter's value, as in `TensorRecord`.
+    """
+
+    phase: Phase | None
     place: str
     reason: str
 
@@ -203,9 +206,8 @@ def _frame_from_json(item: object, where: str) -> Frame:
     )
 
 
-def _phase(data: Reader) -> Phase:
-    phase: Phase = data.choice("phase", get_args(Phase))
-    return phase
+def _phase(data: Reader) -> Phase | None:
+    return data.choice("phase", get_args(Phase)) if data.has("phase") else None
 
 
 def _unrecorded_from_json(item: object, where: str) -> Unrecorded:
@@ -218,7 +220,7 @@ def _tensor_from_json(item: object, where: str) -> TensorRecord:
     stats = data.object("stats")
     return TensorRecord(
         array=data.string("array"),
-        phase=_phase(data) if data.has("phase") else None,
+        phase=_phase(data),
         place=data.string("place"),
         shape=data.shape("shape"),
         dtype=data.string("dtype"),

@@ -69,7 +69,7 @@ class _LayerWriter:
             for leaf, phase, tensor in self._parts(name, parameter):
                 host = host_tensor(self._framework, tensor)
                 if isinstance(host, str):
-                    unrecorded.append(Unrecorded(phase or "forward", name, host))
+                    unrecorded.append(Unrecorded(phase, name, host))
                     continue
                 stored = self._writer.add(
                     array_path(route, 0, leaf),
