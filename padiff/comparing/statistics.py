@@ -5,6 +5,7 @@ infinite are counted and left out of every other figure.
 """
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from padiff.comparing.criterion import Criterion
 from padiff.dtypes import dtype_of
+from padiff.store.base import Selection
 from padiff.store.chunks import blocks
 from padiff.tree import TensorStats
 
@@ -113,6 +115,8 @@ class Scratch:
 
 def merge(a: PairStatistics, b: PairStatistics) -> PairStatistics:
     """The figures of both parts together; of two equal errors the first element is the worst."""
+    if not a.size:
+        return b
     return PairStatistics(
         finite=a.finite + b.finite,
         agreeing=a.agreeing + b.agreeing,
@@ -188,12 +192,19 @@ def of_pair(
     atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
     total = PairStatistics()
     with np.errstate(all="ignore"):  # NaN, infinities and division by zero are expected here
-        for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
+        for selection in _selections(base, raw):
             part: Any = (*selection, ...)  # the dots keep a 0-d array an array
             block = _Block(base[part], raw[part], scratch)
             corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
             total = merge(total, block.figures(atol, rtol, total.excess, corner))
     return total
+
+
+def _selections(base: NDArray[Any], raw: NDArray[Any]) -> Iterable[Selection]:
+    """The blocks to cut the arrays into; a small one needs no cutting."""
+    if 0 < base.size <= _BLOCK and _in_c_order(base) and _in_c_order(raw):
+        return (tuple(slice(0, length) for length in base.shape),)
+    return blocks(base.shape, _tile(base, raw), _BLOCK)
 
 
 def _tile(base: NDArray[Any], raw: NDArray[Any]) -> tuple[int, ...]:
@@ -243,18 +254,21 @@ class _Block:
         self, atol: float, rtol: float, known_excess: float, corner: tuple[int, ...]
     ) -> PairStatistics:
         """Fold the block; an excess that cannot top `known_excess` is not looked for."""
-        greatest = float(self.errors.max())
-        agreeing, parted = 0, np.empty(0, np.intp)
+        at = int(self.errors.argmax())
+        greatest = float(self.errors[at])
+        agreeing = nonfinite = 0
         if not math.isfinite(greatest):  # so if an element is not finite: no need to ask each
             agreeing, parted = self._drop_nonfinite()
+            nonfinite = parted.size
             greatest = float(self.errors.max())
-        finite = self.errors.size - agreeing - parted.size
+            at = int(parted[0]) if nonfinite else int(self.errors.argmax())
+        finite = self.errors.size - agreeing - nonfinite
         squares_base = _dot(self.base, self.base)
-        if greatest == 0 and not parted.size:
+        if greatest == 0 and not nonfinite:
             sizes = np.absolute(self.base, out=self.errors)
             return of_equal(finite, agreeing, float(np.add.reduce(sizes)), squares_base)
         squares_raw, product = _dot(self.raw, self.raw), _dot(self.base, self.raw)
-        worst = self._worst(int(parted[0] if parted.size else self.errors.argmax()), corner)
+        worst = self._worst(at, corner)
         # from here on the buffers of raw and base hold abs(base) and whatever is needed last
         sizes = np.absolute(self.base, out=self.scratch.raw[: self.base.size])
         work = self.scratch.base[: self.base.size]
@@ -267,8 +281,8 @@ class _Block:
         return PairStatistics(
             finite=finite,
             agreeing=agreeing,
-            nonfinite=parted.size,
-            mismatched=mismatched + parted.size,
+            nonfinite=nonfinite,
+            mismatched=mismatched + nonfinite,
             max_abs=greatest,
             max_rel=0.0 if math.isnan(max_rel) else max_rel,
             excess=excess,
@@ -290,20 +304,27 @@ class _Block:
         return int(np.count_nonzero(dropped & alike)), np.flatnonzero(dropped & ~alike)
 
     def _worst(self, flat: int, corner: tuple[int, ...]) -> Worst:
-        index = tuple(int(i) for i in np.unravel_index(flat, self.base_source.shape))
+        index: list[int] = []
+        for length in reversed(self.base_source.shape):
+            flat, place = divmod(flat, length)
+            index.insert(0, place)
+        element = tuple(index)
         return Worst(
             tuple(i + start for i, start in zip(index, corner, strict=True)),
-            _value(self.base_source[index]),
-            _value(self.raw_source[index]),
+            _value(self.base_source[element]),
+            _value(self.raw_source[element]),
         )
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The real part of the inner product, in rows too short for BLAS to start threads."""
+    """The real part of the inner product, in rows too short for BLAS to start threads of its own."""
     a, b = a.view(np.float64), b.view(np.float64)
     whole = a.size // _ROW * _ROW
+    rest = float(np.vecdot(a[whole:], b[whole:]))
+    if not whole:
+        return rest
     rows = np.vecdot(a[:whole].reshape(-1, _ROW), b[:whole].reshape(-1, _ROW))
-    return float(np.add.reduce(rows)) + float(np.vecdot(a[whole:], b[whole:]))
+    return float(np.add.reduce(rows)) + rest
 
 
 def _integer_size(values: NDArray[Any]) -> int:

@@ -5,8 +5,8 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import partial, reduce
-from itertools import product
+from functools import partial
+from itertools import compress, product
 from math import prod
 from queue import SimpleQueue
 
@@ -19,13 +19,11 @@ from padiff.tree import TensorRecord
 
 __all__ = ["Progress", "TensorPair", "axes_of_raw", "stream"]
 
-# Tensors below this are handed to a thread many at a time, since handing over costs as much.
-_SMALL = 2**20
-_BATCH = 64
+# Elements. For what is smaller it takes as long to hand it to a thread as to compare it.
+_SMALL = 2**17
 
 Progress = Callable[[int, int], None]
 Part = Callable[[Scratch], PairStatistics]
-Figures = list[tuple[int, PairStatistics]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +41,11 @@ class TensorPair:
         """Elements on either side."""
         return prod(self.base.shape)
 
+    @property
+    def permuted(self) -> bool:
+        """Whether the sides have their axes in another order."""
+        return self.axes != tuple(range(len(self.axes)))
+
 
 def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
     """The axes of raw in base's order: by their names, where both sides name the same ones."""
@@ -58,35 +61,40 @@ def stream(
     jobs: int | None = None,
     progress: Progress | None = None,
 ) -> list[PairStatistics]:
-    """The figures of every pair, in order, whatever the number of threads.
+    """The figures of every pair, in order and the same whatever the number of threads.
 
     `progress` is called with the elements compared so far, and all. Raises CorruptError when an
     array is not what its tree says.
     """
     jobs = jobs or os.cpu_count() or 1
-    scratches: SimpleQueue[Scratch] = SimpleQueue()
-    for _ in range(jobs):
-        scratches.put(Scratch())
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
-    running: deque[Future[Figures]] = deque()
+    own = Scratch()
+    free: SimpleQueue[Scratch] = SimpleQueue()
+    for _ in range(jobs):
+        free.put(Scratch())
+    running: deque[tuple[int, Future[PairStatistics]]] = deque()
 
-    def collect() -> None:
+    def add(index: int, part: PairStatistics) -> None:
         nonlocal done
-        for index, part in running.popleft().result():
-            results[index] = merge(results[index], part)
-            done += part.size
+        results[index] = merge(results[index], part)
+        done += part.size
         if progress is not None:
             progress(done, total)
 
     with ThreadPoolExecutor(jobs, "padiff-compare") as pool:
         try:
-            for unit in _units(pairs, criterion):
-                running.append(pool.submit(_run, unit, scratches))
-                if len(running) > 2 * jobs:  # what waits holds arrays open
-                    collect()
-            while running:
-                collect()
+            for index, pair in enumerate(pairs):
+                for part in _parts(pair, criterion):
+                    if pair.size <= _SMALL:
+                        add(index, part(own))
+                        continue
+                    running.append((index, pool.submit(_in_turn, part, free)))
+                    if len(running) > 2 * jobs:  # what waits holds arrays open
+                        oldest, future = running.popleft()
+                        add(oldest, future.result())
+            for index, future in running:
+                add(index, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
     return [
@@ -95,34 +103,13 @@ def stream(
     ]
 
 
-def _run(unit: Sequence[tuple[int, Part]], scratches: "SimpleQueue[Scratch]") -> Figures:
-    scratch = scratches.get()
+def _in_turn(part: Part, free: "SimpleQueue[Scratch]") -> PairStatistics:
+    """Run one part with buffers that no other thread uses meanwhile."""
+    scratch = free.get()
     try:
-        return [(index, part(scratch)) for index, part in unit]
+        return part(scratch)
     finally:
-        scratches.put(scratch)
-
-
-def _units(
-    pairs: Sequence[TensorPair], criterion: Criterion
-) -> Iterator[Sequence[tuple[int, Part]]]:
-    """What is handed to a thread at once: several small pairs, or one block of a large one."""
-    batch: list[tuple[int, Part]] = []
-    for index, pair in enumerate(pairs):
-        if pair.size <= _SMALL:
-            batch.append((index, partial(_whole, pair, criterion)))
-            if len(batch) == _BATCH:
-                yield batch
-                batch = []
-        else:
-            for part in _parts(pair, criterion):
-                yield [(index, part)]
-    if batch:
-        yield batch
-
-
-def _whole(pair: TensorPair, criterion: Criterion, scratch: Scratch) -> PairStatistics:
-    return reduce(merge, (part(scratch) for part in _parts(pair, criterion)), PairStatistics())
+        free.put(scratch)
 
 
 def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
@@ -135,6 +122,9 @@ def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
     equal = _equal_chunks(pair, base, raw)
     if equal:
         yield partial(_check_presence, (base, raw), equal)
+    if pair.size <= _SMALL and not equal:
+        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), criterion)
+        return
     limit = max(1, CHUNK_BYTES // max(base.element.itemsize, raw.element.itemsize))
     for selection in blocks(base.shape, base.chunk_shape, limit):
         chunk = tuple(
@@ -144,23 +134,24 @@ def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
             yield partial(_compare, base, raw, pair.axes, selection, criterion)
 
 
+def _all_of(shape: tuple[int, ...]) -> Selection:
+    return tuple(slice(0, length) for length in shape)
+
+
 def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, ...]]:
     """The chunks whose digests say that they hold the same bytes of the same elements."""
-    left, right = pair.base, pair.raw
-    straight = pair.axes == tuple(range(len(pair.axes)))
-    grid = chunk_grid(base.shape, base.chunk_shape)
-    if (
-        not straight
-        or (base.element, base.chunk_shape) != (raw.element, raw.chunk_shape)
-        or not len(left.chunks) == len(right.chunks) == prod(grid)
-    ):
+    ours, theirs = pair.base.chunks, pair.raw.chunks
+    same = [a == b for a, b in zip(ours, theirs, strict=False)]
+    alike = (base.element, base.chunk_shape) == (raw.element, raw.chunk_shape)
+    if not (any(same) and alike and len(ours) == len(theirs)) or pair.permuted:
         return set()
-    indices = product(*map(range, grid))
-    equal = {i for i, a, b in zip(indices, left.chunks, right.chunks, strict=True) if a == b}
+    indices = list(product(*map(range, chunk_grid(base.shape, base.chunk_shape))))
+    if len(indices) != len(same):
+        return set()
     # with chunks left to read, the figures of the others come from the statistics of the whole,
     # which do not tell in which chunk a NaN lies
-    odd = any(side.stats.nan or side.stats.inf for side in (left, right))
-    return set() if odd and len(equal) < prod(grid) else equal
+    odd = any(side.stats.nan or side.stats.inf for side in (pair.base, pair.raw))
+    return set() if odd and not all(same) else set(compress(indices, same))
 
 
 def _check_presence(
