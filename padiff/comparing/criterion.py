@@ -41,8 +41,9 @@ class Criterion:
         `excess` is the greatest `abs(raw - base) - rtol * abs(base)` of any element.
         """
         need = excess if self.mode == "strict" else mean_abs - self.rtol * mean_base
-        return max(0.0, need)
+        # an error and a tolerance that are both too large for float64 have no difference
+        return math.inf if math.isnan(need) else max(0.0, need)
 
     def accepts(self, required_atol: float) -> bool:
-        """Whether a pair that needs `required_atol` is within tolerance; never for a NaN."""
+        """Whether a pair that needs `required_atol` is within tolerance."""
         return required_atol <= self.atol

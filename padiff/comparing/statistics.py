@@ -188,8 +188,7 @@ def of_pair(
     element.
     """
     origin = origin or (0,) * base.ndim
-    exact = dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
-    atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
+    atol, rtol = (0.0, 0.0) if _both_exact(base, raw) else (criterion.atol, criterion.rtol)
     total = PairStatistics()
     with np.errstate(all="ignore"):  # NaN, infinities and division by zero are expected here
         for selection in _selections(base, raw):
@@ -244,7 +243,7 @@ class _Block:
         np.copyto(self.base.reshape(base.shape), base)
         np.copyto(self.raw.reshape(base.shape), raw)
         self.errors = scratch.spare[: base.size]
-        if 8 in (_integer_size(base), _integer_size(raw)):
+        if max(_integer_size(base), _integer_size(raw)) == 8 and _both_exact(base, raw):
             _wide_integer_errors(base, raw, self.errors)
         else:
             difference = scratch.spare.view(wide)[: base.size]
@@ -276,8 +275,11 @@ class _Block:
         excess, mismatched = 0.0, 0
         if greatest > min(atol, known_excess):
             np.subtract(self.errors, np.multiply(sizes, rtol, out=work), out=work)
-            excess = max(0.0, float(work.max()))
-            mismatched = int(np.count_nonzero(work > atol)) if excess > atol else 0
+            most = float(work.max())
+            # NaN where error and tolerance are both too large for float64
+            excess = math.inf if math.isnan(most) else max(0.0, most)
+            if excess > atol:
+                mismatched = work.size - int(np.count_nonzero(work <= atol))
         return PairStatistics(
             finite=finite,
             agreeing=agreeing,
@@ -327,6 +329,10 @@ def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
     return float(np.add.reduce(rows)) + rest
 
 
+def _both_exact(base: NDArray[Any], raw: NDArray[Any]) -> bool:
+    return dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
+
+
 def _integer_size(values: NDArray[Any]) -> int:
     return values.dtype.itemsize if values.dtype.kind in "iu" else 0
 
@@ -342,7 +348,7 @@ def _wide_integer_errors(base: NDArray[Any], raw: NDArray[Any], out: Real) -> No
         # both bounds wrap around alike, so their difference as unsigned is the true one
         high = np.maximum(base, raw, dtype=common).astype(np.uint64)
         np.copyto(shaped, high - np.minimum(base, raw, dtype=common).astype(np.uint64))
-    else:  # uint64 beside a signed or a real type
+    else:  # uint64 beside a signed type
         np.absolute(np.subtract(raw, base, dtype=np.float64), out=shaped)
         np.maximum(shaped, np.not_equal(base, raw), out=shaped)
 

@@ -1,0 +1,1 @@
+"""Tests of comparing: pairs of layers, figures of tensors, records and the verdict."""

@@ -1,0 +1,309 @@
+"""Figures folded over blocks equal those of whole arrays in float64, for every type and stride."""
+
+import math
+from functools import reduce
+from typing import Any
+
+import ml_dtypes
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+from numpy.typing import DTypeLike, NDArray
+
+from padiff.comparing.criterion import Criterion
+from padiff.comparing.statistics import (
+    PairStatistics,
+    Scratch,
+    merge,
+    of_equal,
+    of_pair,
+    with_equal_rest,
+)
+from padiff.store.chunks import blocks
+from padiff.store.stats import finish, of_contiguous
+
+SCRATCH = Scratch()
+REAL: list[DTypeLike] = [np.float16, np.float32, np.float64, ml_dtypes.bfloat16]
+EXACT: list[DTypeLike] = [np.bool_, np.int8, np.uint8, np.int32, np.int64, np.uint64]
+FLOAT8 = [
+    ml_dtypes.float8_e4m3fn,
+    ml_dtypes.float8_e4m3fnuz,
+    ml_dtypes.float8_e5m2,
+    ml_dtypes.float8_e5m2fnuz,
+]
+
+tolerances = st.sampled_from([0.0, 1e-7, 1e-3, 0.5])
+
+
+def figures(
+    base: NDArray[Any], raw: NDArray[Any], atol: float = 1e-4, rtol: float = 1e-7
+) -> PairStatistics:
+    return of_pair(base, raw, Criterion("strict", atol, rtol), SCRATCH)
+
+
+def naive(base: NDArray[Any], raw: NDArray[Any], atol: float, rtol: float) -> dict[str, Any]:
+    """The same figures from whole arrays, in plain NumPy."""
+    wide = np.complex128 if base.dtype.kind == "c" else np.float64
+    b, r = base.astype(wide), raw.astype(wide)
+    with np.errstate(all="ignore"):
+        keep = np.isfinite(b) & np.isfinite(r)
+        alike = (b == r) | (np.isnan(b) & np.isnan(r))
+        agreeing = int(np.sum(~keep & alike))
+        nonfinite = int(np.sum(~keep & ~alike))
+        b, r = b[keep], r[keep]
+        d, size = np.abs(r - b), np.abs(b)
+        relative = np.where(d == 0, 0.0, d / size)
+        excess = d - rtol * size
+        norm = float(np.linalg.norm(b))
+        error = float(np.linalg.norm(r - b))
+        if error == 0:
+            rel_l2, cosine = 0.0, 1.0
+        else:
+            rel_l2 = error / norm if norm else math.inf
+            norms = norm * float(np.linalg.norm(r))
+            cosine = float(np.vdot(b, r).real) / norms if norms else 0.0
+    return {
+        "finite": b.size,
+        "agreeing": agreeing,
+        "nonfinite": nonfinite,
+        "mismatched": int(np.sum(excess > atol)) + nonfinite,
+        "max_abs": d.max(initial=0.0),
+        "mean_abs": d.mean() if d.size else 0.0,
+        "mean_base": size.mean() if d.size else 0.0,
+        "max_rel": relative.max(initial=0.0),
+        "excess": max(0.0, excess.max(initial=0.0)),
+        "rel_l2": rel_l2,
+        "cosine": cosine,
+    }
+
+
+def assert_same(found: PairStatistics, expected: dict[str, Any]) -> None:
+    for name in ("finite", "agreeing", "nonfinite", "mismatched"):
+        assert getattr(found, name) == expected[name], name
+    for name in ("max_abs", "mean_abs", "mean_base", "max_rel", "rel_l2"):
+        assert getattr(found, name) == pytest.approx(expected[name], rel=1e-12, abs=0), name
+    assert found.cosine == pytest.approx(expected["cosine"], abs=1e-12)
+
+
+@st.composite
+def pairs(
+    draw: st.DrawFn, dtypes: list[DTypeLike], special: bool
+) -> tuple[NDArray[Any], NDArray[Any]]:
+    """Two arrays of one shape and type, the second often near the first, of awkward strides."""
+    dtype = np.dtype(draw(st.sampled_from(dtypes)))
+    shape = draw(hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=6))
+    numbers = st.floats(-1e4, 1e4, width=32).filter(lambda x: x == 0 or abs(x) > 1e-30)
+    if special:
+        numbers = numbers | st.sampled_from([math.nan, math.inf, -math.inf])
+    grid = hnp.arrays(np.float64, shape, elements=numbers)
+    base = draw(grid)
+    raw = draw(grid) if draw(st.booleans()) else base * (1 + draw(st.sampled_from([0, 1e-6, 0.1])))
+    with np.errstate(all="ignore"):
+        pair = base.astype(dtype), raw.astype(dtype)
+    if draw(st.booleans()):
+        pair = pair[0].T, pair[1].T
+    if draw(st.booleans()) and len(shape):
+        pair = pair[0][::-1], np.ascontiguousarray(pair[1][::-1])
+    return pair
+
+
+@settings(max_examples=150, deadline=None)
+@given(pairs(REAL, special=True), tolerances, tolerances)
+def test_real_figures_are_those_of_the_whole(
+    pair: tuple[NDArray[Any], NDArray[Any]], atol: float, rtol: float
+) -> None:
+    found, expected = figures(*pair, atol, rtol), naive(*pair, atol, rtol)
+    assert_same(found, expected)
+    if expected["excess"] > atol:
+        assert found.excess == expected["excess"]
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs(REAL, special=True), tolerances, st.integers(1, 20))
+def test_folding_over_any_blocks_gives_the_figures_of_the_whole(
+    pair: tuple[NDArray[Any], NDArray[Any]], rtol: float, most: int
+) -> None:
+    base, raw = pair
+    criterion = Criterion("strict", 0.0, rtol)
+    parts = [
+        of_pair(
+            base[(*part, ...)],
+            raw[(*part, ...)],
+            criterion,
+            SCRATCH,
+            tuple(along.start for along in part),
+        )
+        for part in blocks(base.shape, tuple(max(1, n) for n in base.shape), most)
+    ]
+    whole = of_pair(base, raw, criterion, SCRATCH)
+    for order in (parts, parts[::-1]):
+        folded = reduce(merge, order, PairStatistics())
+        assert_same(folded, naive(base, raw, 0.0, rtol))
+        assert folded.excess == whole.excess
+        assert getattr(folded.worst, "index", None) == getattr(whole.worst, "index", None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(pairs([np.complex64, np.complex128], special=False), tolerances, st.floats(0, 6))
+def test_complex_numbers_compare_by_absolute_value(
+    pair: tuple[NDArray[Any], NDArray[Any]], atol: float, angle: float
+) -> None:
+    base = pair[0]
+    raw = (pair[1] * np.exp(1j * angle)).astype(base.dtype)
+    assert_same(figures(base, raw, atol, 0.0), naive(base, raw, atol, 0.0))
+
+
+@pytest.mark.parametrize("dtype", FLOAT8)
+def test_all_values_of_float8(dtype: DTypeLike) -> None:
+    values = np.arange(256, dtype=np.uint8).view(dtype)
+    assert_same(figures(values, values[::-1]), naive(values, values[::-1], 1e-4, 1e-7))
+    assert figures(values, values).equal
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.data(), st.sampled_from(EXACT))
+def test_whole_numbers_are_exact(data: st.DataObject, dtype: DTypeLike) -> None:
+    shape = data.draw(hnp.array_shapes(max_side=5))
+    base, raw = (data.draw(hnp.arrays(dtype, shape)) for _ in range(2))
+    found = figures(base, raw, atol=1e9, rtol=1.0)
+    assert found.mismatched == np.sum(base != raw)
+    errors = [abs(int(r) - int(b)) for b, r in zip(base.flat, raw.flat, strict=True)]
+    assert found.max_abs == float(max(errors))
+    assert found.mean_abs == pytest.approx(sum(errors) / len(errors), rel=1e-12)
+
+
+def test_neighbours_that_float64_cannot_tell_apart() -> None:
+    base = np.array([2**62, -(2**63), 5], np.int64)
+    found = figures(base, base + np.array([1, 0, 0]))
+    assert (found.mismatched, found.max_abs) == (1, 1.0)
+    assert found.worst is not None
+    assert (found.worst.base, found.worst.raw) == (2**62, 2**62 + 1)
+    far = figures(np.array([-(2**63)]), np.array([2**63 - 1]))
+    assert far.max_abs == 2.0**64
+    mixed = figures(np.array([2**63], np.uint64), np.array([-1], np.int64))
+    assert mixed.mismatched == 1
+    near = figures(np.array([2**53 + 1], np.uint64), np.array([2**53], np.int64))
+    assert near.mismatched == 1
+
+
+def test_types_that_differ_compare_by_value() -> None:
+    base = np.array([1.0, 2.5, -3.0], np.float32)
+    assert figures(base, base.astype(ml_dtypes.bfloat16)).equal
+    assert figures(np.array([0, 1]), np.array([0.0, 1.5], np.float32)).max_abs == 0.5
+    assert figures(np.array([True]), np.array([1], np.int8)).equal
+
+
+def test_a_difference_that_float32_cannot_hold() -> None:
+    base, raw = np.array([3e38, 1], np.float32), np.array([-3e38, 1], np.float32)
+    found = figures(base, raw)
+    assert found.max_abs == float(base[0]) - float(raw[0]) < math.inf
+    assert (found.nonfinite, found.mismatched) == (0, 1)
+
+
+@pytest.mark.parametrize("tiny", [1e-45, 1e-40])
+def test_denormals_count(tiny: float) -> None:
+    base = np.array([tiny, 0], np.float32)
+    found = figures(base, base[::-1], atol=0, rtol=0)
+    assert found.max_abs == float(base[0])
+    assert found.rel_l2 == pytest.approx(math.sqrt(2))
+    assert (found.max_rel, found.cosine, found.mismatched) == (math.inf, 0.0, 2)
+
+
+def test_what_overflows_float64_never_passes() -> None:
+    base = np.array([1e308, 1e308])
+    found = figures(base, -base)
+    assert found.max_abs == math.inf
+    assert not Criterion("mean").accepts(
+        Criterion("mean").required_atol(found.mean_abs, found.mean_base, found.excess)
+    )
+    assert found.mismatched == 2
+
+
+def test_not_a_number_on_one_side_only() -> None:
+    base = np.array([[1, math.nan], [math.inf, 2]])
+    raw = np.array([[1, math.nan], [-math.inf, 2.5]])
+    found = figures(base, raw, atol=10)
+    assert (found.agreeing, found.nonfinite, found.mismatched) == (1, 1, 1)
+    assert found.worst is not None
+    assert (found.worst.index, found.worst.base, found.worst.raw) == ((1, 0), math.inf, -math.inf)
+    assert found.max_abs == 0.5
+
+
+def test_nothing_but_nan() -> None:
+    base = np.full(3, math.nan, np.float32)
+    found = figures(base, base)
+    assert found.equal
+    assert (found.agreeing, found.mean_abs, found.rel_l2, found.cosine) == (3, 0.0, 0.0, 1.0)
+    assert figures(base, np.zeros(3)).nonfinite == 3
+
+
+@pytest.mark.parametrize("shape", [(0,), (3, 0, 2)])
+def test_an_empty_tensor_is_equal(shape: tuple[int, ...]) -> None:
+    found = figures(np.zeros(shape), np.zeros(shape))
+    assert found == PairStatistics()
+    assert (found.equal, found.mean_abs, found.rel_l2, found.cosine) == (True, 0.0, 0.0, 1.0)
+
+
+def test_one_side_zero() -> None:
+    zeros, ones = np.zeros(4), np.ones(4)
+    assert (figures(zeros, ones).rel_l2, figures(zeros, ones).cosine) == (math.inf, 0.0)
+    assert (figures(ones, zeros).rel_l2, figures(ones, zeros).cosine) == (1.0, 0.0)
+
+
+def test_norms_far_apart_do_not_hide_the_angle() -> None:
+    base = np.array([1e30, 0, 1e30])
+    found = figures(base, base * 1e-30)
+    assert found.cosine == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("side", [700, 1500])
+def test_more_than_a_block_straight_and_transposed(side: int) -> None:
+    random = np.random.default_rng(0)
+    base = random.standard_normal((side, side + 3), dtype=np.float32)
+    raw = base + random.uniform(-1e-4, 1e-4, base.shape).astype(np.float32)
+    raw[side - 2, 5] += 1
+    expected = naive(base, raw, 1e-5, 1e-3)
+    for other in (raw, np.asfortranarray(raw), np.repeat(raw, 2, axis=1)[:, ::2]):
+        found = figures(base, other, 1e-5, 1e-3)
+        for name in ("finite", "mismatched", "max_abs"):
+            assert getattr(found, name) == expected[name]
+        assert found.excess == expected["excess"]
+        for name in ("mean_abs", "rel_l2", "max_rel", "cosine"):
+            assert getattr(found, name) == pytest.approx(expected[name], rel=1e-10)
+        assert found.worst is not None
+        assert found.worst.index == (side - 2, 5)
+
+
+def test_the_first_of_equal_errors_is_the_worst() -> None:
+    base = np.zeros((3, 3))
+    raw = base.copy()
+    raw[1, 2] = raw[2, 0] = -1.0
+    found = figures(base, raw)
+    assert found.worst is not None
+    assert found.worst.index == (1, 2)
+
+
+def test_the_rest_known_to_be_equal() -> None:
+    random = np.random.default_rng(0)
+    base = random.standard_normal(1000)
+    raw = base.copy()
+    raw[100:200] += 0.01
+    stats = finish(of_contiguous(base))
+    part = figures(base[100:200], raw[100:200])
+    assert_same(with_equal_rest(part, 1000, stats), naive(base, raw, 1e-4, 1e-7))
+    base[3] = math.nan
+    stats = finish(of_contiguous(base))
+    whole = with_equal_rest(PairStatistics(), 1000, stats)
+    assert (whole.finite, whole.agreeing, whole.equal) == (999, 1, True)
+    assert of_equal(3, 0, 1.0, 1.0).cosine == 1.0
+
+
+def test_nothing_is_written_to_what_is_compared() -> None:
+    base, raw = np.arange(5.0), np.arange(5.0) + math.nan
+    before = base.tobytes(), raw.tobytes()
+    for array in (base, raw):
+        array.flags.writeable = False
+    figures(base, raw)
+    assert (base.tobytes(), raw.tobytes()) == before
