@@ -9,8 +9,8 @@ from padiff.tree import Node
 
 __all__ = ["Candidate", "align", "candidates", "score"]
 
-_DP_CELLS = 250_000  # about a quarter of a second; larger gaps are searched through a window
-_WINDOW = 64
+_CELLS = 250_000  # about half a second; larger gaps are aligned a window at a time
+_WINDOW = 128
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -144,9 +144,9 @@ def _align_gap(
 ) -> list[tuple[int, int]]:
     if not base or not raw:
         return []
-    if len(base) * len(raw) <= _DP_CELLS:
+    if len(base) * len(raw) <= _CELLS:
         return _align_best(base, raw, lambda a, b: score(a, b, trust))
-    return _align_near(base, raw, lambda a, b: score(a, b, trust))
+    return _align_far(base, raw, lambda a, b: score(a, b, trust))
 
 
 Score = Callable[[Candidate, Candidate], float | None]
@@ -181,16 +181,20 @@ def _align_best(
     return pairs
 
 
-def _align_near(
+def _align_far(
     base: Sequence[Candidate], raw: Sequence[Candidate], rate: Score
 ) -> list[tuple[int, int]]:
-    """Each layer with the best of the next few: no optimum, but in time that grows linearly."""
+    """The best alignment of a window that moves on by half its length: in linear time.
+
+    What one side has more of, at one place, than half a window is not bridged.
+    """
     pairs: list[tuple[int, int]] = []
-    j = 0
-    for i, a in enumerate(base):
-        rated = [(rate(a, b) or 0.0, -k) for k, b in enumerate(raw[j : j + _WINDOW])]
-        best, k = max(rated, default=(0.0, 0))
-        if best > 0:
-            pairs.append((i, j - k))
-            j += 1 - k
+    i = j = 0
+    while i < len(base) and j < len(raw):
+        found = _align_best(base[i : i + _WINDOW], raw[j : j + _WINDOW], rate)
+        last = i + _WINDOW >= len(base)
+        kept = [(i + a, j + b) for a, b in found if last or a < _WINDOW // 2]
+        pairs += kept
+        i = len(base) if last else i + _WINDOW // 2
+        j = kept[-1][1] + 1 if kept else j
     return pairs

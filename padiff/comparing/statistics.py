@@ -319,7 +319,7 @@ class _Block:
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The real part of the inner product, in rows too short for BLAS to start threads of its own."""
+    """The real part of the inner product, in rows too short for BLAS to start threads for."""
     a, b = a.view(np.float64), b.view(np.float64)
     whole = a.size // _ROW * _ROW
     rest = float(np.vecdot(a[whole:], b[whole:]))

@@ -127,16 +127,11 @@ def test_folding_over_any_blocks_gives_the_figures_of_the_whole(
 ) -> None:
     base, raw = pair
     criterion = Criterion("strict", 0.0, rtol)
-    parts = [
-        of_pair(
-            base[(*part, ...)],
-            raw[(*part, ...)],
-            criterion,
-            SCRATCH,
-            tuple(along.start for along in part),
-        )
-        for part in blocks(base.shape, tuple(max(1, n) for n in base.shape), most)
-    ]
+    parts = []
+    for part in blocks(base.shape, tuple(max(1, n) for n in base.shape), most):
+        cut: Any = (*part, ...)
+        corner = tuple(along.start for along in part)
+        parts.append(of_pair(base[cut], raw[cut], criterion, SCRATCH, corner))
     whole = of_pair(base, raw, criterion, SCRATCH)
     for order in (parts, parts[::-1]):
         folded = reduce(merge, order, PairStatistics())

@@ -1,0 +1,314 @@
+"""Which layer is paired with which, and that what finds no partner is never dropped."""
+
+import time
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from padiff.comparing.classes import class_score
+from padiff.comparing.matching import match_tensors, match_trees
+from padiff.errors import FormatError
+from padiff.tree import LayerTree, Node, Phase, TensorRecord, TensorStats
+
+STATS = TensorStats(None, None, None, None, None, 0, 0)
+
+
+def tensor(
+    place: str,
+    shape: tuple[int, ...] = (2, 3),
+    phase: Phase | None = "forward",
+    dims: tuple[str, ...] | None = None,
+) -> TensorRecord:
+    return TensorRecord(f"a/{place}", phase, place, shape, "float32", "cpu", 0, STATS, (), "", dims)
+
+
+def node(
+    route: str,
+    name: str,
+    *children: Node,
+    shape: tuple[int, ...] | None = (2, 3),
+    call: int = 0,
+) -> Node:
+    tensors = () if shape is None else (tensor("0", shape),)
+    return Node(name, route, call, 0, children=children, tensors=tensors)
+
+
+def net(*children: Node) -> LayerTree:
+    return LayerTree((node("", "Net", *children),))
+
+
+def routes(
+    base: LayerTree, raw: LayerTree, base_map: Sequence[str] = (), raw_map: Sequence[str] = ()
+) -> tuple[set[tuple[str, str]], set[str], set[str]]:
+    """Pairs of `route` or `route~call` without the models', and what is alone."""
+    matching = match_trees(base, raw, base_map, raw_map)
+    placed = [*matching.base_only, *(pair[0] for pair in matching.pairs)]
+    assert sorted(map(id, placed)) == sorted(map(id, base.walk()))
+    placed = [*matching.raw_only, *(pair[1] for pair in matching.pairs)]
+    assert sorted(map(id, placed)) == sorted(map(id, raw.walk()))
+
+    def word(one: Node) -> str:
+        return f"{one.route}~{one.call}" if one.call else one.route
+
+    return (
+        {(word(a), word(b)) for a, b in matching.pairs if a.route or b.route},
+        {word(one) for one in matching.base_only},
+        {word(one) for one in matching.raw_only},
+    )
+
+
+def same(*names: str) -> set[tuple[str, str]]:
+    return {(name, name) for name in names}
+
+
+def test_equal_trees_pair_route_by_route() -> None:
+    tree = net(node("a", "Linear"), node("b", "Block", node("b.x", "ReLU"), node("b.y", "Linear")))
+    assert routes(tree, tree) == (same("a", "b", "b.x", "b.y"), set(), set())
+
+
+def test_names_differ_but_class_and_order_agree() -> None:
+    base = net(node("fc1", "Linear"), node("act", "ReLU"), node("fc2", "Linear"))
+    raw = net(node("one", "Linear"), node("two", "ReLU"), node("three", "Linear"))
+    pairs, left, right = routes(base, raw)
+    assert pairs == {("fc1", "one"), ("act", "two"), ("fc2", "three")}
+    assert not left | right
+
+
+def test_an_extra_layer_shifts_nothing() -> None:
+    base = net(node("a", "Linear"), node("b", "Linear"), node("c", "Linear"))
+    raw = net(node("a", "Linear"), node("extra", "Dropout"), node("b", "Linear"))
+    assert routes(base, raw) == (same("a", "b"), {"c"}, {"extra"})
+
+
+def test_internal_layers_of_one_framework_shift_nothing() -> None:
+    base = net(node("emb", "Embedding"), node("rnn", "LSTM"), node("head", "Linear"))
+    cell = node("rnn.0", "RNN", node("rnn.0.cell", "LSTMCell"))
+    raw = net(node("emb", "Embedding"), node("rnn", "LSTM", cell), node("head", "Linear"))
+    assert routes(base, raw) == (same("emb", "rnn", "head"), set(), {"rnn.0", "rnn.0.cell"})
+
+
+def test_indexes_that_shifted_are_weak_evidence() -> None:
+    base = net(node("0", "Linear"), node("1", "ReLU"), node("2", "Linear"), node("3", "ReLU"))
+    raw = net(
+        node("0", "Linear"),
+        node("1", "Dropout"),
+        node("2", "ReLU"),
+        node("3", "Linear"),
+        node("4", "ReLU"),
+    )
+    pairs, left, right = routes(base, raw)
+    assert pairs == {("0", "0"), ("1", "2"), ("2", "3"), ("3", "4")}
+    assert (left, right) == (set(), {"1"})
+
+
+def test_as_many_indexes_that_mean_something_else() -> None:
+    base = net(node("0", "Linear"), node("1", "ReLU"), node("2", "LayerNorm"))
+    raw = net(node("0", "LayerNorm"), node("1", "Linear"), node("2", "ReLU"))
+    pairs, left, right = routes(base, raw)
+    assert pairs == {("0", "1"), ("1", "2")}
+    assert (left, right) == ({"2"}, {"0"})
+
+
+def test_equal_routes_do_not_join_different_classes() -> None:
+    base = net(node("x", "ReLU"), node("y", "Linear"))
+    raw = net(node("x", "Linear"), node("y", "ReLU"))
+    pairs, _, _ = routes(base, raw)
+    assert ("x", "x") not in pairs
+    assert ("y", "y") not in pairs
+
+
+def test_a_wrong_class_of_the_same_kind_is_paired_so_that_it_is_found() -> None:
+    base = net(node("fc", "Linear"), node("act", "ReLU"), node("fc2", "Linear"))
+    raw = net(node("fc", "Linear"), node("act", "GELU"), node("fc2", "Linear"))
+    assert routes(base, raw)[0] == same("fc", "act", "fc2")
+
+
+def test_other_order_of_execution_pairs_by_route() -> None:
+    base = net(node("left", "Linear"), node("right", "Linear"), node("out", "Linear"))
+    raw = net(node("right", "Linear"), node("left", "Linear"), node("out", "Linear"))
+    assert routes(base, raw) == (same("left", "right", "out"), set(), set())
+
+
+def test_calls_pair_call_by_call() -> None:
+    base = net(*(node("cell", "GRUCell", call=call) for call in range(4)))
+    raw = net(*(node("cell", "GRUCell", call=call) for call in range(3)))
+    pairs, left, right = routes(base, raw)
+    assert pairs == {("cell", "cell"), ("cell~1", "cell~1"), ("cell~2", "cell~2")}
+    assert (left, right) == ({"cell~3"}, set())
+
+
+def test_a_side_that_wraps_its_layers() -> None:
+    inner = (node("a", "Linear"), node("b", "ReLU"), node("c", "Linear"))
+    raw = net(
+        node(
+            "wrap",
+            "Wrapper",
+            node("wrap.a", "Linear"),
+            node("wrap.b", "ReLU"),
+            node("wrap.c", "Linear"),
+        )
+    )
+    pairs, left, right = routes(net(*inner), raw)
+    assert pairs == {("a", "wrap.a"), ("b", "wrap.b"), ("c", "wrap.c")}
+    assert (left, right) == (set(), {"wrap"})
+    pairs, left, right = routes(raw, net(*inner))
+    assert pairs == {("wrap.a", "a"), ("wrap.b", "b"), ("wrap.c", "c")}
+    assert (left, right) == ({"wrap"}, set())
+
+
+def test_a_wrapper_is_not_what_it_wraps() -> None:
+    def block(route: str) -> Node:
+        return node(route, "Block", node(f"{route}.fc", "Linear"), node(f"{route}.act", "ReLU"))
+
+    raw = net(node("checkpoint", "Checkpoint", block("checkpoint.inner")))
+    pairs, left, right = routes(net(block("block")), raw)
+    assert pairs == {
+        ("block", "checkpoint.inner"),
+        ("block.fc", "checkpoint.inner.fc"),
+        ("block.act", "checkpoint.inner.act"),
+    }
+    assert (left, right) == (set(), {"checkpoint"})
+
+
+def test_the_layer_map_goes_before_all_else() -> None:
+    base = net(node("a", "Linear"), node("b", "Linear"), node("c", "ReLU"))
+    raw = net(node("a", "Linear"), node("b", "Linear"), node("x", "Mine"))
+    assert routes(base, raw, ["a", "c"], ["b", "x"])[0] == {("a", "b"), ("c", "x"), ("b", "a")}
+
+
+def test_the_layer_map_pairs_call_by_call_across_levels() -> None:
+    base = net(node("cell", "Cell"), node("cell", "Cell", call=1))
+    raw = net(node("part", "Part", node("part.step", "Step"), node("part.step", "Step", call=1)))
+    pairs, left, right = routes(base, raw, ["cell"], ["part.step"])
+    assert pairs == {("cell", "part.step"), ("cell~1", "part.step~1")}
+    assert (left, right) == (set(), {"part"})
+
+
+def test_a_layer_map_on_one_side_is_no_map() -> None:
+    tree = net(node("a", "Linear"))
+    assert routes(tree, tree, ["a"])[0] == same("a")
+
+
+def test_layer_maps_of_two_lengths_are_an_error_that_names_both() -> None:
+    tree = net(node("a", "Linear"), node("b", "Linear"))
+    with pytest.raises(FormatError, match=r"2 layers in that of base \(a, b\) and 1 .*\(b\)"):
+        routes(tree, tree, ["a", "b"], ["b"])
+
+
+def test_models_called_a_different_number_of_times() -> None:
+    base = LayerTree(tuple(node("", "Net", call=call) for call in range(3)))
+    raw = LayerTree(tuple(node("", "Net", call=call) for call in range(2)))
+    matching = match_trees(base, raw)
+    assert [(a.call, b.call) for a, b in matching.pairs] == [(0, 0), (1, 1)]
+    assert [left.call for left in matching.base_only] == [2]
+
+
+def test_empty_trees() -> None:
+    matching = match_trees(LayerTree(), LayerTree())
+    assert (matching.pairs, matching.base_only, matching.raw_only) == ((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("base", "raw", "score"),
+    [
+        ("Conv2d", "Conv2D", 2),
+        ("ConvTranspose2d", "Conv2DTranspose", 2),
+        ("MultiheadAttention", "MultiHeadAttention", 2),
+        ("RNN", "SimpleRNN", 2),
+        ("ReLU", "GELU", 1),
+        ("ReLU", "Linear", None),
+        ("BatchNorm2d", "Conv2D", None),
+        ("Mine", "Linear", 0),
+    ],
+)
+def test_what_is_known_of_classes(base: str, raw: str, score: float | None) -> None:
+    assert class_score(base, raw) == class_score(raw, base) == score
+
+
+def flat(count: int, prefix: str, skip: frozenset[int] = frozenset()) -> LayerTree:
+    names = ("Linear", "ReLU", "LayerNorm")
+    return net(
+        *(node(f"{prefix}{n}", names[n % 3], shape=(n % 7,)) for n in range(count) if n not in skip)
+    )
+
+
+@pytest.mark.parametrize("prefix", ["l", "m", ""])
+def test_ten_thousand_layers_take_seconds(prefix: str) -> None:
+    base = flat(10_000, "l" if prefix else "")
+    raw = flat(10_000, prefix, frozenset({500, 501, 7_000}))
+    start = time.perf_counter()
+    pairs, left, right = routes(base, raw)
+    assert time.perf_counter() - start < 10
+    assert len(pairs) == 9_997
+    assert (len(left), len(right)) == (3, 0)
+    if prefix == "l":
+        assert left == {"l500", "l501", "l7000"}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    st.lists(st.sampled_from(["Linear", "ReLU", "Mine", "LayerNorm"]), max_size=12),
+    st.lists(st.sampled_from(["Linear", "ReLU", "Mine", "LayerNorm"]), max_size=12),
+    st.booleans(),
+)
+def test_every_node_is_placed_once_and_no_known_difference_paired(
+    base: list[str], raw: list[str], numbered: bool
+) -> None:
+    word = "" if numbered else "x"
+    left = net(*(node(f"{word}{n}", kind) for n, kind in enumerate(base)))
+    right = net(*(node(f"{word}{n}", kind) for n, kind in enumerate(raw)))
+    routes(left, right)
+    for a, b in match_trees(left, right).pairs:
+        assert class_score(a.name, b.name) is not None
+    swapped = match_trees(right, left)
+    assert len(swapped.pairs) == len(match_trees(left, right).pairs)
+
+
+def names(found: tuple[tuple[TensorRecord, TensorRecord], ...]) -> list[tuple[str, str]]:
+    return [(a.place, b.place) for a, b in found]
+
+
+def test_tensors_pair_by_phase_and_place() -> None:
+    base = [tensor("0"), tensor("1"), tensor("0", phase="backward")]
+    raw = [tensor("0", phase="backward"), tensor("1"), tensor("0")]
+    matching = match_tensors(base, raw)
+    assert names(matching.pairs) == [("0", "0"), ("1", "1"), ("0", "0")]
+    assert all(a.phase == b.phase for a, b in matching.pairs)
+
+
+def test_a_dict_on_one_side_and_a_tuple_on_the_other() -> None:
+    base = [tensor("logits", (2, 3)), tensor("hidden", (4,))]
+    matching = match_tensors(base, [tensor("0", (2, 3)), tensor("1", (4,))])
+    assert names(matching.pairs) == [("logits", "0"), ("hidden", "1")]
+
+
+def test_what_one_side_returns_more_is_alone() -> None:
+    matching = match_tensors([tensor("0"), tensor("1", (9,))], [tensor("0")])
+    assert names(matching.pairs) == [("0", "0")]
+    assert [left.place for left in matching.base_only] == ["1"]
+
+
+def test_left_overs_of_other_shapes_are_alone() -> None:
+    base = [tensor("a", (1,)), tensor("b", (2,))]
+    matching = match_tensors(base, [tensor("x", (1,)), tensor("y", (3,))])
+    assert not matching.pairs
+    assert (len(matching.base_only), len(matching.raw_only)) == (2, 2)
+
+
+def test_lone_outputs_pair_whatever_their_shape() -> None:
+    assert names(match_tensors([tensor("0", (1,))], [tensor("out", (3,))]).pairs) == [("0", "out")]
+
+
+def test_parameters_pair_by_name_then_by_case_then_by_shape() -> None:
+    base = [tensor(n, s, None) for n, s in (("weight", (2, 3)), ("Bias", (3,)), ("scale", (7,)))]
+    raw = [tensor(n, s, None) for n, s in (("gain", (7,)), ("bias", (3,)), ("weight", (2, 3)))]
+    matching = match_tensors(base, raw)
+    assert names(matching.pairs) == [("weight", "weight"), ("Bias", "bias"), ("scale", "gain")]
+
+
+def test_parameters_with_named_axes_pair_in_either_order() -> None:
+    base = [tensor("kernel", (2, 3), None, ("out", "in")), tensor("other", (2, 3), None)]
+    raw = [tensor("matrix", (3, 2), None, ("in", "out")), tensor("thing", (2, 3), None)]
+    assert names(match_tensors(base, raw).pairs) == [("kernel", "matrix"), ("other", "thing")]
