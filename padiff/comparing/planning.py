@@ -18,10 +18,10 @@ _CAUSES: dict[tuple[SectionName, bool], int] = {
     ("report", False): 2,
     ("report", True): 3,
     ("params", True): 4,
-    ("grads", False): 4,
-    ("grads", True): 4,
-    ("weights", False): 5,
-    ("weights", True): 5,
+    ("grads", False): 5,
+    ("grads", True): 5,
+    ("weights", False): 6,
+    ("weights", True): 6,
 }
 
 _LAST = 2**62  # a position after every layer of base: for what only raw has

@@ -97,6 +97,8 @@ def stream(
                 add(index, future.result())
         finally:
             pool.shutdown(cancel_futures=True)
+    if progress is not None:
+        progress(total, total)  # what is known to be equal was not counted
     return [
         with_equal_rest(result, pair.size, pair.base.stats)
         for pair, result in zip(pairs, results, strict=True)
