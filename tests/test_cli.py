@@ -1,0 +1,220 @@
+"""The command: what it prints where, its exit codes, and that no bad input makes it fall over."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from padiff.cli import check
+from tests.stores import Layer, write_dump
+
+COMMAND = Path(sys.executable).with_name("padiff-check")
+Y = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def net(off: float = 0) -> Layer:
+    return Layer("", "Net", out=Y + off, back=Y, children=[Layer("fc", "Linear", out=Y + off)])
+
+
+@pytest.fixture
+def base(tmp_path: Path) -> Path:
+    return write_dump(tmp_path / "base.zarr", net())
+
+
+@pytest.fixture
+def same(tmp_path: Path) -> Path:
+    return write_dump(tmp_path / "same.zarr", net(), framework="paddle")
+
+
+@pytest.fixture
+def other(tmp_path: Path) -> Path:
+    return write_dump(tmp_path / "other.zarr", net(0.25))
+
+
+def run(*arguments: str | Path) -> Result:
+    return CliRunner().invoke(check, [str(argument) for argument in arguments])
+
+
+def test_aligned_exits_0(base: Path, same: Path) -> None:
+    result = run(base, same)
+    assert result.exit_code == 0
+    assert result.stdout.startswith("ALIGNED: 3 tensors of report agree")
+    assert result.stderr == ""
+
+
+def test_diverged_exits_1_and_says_where(base: Path, other: Path) -> None:
+    result = run(base, other)
+    assert result.exit_code == 1
+    assert "First divergence: Forward stage, output 0" in result.stdout
+    assert re.search(r"fc \(Linear\)  <---  \*\*\* HERE \*\*\*", result.stdout)
+    assert "atol 0.25 would have passed" in result.stdout
+
+
+def test_quiet_prints_nothing(base: Path, same: Path, other: Path) -> None:
+    for raw, code in ((same, 0), (other, 1)):
+        result = run(base, raw, "-q")
+        assert (result.exit_code, result.output) == (code, "")
+
+
+def test_json_on_standard_output_is_one_document_and_nothing_else(base: Path, other: Path) -> None:
+    result = run(base, other, "--json", "-")
+    document = json.loads(result.stdout)
+    assert result.exit_code == 1
+    assert result.stderr == ""
+    assert document["verdict"] == "diverged"
+    assert document["first_divergence"]["base"]["route"] == "fc"
+    assert document["criterion"] == {"mode": "mean", "atol": 1e-4, "rtol": 1e-7}
+
+
+def test_json_and_html_to_files(tmp_path: Path, base: Path, other: Path) -> None:
+    target, page = tmp_path / "out.json", tmp_path / "out.html"
+    target.write_text("old")
+    result = run(base, other, "--json", target, "--html", page)
+    assert result.stdout.startswith("NOT ALIGNED")
+    assert json.loads(target.read_text())["totals"]["diverged"] == 2
+    assert "<h1>NOT ALIGNED" in page.read_text()
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"base.zarr", "other.zarr", "out.json", "out.html"}
+
+
+def test_options_reach_the_comparison(base: Path, other: Path) -> None:
+    assert run(base, other, "--atol", "0.3").exit_code == 0
+    assert run(base, other, "--rtol", "1e9", "--mode", "strict").exit_code == 1  # 0 stays 0
+    assert run(base, other, "--phase", "backward").exit_code == 0
+    assert run(base, other, "--layer", "fc", "--section", "report").exit_code == 1
+    assert run(base, other, "--jobs", "1").exit_code == 1
+
+
+def test_strict_structure(tmp_path: Path, base: Path) -> None:
+    extra = Layer(
+        "", "Net", out=Y, back=Y, children=[Layer("fc", "Linear", out=Y), Layer("x", "Z")]
+    )
+    raw = write_dump(tmp_path / "raw.zarr", extra)
+    assert run(base, raw).exit_code == 0
+    assert "raw   x (Z) in report" in run(base, raw).stdout
+    assert run(base, raw, "--strict-structure").exit_code == 1
+
+
+def test_steps_and_ranks(tmp_path: Path) -> None:
+    for name, off in (("base", 0.0), ("raw", 1.0)):
+        for step in (0, 1):
+            write_dump(tmp_path / name, net(off * step), step=step, rank=0)
+    base, raw = tmp_path / "base", tmp_path / "raw"
+    assert run(base, raw).exit_code == 1
+    assert run(base, raw, "--step", "0", "--rank", "0").exit_code == 0
+    assert "Forward stage, step 1, rank 0" in run(base, raw, "--step", "0", "--step", "1").stdout
+
+
+BAD = {
+    "no such path": (["{base}", "{tmp}/nothing"], "found nothing there"),
+    "a file": (["{base}", "{tmp}/file"], "found a file"),
+    "an empty directory": (["{tmp}/empty", "{base}"], "empty"),
+    "an absent step": (["{base}", "{base}", "--step", "3"], "expected step 3"),
+    "an absent section": (["{base}", "{base}", "--section", "grads"], "expected grads"),
+    "no such layer": (["{base}", "{base}", "--layer", "no*"], "route fits no*"),
+    "a negative tolerance": (["{base}", "{base}", "--atol", "-1"], "finite number >= 0"),
+    "a tolerance that is none": (["{base}", "{base}", "--rtol", "nan"], "finite number >= 0"),
+    "no jobs": (["{base}", "{base}", "--jobs", "0"], "at least 1 job"),
+    "a place that cannot be written": (
+        ["{base}", "{base}", "--json", "{tmp}/no/x"],
+        "No such file",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_input_gets_one_line_and_exit_2(tmp_path: Path, base: Path, name: str) -> None:
+    (tmp_path / "file").write_text("text")
+    (tmp_path / "empty").mkdir()
+    arguments, words = BAD[name]
+    result = run(*(argument.format(base=base, tmp=tmp_path) for argument in arguments))
+    assert result.exit_code == 2
+    assert result.stderr.startswith("padiff-check: ")
+    assert words in result.stderr
+    assert result.stderr.count("\n") == 1
+    assert result.stdout == ""
+
+
+def test_wrong_words_exit_2(base: Path) -> None:
+    for words in ([base], [base, base, "--mode", "max"], [base, base, "--nonsense"]):
+        result = run(*words)
+        assert result.exit_code == 2
+        assert "Traceback" not in result.output
+
+
+def test_names_that_steer_a_terminal_come_out_spelled(tmp_path: Path, base: Path) -> None:
+    evil = "\x1b[31mfc\x07\r\n\u202e"
+    models = [Layer("", evil, out=Y, children=[Layer(evil, evil, out=Y + off)]) for off in (0, 1.0)]
+    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+    page = tmp_path / "page.html"
+    result = run(*locations, "--html", page)
+    assert result.exit_code == 1
+    for char in "\x1b\x07\r\u202e":
+        assert char not in result.stdout
+        assert char not in page.read_text()
+    assert "\\x1b[31mfc\\x07\\r\\n\\u202e" in result.stdout
+    missing = run(base, tmp_path / evil)
+    assert missing.exit_code == 2
+    assert "\x1b" not in missing.stderr
+
+
+def test_html_is_escaped(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>"
+    models = [
+        Layer("", evil, out=Y + off, children=[Layer(evil, evil, out={evil: Y})]) for off in (0, 1)
+    ]
+    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+    run(*locations, "--html", tmp_path / "page.html")
+    page = (tmp_path / "page.html").read_text()
+    assert "&lt;script&gt;" in page
+    assert "<script" not in page
+
+
+def test_help_shows_examples_and_is_quick() -> None:
+    best = 9.0
+    for _ in range(3):
+        start = time.perf_counter()
+        done = subprocess.run([COMMAND, "--help"], capture_output=True, text=True, check=True)
+        best = min(best, time.perf_counter() - start)
+    assert "padiff-check torch.zarr paddle.zarr" in done.stdout
+    assert "Exit code" in done.stdout
+    assert best < 0.3
+
+
+def test_a_process_of_its_own(base: Path, other: Path) -> None:
+    done = subprocess.run([COMMAND, base, other], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert done.stdout.startswith("NOT ALIGNED")
+
+
+def test_a_reader_that_leaves_early_does_not_change_the_exit_code(base: Path, other: Path) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    try:
+        done = subprocess.run(
+            [COMMAND, base, other], stdout=write, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(write)
+    assert (done.returncode, done.stderr) == (1, "")
+
+
+def test_interrupting_is_quiet(tmp_path: Path, base: Path) -> None:
+    (tmp_path / "slow").mkdir()
+    pipe = tmp_path / "slow" / "zarr.json"
+    os.mkfifo(pipe)
+    process = subprocess.Popen(
+        [COMMAND, base, tmp_path / "slow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    with pipe.open("wb"):  # returns once the command waits for what it reads
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=30)
+    assert (process.returncode, stdout, stderr) == (130, b"", b"")
