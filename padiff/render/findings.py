@@ -103,7 +103,7 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
         return "All that ran before agrees: the code that calls this layer makes the difference."
     inside = _inside(first, before)
     if inside:
-        return f"{inside} inside it agree: the code between them makes the difference."
+        return f"{inside}: the code between them makes the difference."
     own = (first.base.route, first.base.call)
     given = [r for r in before if r.phase == "input" and (r.base.route, r.base.call) == own]
     if given:
@@ -119,7 +119,7 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
 def _backward_cause(first: Record, before: list[Record]) -> str:
     inside = _inside(first, before)
     if inside:
-        return f"{inside} inside it agree: the code between them makes the difference."
+        return f"{inside}: the code between them makes the difference."
     if any(record.phase == "backward" and record.section == "report" for record in before):
         return (
             "The gradients behind it agree: the difference is made in the backward of this layer, "
@@ -129,7 +129,7 @@ def _backward_cause(first: Record, before: list[Record]) -> str:
 
 
 def _inside(first: Record, before: list[Record]) -> str:
-    """How many layers below the one of `first` were compared in its phase before it."""
+    """That the layers below the one of `first` agree, where some were compared in its phase."""
     prefix = f"{first.base.route}." if first.base.route else ""
     layers = {
         (record.base.route, record.base.call)
@@ -139,7 +139,6 @@ def _inside(first: Record, before: list[Record]) -> str:
         and record.base.route != first.base.route
         and (record.base.route or "").startswith(prefix)
     }
-    count = len(layers)
-    return (
-        "" if not count else f"{'The one layer' if count == 1 else f'All {count} layers'} compared"
-    )
+    if len(layers) == 1:
+        return "The one layer compared inside it agrees"
+    return f"All {len(layers)} layers compared inside it agree" if layers else ""

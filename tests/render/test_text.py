@@ -1,0 +1,190 @@
+"""The text of a comparison: the answer first, what is known of the cause, and one screen of it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from padiff.comparing.engine import compare
+from padiff.render.outline import outline
+from padiff.render.text import render
+from padiff.render.words import clean
+from padiff.store.format import SectionName
+from padiff.tree import LayerTree, Node
+from tests.stores import Layer, write_dump
+
+Y = np.linspace(1, 2, 12, dtype=np.float32).reshape(3, 4)
+
+
+def text_of(tmp_path: Path, base: Layer, raw: Layer, **options: Any) -> str:
+    return render(
+        compare(write_dump(tmp_path / "base", base), write_dump(tmp_path / "raw", raw), **options)
+    )
+
+
+def net(**off: Any) -> Layer:
+    """Layers `a`, then `block` around `block.inner`; each keyword says how its tensors are off."""
+
+    def layer(name: str, kind: str, *children: Layer) -> Layer:
+        delta = off.get(name, {})
+        return Layer(
+            "" if name == "model" else name,
+            kind,
+            out=Y + delta.get("out", 0),
+            back=Y + delta.get("back", 0),
+            inputs=Y + delta["inputs"] if "inputs" in delta else None,
+            children=children,
+        )
+
+    inner = layer("inner", "ReLU")
+    return layer("model", "Net", layer("a", "Linear"), layer("block", "Block", inner))
+
+
+@pytest.mark.parametrize(
+    ("off", "base_off", "sentence"),
+    [
+        ({"model": {"inputs": 1}}, {"model": {"inputs": 0}}, "were fed different inputs"),
+        ({"a": {"out": 1}}, {}, "No output before it was compared."),
+        ({"a": {"out": 1, "inputs": 0}}, {"a": {"inputs": 0}}, "Its inputs agree"),
+        ({"inner": {"out": 1}}, {}, "All outputs before it agree"),
+        ({"block": {"out": 1}}, {}, "The one layer compared inside it agrees: the code"),
+        ({"model": {"out": 1}}, {}, "All 3 layers compared inside it agree"),
+        ({"block": {"inputs": 1}}, {"block": {"inputs": 0}}, "the code that calls this layer"),
+        ({"inner": {"back": 1}}, {}, "It is the first gradient: the loss differs"),
+        ({"a": {"back": 1}}, {}, "The gradients behind it agree"),
+    ],
+)
+def test_the_cause_is_told_from_what_was_compared(
+    tmp_path: Path, off: dict[str, Any], base_off: dict[str, Any], sentence: str
+) -> None:
+    assert sentence in text_of(tmp_path, net(**base_off), net(**off))
+
+
+def parameters(off: float) -> Layer:
+    fc = Layer("fc", "Linear", weights={"weight": Y + off}, grads={"weight": Y + off})
+    return Layer("", "Net", children=[fc])
+
+
+@pytest.mark.parametrize(
+    ("sections", "sentence"),
+    [
+        (["params"], "The two models have different weights"),
+        (["grads"], "No gradients between the layers were compared."),
+        (["weights"], "No gradients were compared: the optimizers or the gradients differ."),
+    ],
+)
+def test_the_cause_among_parameters(
+    tmp_path: Path, sections: list[SectionName], sentence: str
+) -> None:
+    for section in sections:
+        write_dump(tmp_path / "base", parameters(0), section=section)
+        write_dump(tmp_path / "raw", parameters(1), section=section)
+    assert sentence in render(compare(tmp_path / "base", tmp_path / "raw"))
+
+
+def test_an_optimizer_that_differs(tmp_path: Path) -> None:
+    for section, off in (("grads", 0), ("weights", 1)):
+        name: SectionName = "grads" if section == "grads" else "weights"
+        write_dump(tmp_path / "base", parameters(0), section=name)
+        write_dump(tmp_path / "raw", parameters(off), section=name)
+    text = render(compare(tmp_path / "base", tmp_path / "raw"))
+    assert "Updated weights, parameter weight" in text
+    assert "The gradients agree: the optimizers differ." in text
+
+
+def test_what_differs_in_kind_is_said(tmp_path: Path) -> None:
+    shapes = text_of(tmp_path, Layer("", "N", out=Y), Layer("", "N", out=Y.T))
+    assert "the shapes differ: [3, 4], [4, 3]" in shapes
+    nan = np.where(Y[0, 0] == Y, np.float32(np.nan), Y)
+    assert "1 of 12 elements are NaN or infinite on one side only" in text_of(
+        tmp_path, Layer("", "N", out=Y), Layer("", "N", out=nan)
+    )
+    whole = np.arange(5)
+    assert "1 of 5 whole numbers differ" in text_of(
+        tmp_path, Layer("", "N", out=whole), Layer("", "N", out=whole + (whole == 2))
+    )
+    assert "float32 and float64 compared by value" in text_of(
+        tmp_path, Layer("", "N", out=Y), Layer("", "N", out=Y.astype(np.float64) + 1)
+    )
+
+
+def test_what_has_no_partner_is_listed_with_its_outermost_layer(tmp_path: Path) -> None:
+    extra = Layer("x", "Extra", out=Y, children=[Layer("deep", "Linear", out=Y)])
+    text = text_of(tmp_path, Layer("", "N", out=Y), Layer("", "N", out=Y, children=[extra]))
+    assert text.startswith("ALIGNED")
+    assert "Without a partner (2 in all):\n  raw   x (Extra) in report\n" in text
+    assert "deep" not in text
+    strict = text_of(
+        tmp_path,
+        Layer("", "N", out=Y),
+        Layer("", "N", out=Y, children=[extra]),
+        strict_structure=True,
+    )
+    assert strict.startswith("NOT ALIGNED: 1 tensor of report agree")
+    assert "structures differ" in strict
+
+
+def test_a_large_model_fits_a_screen(tmp_path: Path) -> None:
+    def model(off: float) -> Layer:
+        blocks = [
+            Layer(
+                f"blocks.{i}",
+                "TransformerBlock",
+                out=Y + off * (i > 20),
+                children=[
+                    Layer(name, "Linear", out=Y + off * (i > 20)) for name in ("q", "k", "v", "o")
+                ],
+            )
+            for i in range(48)
+        ]
+        return Layer("", "Transformer", out=Y + off, children=blocks)
+
+    text = text_of(tmp_path, model(0), model(1))
+    lines = text.splitlines()
+    assert len(lines) < 50
+    assert max(map(len, lines)) <= 120
+    assert "blocks.21.q  Linear" in text
+    assert "... 20 layers" in text
+
+
+def tree(*routes: str) -> LayerTree:
+    return LayerTree((Node("Net", "", 0, 0, children=tuple(Node("L", r, 0, 0) for r in routes)),))
+
+
+def test_a_small_tree_is_shown_whole_and_a_large_one_folded() -> None:
+    small = outline(tree("a", "b", "c"), "b", 0)
+    assert [(line.depth, line.text, line.marked) for line in small] == [
+        (0, "Net", False),
+        (1, "a (L)", False),
+        (1, "b (L)", True),
+        (1, "c (L)", False),
+    ]
+    large = outline(tree(*(f"l{n}" for n in range(100))), "l50", 0)
+    assert [line.text for line in large] == [
+        "Net",
+        "... 48 layers",
+        *(f"l{n} (L)" for n in range(48, 53)),
+        "... 47 layers",
+    ]
+
+
+def test_a_layer_that_is_not_there_marks_nothing() -> None:
+    assert not any(line.marked for line in outline(tree("a"), None, None))
+
+
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("plain", "plain"),
+        ("\x1b[2J", "\\x1b[2J"),
+        ("a\nb\tc\r", "a\\nb\\tc\\r"),
+        ("\u202egnp", "\\u202egnp"),
+        ("\ud800", "\\ud800"),
+        ("层", "层"),
+        ("x" * 130, "x" * 117 + "..."),
+    ],
+)
+def test_no_character_steers_a_terminal(given: str, shown: str) -> None:
+    assert clean(given) == shown
+    assert clean(given).isprintable()
