@@ -17,7 +17,9 @@ __all__ = ["PartialStats", "finish", "merge", "of_contiguous"]
 _BLOCK = 2**18
 # No BLAS starts threads of its own, under those of the writer, for products this small.
 _ROWS, _COLUMNS = 64, 128
-_ONES = np.ones(_COLUMNS)
+_ONES = {np.dtype(name): np.ones(_COLUMNS, name) for name in ("float32", "float64")}
+# Between these, rows of float32 are summed as they are: no square is infinite, none that counts 0.
+_LEAST, _MOST = 1e-12, 1e12
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,53 +60,71 @@ def of_contiguous(values: NDArray[Any]) -> PartialStats:
 
 def _of_blocks(values: NDArray[Any]) -> PartialStats:
     flat = values.reshape(-1)
-    complex_values = dtype_of(flat.dtype).kind == "complex"
-    # NumPy finds the least of its own floats faster than of their copies in double precision
-    native = flat.dtype.kind == "f"
+    total = PartialStats()
     scratch = np.empty(min(_BLOCK, flat.size), np.float64)
-    low, high, total, total_abs, squares, nan, inf = math.inf, -math.inf, 0.0, 0.0, 0.0, 0, 0
     for start in range(0, flat.size, _BLOCK):
         block = flat[start : start + _BLOCK]
-        real = scratch[: block.size]
-        if complex_values:
-            # in double precision, lest finite parts have an infinite absolute value
-            np.abs(block.astype(np.complex128, copy=False), out=real)
-        else:
-            real[...] = block
-        least, most = _range(block if native else real)
-        if not (math.isfinite(least) and math.isfinite(most)):
-            missing = int(np.count_nonzero(np.isnan(real)))
-            nan += missing
-            finite = real[np.isfinite(real)]
-            inf += real.size - finite.size - missing
-            if finite.size == 0:
-                continue
-            real = finite
-            least, most = _range(real)
-        low, high = min(low, least), max(high, most)
-        part = _sum(real)
-        total += part
-        squares += _sum_of_squares(real)
-        total_abs += _sum(np.abs(real, out=real)) if least < 0 < most else abs(part)
-    count = flat.size - nan - inf
-    return PartialStats(count, low, high, total, total_abs, squares, nan, inf)
+        part = _of_single(block, scratch) if block.dtype == np.float32 else None
+        total = merge(total, part or _of_block(block, scratch[: block.size]))
+    return total
+
+
+def _of_single(block: NDArray[np.float32], scratch: NDArray[np.float64]) -> PartialStats | None:
+    """The figures of float32 values, with no copy in float64; None where that would lose digits.
+
+    Rows of 128 are added up in single precision, which keeps the eighth digit and takes half the
+    time: what is written as fast as memory is read has no time to spare.
+    """
+    least, most = _range(block)
+    if block.size < _ROWS * _COLUMNS or not _LEAST < max(-least, most) < _MOST:
+        return None
+    total, squares = _sums(block)
+    sizes = np.abs(block, out=scratch.view(np.float32)[: block.size]) if least < 0 else block
+    total_abs = _sum(sizes) if least < 0 else total
+    return PartialStats(block.size, least, most, total, total_abs, squares)
+
+
+def _of_block(block: NDArray[Any], real: NDArray[np.float64]) -> PartialStats:
+    """The figures of values of any type, copied to `real`."""
+    if dtype_of(block.dtype).kind == "complex":
+        # in double precision, lest finite parts have an infinite absolute value
+        np.abs(block.astype(np.complex128, copy=False), out=real)
+    else:
+        real[...] = block
+    least, most = _range(real)
+    nan = inf = 0
+    if not (math.isfinite(least) and math.isfinite(most)):
+        nan = int(np.count_nonzero(np.isnan(real)))
+        finite = real[np.isfinite(real)]
+        inf = real.size - finite.size - nan
+        if finite.size == 0:
+            return PartialStats(nan=nan, inf=inf)
+        real = finite
+        least, most = _range(real)
+    total, squares = _sums(real)
+    total_abs = _sum(np.abs(real, out=real)) if least < 0 else total
+    return PartialStats(real.size, least, most, total, total_abs, squares, nan, inf)
 
 
 def _range(values: NDArray[Any]) -> tuple[float, float]:
     return float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
 
 
-def _sum(real: NDArray[np.float64]) -> float:
-    whole = real.size // (_ROWS * _COLUMNS) * _ROWS * _COLUMNS
-    parts = real[:whole].reshape(-1, _ROWS, _COLUMNS) @ _ONES
-    return float(np.add.reduce(parts, axis=None)) + float(np.add.reduce(real[whole:]))
+def _sum(values: NDArray[Any]) -> float:
+    whole = values.size // (_ROWS * _COLUMNS) * _ROWS * _COLUMNS
+    rows = values[:whole].reshape(-1, _ROWS, _COLUMNS) @ _ONES[values.dtype]
+    return _reduce(rows) + _reduce(values[whole:])
 
 
-def _sum_of_squares(real: NDArray[np.float64]) -> float:
-    length = _ROWS * _COLUMNS
-    whole = real.size // length * length
-    rows, rest = real[:whole].reshape(-1, length), real[whole:]
-    return float(np.add.reduce(np.vecdot(rows, rows))) + float(np.vecdot(rest, rest))
+def _sums(values: NDArray[Any]) -> tuple[float, float]:
+    """The sum of the values and that of their squares."""
+    whole = values.size // _COLUMNS * _COLUMNS
+    rows, rest = values[:whole].reshape(-1, _COLUMNS), values[whole:].astype(np.float64)
+    return _sum(values), _reduce(np.vecdot(rows, rows)) + float(np.vecdot(rest, rest))
+
+
+def _reduce(values: NDArray[Any]) -> float:
+    return float(np.add.reduce(values, axis=None, dtype=np.float64))
 
 
 def finish(part: PartialStats) -> TensorStats:

@@ -3,8 +3,10 @@
 import itertools
 import os
 import uuid
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -31,6 +33,8 @@ from padiff.store.zarr import ZarrStore
 from padiff.tree import TensorStats
 
 __all__ = ["SectionWriter", "Stored", "claim_store"]
+
+_WAITING = 2  # chunks handed over to be written: each may be a copy
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
@@ -98,37 +102,53 @@ class SectionWriter:
         names = dims if dims is not None else [f"{leaf}_{axis}" for axis in range(len(shape))]
         metadata = self._partial.create_array(path, shape, element, chunk_shape, names)
 
-        def write(index: tuple[int, ...]) -> tuple[str, PartialStats]:
-            part = values[chunk_selection(index, shape, chunk_shape)]
-            chunk = np.ascontiguousarray(part).reshape(part.shape)
-            stats = of_contiguous(chunk)
-            if chunk.shape != chunk_shape:
-                padded = np.zeros(chunk_shape, chunk.dtype)
-                padded[tuple(map(slice, chunk.shape))] = chunk
-                chunk = padded
-            data = chunk.reshape(-1).view(np.uint8).data
-            self._partial.write_chunk(path, index, data)
-            return digest(data), stats
-
         indices = list(itertools.product(*map(range, chunk_grid(shape, chunk_shape))))
-        written = list(self._map(write, indices))
-        stats = reduce(merge, (part for _, part in written), PartialStats())
+        written: list[tuple[str, PartialStats]] = []
+        with self._writes(len(indices)) as write:
+            for index in indices:
+                chunk = values[chunk_selection(index, shape, chunk_shape)]
+                # unlike ascontiguousarray, which makes a 0-d array 1-d
+                chunk = chunk.copy() if not chunk.flags.c_contiguous else chunk
+                stats = of_contiguous(chunk)
+                if chunk.shape != chunk_shape:
+                    padded = np.zeros(chunk_shape, chunk.dtype)
+                    padded[tuple(map(slice, chunk.shape))] = chunk
+                    chunk = padded
+                data = chunk.reshape(-1).view(np.uint8).data
+                write(path, index, data)
+                written.append((digest(data), stats))
+        total = reduce(merge, (part for _, part in written), PartialStats())
         return Stored(
             array=path,
             shape=shape,
             dtype=element.name,
             dims=None if dims is None else tuple(dims),
-            stats=finish(stats),
+            stats=finish(total),
             chunks=tuple(chunk_digest for chunk_digest, _ in written),
             metadata=metadata,
         )
 
-    def _map(self, write: Any, indices: list[tuple[int, ...]]) -> Any:
-        if len(indices) < 2:  # a small tensor costs less than handing it to a thread
-            return map(write, indices)
+    @contextmanager
+    def _writes(self, chunks: int) -> Iterator[Callable[[str, tuple[int, ...], memoryview], None]]:
+        """What writes a chunk: the thread beside this one, while this one works out the next.
+
+        All that was handed over is written at the end; little of it waits at any time.
+        """
+        if chunks == 1:  # costs less to write than to hand over
+            yield self._partial.write_chunk
+            return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
-        return self._pool.map(write, indices)
+            self._pool = ThreadPoolExecutor(1, "padiff-write")
+        pool, waiting = self._pool, deque[Future[None]]()
+
+        def write(path: str, index: tuple[int, ...], data: memoryview) -> None:
+            waiting.append(pool.submit(self._partial.write_chunk, path, index, data))
+            if len(waiting) > _WAITING:
+                waiting.popleft().result()
+
+        yield write
+        while waiting:
+            waiting.popleft().result()
 
     def commit(self, header: SectionHeader) -> None:
         """Make the section visible, with its tree, in the place of an older one."""

@@ -4,6 +4,7 @@ Documents and raw chunks are plain files, so they are written and memory-mapped 
 array costs a fifteenth of what it does through a general Zarr library, which reads it all the same.
 """
 
+import errno
 import os
 import shutil
 import uuid
@@ -22,6 +23,7 @@ from padiff.store.zarr_array import DOCUMENT, ZarrArray, array_document, chunk_k
 
 __all__ = ["DOCUMENT", "ZarrArray", "ZarrPartialSection", "ZarrStore"]
 
+_RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _PARTIAL = ".partial"
 
 
@@ -46,8 +48,21 @@ def _writing(path: Path, size: int) -> Iterator[None]:
         ) from error
 
 
+def _reserve(file: int, size: int) -> None:
+    """Ask for room: copying is a third faster then, and a full disk says so before it begins."""
+    try:
+        os.posix_fallocate(file, 0, size)
+    except AttributeError:  # not every system has it,
+        return
+    except OSError as error:  # nor every file system
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+
+
 def _write_file(path: Path, data: bytes | memoryview) -> None:
     with _writing(path, len(data)), path.open("xb", buffering=0) as file:
+        if len(data) >= _RESERVE_FROM:
+            _reserve(file.fileno(), len(data))
         view = memoryview(data)
         while view:  # one call writes at most 2 GiB, and less on a full disk before it fails
             view = view[file.write(view) :]

@@ -71,3 +71,17 @@ def test_finite_numbers_at_the_edge_of_their_type_stay_finite() -> None:
 
 def test_empty() -> None:
     assert finish(PartialStats()) == TensorStats(None, None, None, None, None, 0, 0)
+
+
+@pytest.mark.parametrize("scale", [1.0, 1e-7, 1e-30, 1e30])
+@pytest.mark.parametrize("offset", [0.0, 5.0, -5.0])
+def test_many_single_precision_values_keep_eight_digits(scale: float, offset: float) -> None:
+    values = np.random.default_rng(0).standard_normal(2**18 + 12_345) + offset
+    values = (values * scale).astype(np.float32)
+    found = finish(of_contiguous(values))
+    exact = values.astype(np.float64)
+    size = float(np.abs(exact).mean())
+    assert found.mean == pytest.approx(exact.mean(), abs=1e-8 * size)
+    assert found.mean_abs == pytest.approx(size, rel=1e-8)
+    assert found.l2 == pytest.approx(math.sqrt(float(np.square(exact).sum())), rel=1e-8)
+    assert (found.min, found.max) == (exact.min(), exact.max())
