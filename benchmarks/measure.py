@@ -46,10 +46,10 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is timed, and what must happen before each time, off the clock."""
+    """What is timed, and what must happen after each time, off the clock."""
 
     run: Callable[[], object]
-    before: Callable[[], object] = lambda: None
+    after: Callable[[], object] = lambda: None
 
 
 def medians(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float]:
@@ -57,10 +57,10 @@ def medians(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float
     seconds: dict[str, list[float]] = {name: [] for name in candidates}
     for _ in range(rounds + 1):
         for name, candidate in candidates.items():
-            candidate.before()
             start = time.perf_counter()
             candidate.run()
             seconds[name].append(time.perf_counter() - start)
+            candidate.after()
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
@@ -102,21 +102,23 @@ def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> 
 
 
 def writing(path: Path, write: Callable[[Path], object], *, keep: bool = False) -> Candidate:
-    """A candidate that writes to where nothing lies: `path`, or with `keep` a new one each time.
+    """A candidate that writes to `path` and removes it, or with `keep` to a new path each time.
 
-    Keep what is many files. ext4 does not give out the inode of a deleted file again for minutes,
-    and looks at each of them in turn when it makes the next: deleting slows the rounds that follow.
+    Remove what is large, so that everyone writes to memory that was just in use: a page that the
+    system never held before costs many times as much. Keep what is many files: ext4 does not give
+    out the inode of a deleted file again for minutes, and looks at each when it makes the next.
     """
     if keep:
         numbers = itertools.count()
         return Candidate(lambda: write(path.with_name(f"{path.name}_{next(numbers)}")))
 
-    def before() -> None:
+    def remove() -> None:
         if path.is_dir():
             shutil.rmtree(path)
-        path.unlink(missing_ok=True)
+        else:
+            path.unlink()
 
-    return Candidate(lambda: write(path), before)
+    return Candidate(lambda: write(path), remove)
 
 
 def show(title: str, seconds: Mapping[str, float], reference: str, unit: str = "s") -> None:
