@@ -47,7 +47,9 @@ leaves = st.builds(
     repr=texts,
     stack=st.lists(st.builds(Frame, texts, counts, texts, texts), max_size=1).map(tuple),
     tensors=st.lists(tensors, max_size=2).map(tuple),
-    unrecorded=st.lists(st.builds(Unrecorded, st.none() | phases, texts, texts), max_size=1).map(tuple),
+    unrecorded=st.lists(st.builds(Unrecorded, st.none() | phases, texts, texts), max_size=1).map(
+        tuple
+    ),
 )
 
 
