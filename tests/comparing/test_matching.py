@@ -103,6 +103,16 @@ def test_indexes_that_shifted_are_weak_evidence() -> None:
     assert (left, right) == (set(), {"1"})
 
 
+def test_shapes_tell_more_than_indexes_that_shifted() -> None:
+    base = net(node("0", "Linear", shape=(2,)), node("1", "Linear", shape=(3,)))
+    raw = net(
+        node("0", "Linear", shape=(9,)),
+        node("1", "Linear", shape=(2,)),
+        node("2", "Linear", shape=(3,)),
+    )
+    assert routes(base, raw) == ({("0", "1"), ("1", "2")}, set(), {"0"})
+
+
 def test_as_many_indexes_that_mean_something_else() -> None:
     base = net(node("0", "Linear"), node("1", "ReLU"), node("2", "LayerNorm"))
     raw = net(node("0", "LayerNorm"), node("1", "Linear"), node("2", "ReLU"))
