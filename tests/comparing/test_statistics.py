@@ -229,7 +229,8 @@ def test_not_a_number_on_one_side_only() -> None:
 
 def test_errors_within_tolerance_have_their_excess_too() -> None:
     base = np.ones(4)
-    found = figures(base, base + [0, 0.25, 0.125, 0], atol=0.5, rtol=0.0625)
+    raw = np.array([1, 1.25, 1.125, 1])
+    found = figures(base, raw, atol=0.5, rtol=0.0625)
     assert (found.mismatched, found.excess) == (0, 0.25 - 0.0625)
 
 
