@@ -24,7 +24,6 @@ __all__ = ["PairStatistics", "Scratch", "Worst", "merge", "of_equal", "of_pair",
 # Elements. Small enough that a block stays in the last-level cache from pass to pass, large enough
 # that threads seldom meet at the lock of the interpreter, which each takes between two passes.
 _BLOCK = 2**18
-_ROW = 2**13
 
 Real = NDArray[np.float64]
 Value = int | float | complex
@@ -195,7 +194,7 @@ def of_pair(
             part: Any = (*selection, ...)  # the dots keep a 0-d array an array
             block = _Block(base[part], raw[part], scratch)
             corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
-            total = merge(total, block.figures(atol, rtol, total.excess, corner))
+            total = merge(total, block.figures(atol, rtol, total, corner))
     return total
 
 
@@ -250,9 +249,9 @@ class _Block:
             np.absolute(np.subtract(self.raw, self.base, out=difference), out=self.errors)
 
     def figures(
-        self, atol: float, rtol: float, known_excess: float, corner: tuple[int, ...]
+        self, atol: float, rtol: float, known: PairStatistics, corner: tuple[int, ...]
     ) -> PairStatistics:
-        """Fold the block; an excess that cannot top `known_excess` is not looked for."""
+        """Fold the block; extremes that cannot top the `known` ones are not looked for."""
         at = int(self.errors.argmax())
         greatest = float(self.errors[at])
         agreeing = nonfinite = 0
@@ -271,9 +270,10 @@ class _Block:
         # from here on the buffers of raw and base hold abs(base) and whatever is needed last
         sizes = np.absolute(self.base, out=self.scratch.raw[: self.base.size])
         work = self.scratch.base[: self.base.size]
-        max_rel = float(np.fmax.reduce(np.divide(self.errors, sizes, out=work)))
-        excess, mismatched = 0.0, 0
-        if greatest > min(atol, known_excess):
+        max_rel, excess, mismatched = 0.0, 0.0, 0
+        if not greatest <= known.max_rel * float(sizes.min()):
+            max_rel = float(np.fmax.reduce(np.divide(self.errors, sizes, out=work)))
+        if greatest > min(atol, known.excess):
             np.subtract(self.errors, np.multiply(sizes, rtol, out=work), out=work)
             most = float(work.max())
             # NaN where error and tolerance are both too large for float64
@@ -319,14 +319,11 @@ class _Block:
 
 
 def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The real part of the inner product, in rows too short for BLAS to start threads for."""
-    a, b = a.view(np.float64), b.view(np.float64)
-    whole = a.size // _ROW * _ROW
-    rest = float(np.vecdot(a[whole:], b[whole:]))
-    if not whole:
-        return rest
-    rows = np.vecdot(a[:whole].reshape(-1, _ROW), b[:whole].reshape(-1, _ROW))
-    return float(np.add.reduce(rows)) + rest
+    """The real part of the inner product, by BLAS, which lets other threads run meanwhile.
+
+    It would start threads of its own as well: `stream` holds it to one.
+    """
+    return float(np.dot(a.view(np.float64), b.view(np.float64)))
 
 
 def _both_exact(base: NDArray[Any], raw: NDArray[Any]) -> bool:

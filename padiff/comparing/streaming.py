@@ -10,6 +10,8 @@ from itertools import compress, product
 from math import prod
 from queue import SimpleQueue
 
+from threadpoolctl import threadpool_limits
+
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, Scratch, merge, of_pair, with_equal_rest
 from padiff.store.base import Array, Selection
@@ -82,7 +84,8 @@ def stream(
         if progress is not None:
             progress(done, total)
 
-    with ThreadPoolExecutor(jobs, "padiff-compare") as pool:
+    one_thread_each = threadpool_limits(1, user_api="blas")
+    with one_thread_each, ThreadPoolExecutor(jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
                 for part in _parts(pair, criterion):
