@@ -12,13 +12,9 @@ from padiff.tree import TensorStats
 
 __all__ = ["PartialStats", "finish", "merge", "of_contiguous"]
 
-# Elements. Smaller blocks would stay in a nearer cache, but then two threads spend their time on
-# handing each other the interpreter's lock.
-_BLOCK = 2**18
-# No BLAS starts threads of its own, under those of the writer, for products this small.
-_ROWS, _COLUMNS = 64, 128
-_ONES = {np.dtype(name): np.ones(_COLUMNS, name) for name in ("float32", "float64")}
-# Between these, rows of float32 are summed as they are: no square is infinite, none that counts 0.
+_BLOCK = 2**17  # elements; what the passes over a block read again is then in a near cache
+_ROW = 128  # elements summed in their own precision, before sums of rows are in float64
+# Where the squares of float32 are neither infinite nor lost; elsewhere float64 is used.
 _LEAST, _MOST = 1e-12, 1e12
 
 
@@ -51,80 +47,66 @@ def merge(a: PartialStats, b: PartialStats) -> PartialStats:
 
 
 def of_contiguous(values: NDArray[Any]) -> PartialStats:
-    """The figures of a C-contiguous array of any type in the table."""
+    """The figures of a C-contiguous array of any type in the table.
+
+    All but float32 is summed in float64. Of float32, 128 elements at a time are summed as they are,
+    which keeps the eighth digit: in float64 throughout, writing a large tensor would take half as
+    long again. Sums are products by BLAS: whoever calls this in several threads should hold it to
+    one thread each.
+    """
+    flat = values.reshape(-1)
+    scratch = np.empty(min(_BLOCK, flat.size))
+    total = PartialStats()
     # signalling NaNs make casts complain, squares of large numbers overflow: both are told by
     # the figures themselves
     with np.errstate(invalid="ignore", over="ignore"):
-        return _of_blocks(values)
-
-
-def _of_blocks(values: NDArray[Any]) -> PartialStats:
-    flat = values.reshape(-1)
-    total = PartialStats()
-    scratch = np.empty(min(_BLOCK, flat.size), np.float64)
-    for start in range(0, flat.size, _BLOCK):
-        block = flat[start : start + _BLOCK]
-        part = _of_single(block, scratch) if block.dtype == np.float32 else None
-        total = merge(total, part or _of_block(block, scratch[: block.size]))
+        for start in range(0, flat.size, _BLOCK):
+            block = flat[start : start + _BLOCK]
+            total = merge(total, _of_block(block, scratch[: block.size]))
     return total
 
 
-def _of_single(block: NDArray[np.float32], scratch: NDArray[np.float64]) -> PartialStats | None:
-    """The figures of float32 values, with no copy in float64; None where that would lose digits.
-
-    Rows of 128 are added up in single precision, which keeps the eighth digit and takes half the
-    time: what is written as fast as memory is read has no time to spare.
-    """
-    least, most = _range(block)
-    if block.size < _ROWS * _COLUMNS or not _LEAST < max(-least, most) < _MOST:
-        return None
-    total, squares = _sums(block)
-    sizes = np.abs(block, out=scratch.view(np.float32)[: block.size]) if least < 0 else block
-    total_abs = _sum(sizes) if least < 0 else total
-    return PartialStats(block.size, least, most, total, total_abs, squares)
-
-
-def _of_block(block: NDArray[Any], real: NDArray[np.float64]) -> PartialStats:
-    """The figures of values of any type, copied to `real`."""
-    if dtype_of(block.dtype).kind == "complex":
-        # in double precision, lest finite parts have an infinite absolute value
-        np.abs(block.astype(np.complex128, copy=False), out=real)
-    else:
-        real[...] = block
-    least, most = _range(real)
+def _of_block(block: NDArray[Any], scratch: NDArray[np.float64]) -> PartialStats:
+    single = block.dtype == np.float32
+    real = block if single else _in_double(block, scratch)
+    least, most = float(real.min()), float(real.max())
     nan = inf = 0
     if not (math.isfinite(least) and math.isfinite(most)):
+        finite = np.isfinite(real)
         nan = int(np.count_nonzero(np.isnan(real)))
-        finite = real[np.isfinite(real)]
-        inf = real.size - finite.size - nan
-        if finite.size == 0:
+        inf = real.size - int(np.count_nonzero(finite)) - nan
+        if nan + inf == real.size:
             return PartialStats(nan=nan, inf=inf)
-        real = finite
-        least, most = _range(real)
-    total, squares = _sums(real)
-    total_abs = _sum(np.abs(real, out=real)) if least < 0 else total
+        real = real[finite]
+        least, most = float(real.min()), float(real.max())
+    if single and not _LEAST < max(-least, most) < _MOST:
+        real, single = _in_double(real, scratch[: real.size]), False
+    total, squares = _sum(real), _sum_of_squares(real)
+    total_abs = total
+    if least < 0:
+        sizes = scratch.view(np.float32)[: real.size] if single else scratch[: real.size]
+        total_abs = _sum(np.abs(real, out=sizes))
     return PartialStats(real.size, least, most, total, total_abs, squares, nan, inf)
 
 
-def _range(values: NDArray[Any]) -> tuple[float, float]:
-    return float(np.minimum.reduce(values)), float(np.maximum.reduce(values))
+def _in_double(block: NDArray[Any], scratch: NDArray[np.float64]) -> NDArray[np.float64]:
+    if dtype_of(block.dtype).kind == "complex":
+        # as complex128, lest finite parts have an infinite absolute value
+        return np.abs(block.astype(np.complex128, copy=False), out=scratch)
+    scratch[...] = block
+    return scratch
 
 
-def _sum(values: NDArray[Any]) -> float:
-    whole = values.size // (_ROWS * _COLUMNS) * _ROWS * _COLUMNS
-    rows = values[:whole].reshape(-1, _ROWS, _COLUMNS) @ _ONES[values.dtype]
-    return _reduce(rows) + _reduce(values[whole:])
+def _sum(real: NDArray[Any]) -> float:
+    whole = real.size // _ROW * _ROW
+    rows = real[:whole].reshape(-1, _ROW) @ np.ones(_ROW, real.dtype)
+    return float(rows.sum(dtype=np.float64) + real[whole:].sum(dtype=np.float64))
 
 
-def _sums(values: NDArray[Any]) -> tuple[float, float]:
-    """The sum of the values and that of their squares."""
-    whole = values.size // _COLUMNS * _COLUMNS
-    rows, rest = values[:whole].reshape(-1, _COLUMNS), values[whole:].astype(np.float64)
-    return _sum(values), _reduce(np.vecdot(rows, rows)) + float(np.vecdot(rest, rest))
-
-
-def _reduce(values: NDArray[Any]) -> float:
-    return float(np.add.reduce(values, axis=None, dtype=np.float64))
+def _sum_of_squares(real: NDArray[Any]) -> float:
+    whole = real.size // _ROW * _ROW
+    rows, rest = real[:whole].reshape(-1, _ROW), real[whole:].astype(np.float64)
+    return float(np.vecdot(rows, rows).sum(dtype=np.float64) + np.vecdot(rest, rest))
 
 
 def finish(part: PartialStats) -> TensorStats:

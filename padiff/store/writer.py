@@ -3,10 +3,8 @@
 import itertools
 import os
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
@@ -15,6 +13,7 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import ThreadpoolController
 
 from padiff.dtypes import dtype_of
 from padiff.errors import LocationError, PadiffError
@@ -33,8 +32,6 @@ from padiff.store.zarr import ZarrStore
 from padiff.tree import TensorStats
 
 __all__ = ["SectionWriter", "Stored", "claim_store"]
-
-_WAITING = 2  # chunks handed over to be written: each may be a copy
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
@@ -75,6 +72,8 @@ class SectionWriter:
         self._partial = store.begin_section(path, section)
         self._section = section
         self._pool: ThreadPoolExecutor | None = None
+        # writing threads are enough, without those that BLAS would start under each
+        self._blas = ThreadpoolController()
 
     def __enter__(self) -> Self:
         return self
@@ -102,21 +101,23 @@ class SectionWriter:
         names = dims if dims is not None else [f"{leaf}_{axis}" for axis in range(len(shape))]
         metadata = self._partial.create_array(path, shape, element, chunk_shape, names)
 
+        def write(index: tuple[int, ...]) -> tuple[str, PartialStats]:
+            chunk = values[chunk_selection(index, shape, chunk_shape)]
+            # unlike ascontiguousarray, which makes a 0-d array 1-d
+            chunk = chunk if chunk.flags.c_contiguous else chunk.copy()
+            stats = of_contiguous(chunk)
+            if chunk.shape != chunk_shape:
+                padded = np.zeros(chunk_shape, chunk.dtype)
+                padded[tuple(map(slice, chunk.shape))] = chunk
+                chunk = padded
+            data = chunk.reshape(-1).view(np.uint8).data
+            self._partial.write_chunk(path, index, data)
+            return digest(data), stats
+
         indices = list(itertools.product(*map(range, chunk_grid(shape, chunk_shape))))
-        written: list[tuple[str, PartialStats]] = []
-        with self._writes(len(indices)) as write:
-            for index in indices:
-                chunk = values[chunk_selection(index, shape, chunk_shape)]
-                # unlike ascontiguousarray, which makes a 0-d array 1-d
-                chunk = chunk.copy() if not chunk.flags.c_contiguous else chunk
-                stats = of_contiguous(chunk)
-                if chunk.shape != chunk_shape:
-                    padded = np.zeros(chunk_shape, chunk.dtype)
-                    padded[tuple(map(slice, chunk.shape))] = chunk
-                    chunk = padded
-                data = chunk.reshape(-1).view(np.uint8).data
-                write(path, index, data)
-                written.append((digest(data), stats))
+        with self._blas.limit(limits=1, user_api="blas"):
+            # a single chunk costs less to write than to hand to a thread
+            written = list(map(write, indices) if len(indices) < 2 else self._map(write, indices))
         total = reduce(merge, (part for _, part in written), PartialStats())
         return Stored(
             array=path,
@@ -128,27 +129,14 @@ class SectionWriter:
             metadata=metadata,
         )
 
-    @contextmanager
-    def _writes(self, chunks: int) -> Iterator[Callable[[str, tuple[int, ...], memoryview], None]]:
-        """What writes a chunk: the thread beside this one, while this one works out the next.
-
-        All that was handed over is written at the end; little of it waits at any time.
-        """
-        if chunks == 1:  # costs less to write than to hand over
-            yield self._partial.write_chunk
-            return
+    def _map(
+        self,
+        write: Callable[[tuple[int, ...]], tuple[str, PartialStats]],
+        indices: Sequence[tuple[int, ...]],
+    ) -> Iterator[tuple[str, PartialStats]]:
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(1, "padiff-write")
-        pool, waiting = self._pool, deque[Future[None]]()
-
-        def write(path: str, index: tuple[int, ...], data: memoryview) -> None:
-            waiting.append(pool.submit(self._partial.write_chunk, path, index, data))
-            if len(waiting) > _WAITING:
-                waiting.popleft().result()
-
-        yield write
-        while waiting:
-            waiting.popleft().result()
+            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
+        return self._pool.map(write, indices)
 
     def commit(self, header: SectionHeader) -> None:
         """Make the section visible, with its tree, in the place of an older one."""
