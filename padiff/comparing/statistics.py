@@ -261,11 +261,13 @@ class _Block:
             greatest = float(self.errors.max())
             at = int(parted[0]) if nonfinite else int(self.errors.argmax())
         finite = self.errors.size - agreeing - nonfinite
-        squares_base = _dot(self.base, self.base)
+        # complex numbers as pairs of real ones: of products, the real part is wanted
+        base, raw = self.base.view(np.float64), self.raw.view(np.float64)
+        squares_base = _dot(base, base)
         if greatest == 0 and not nonfinite:
             sizes = np.absolute(self.base, out=self.errors)
             return of_equal(finite, agreeing, float(np.add.reduce(sizes)), squares_base)
-        squares_raw, product = _dot(self.raw, self.raw), _dot(self.base, self.raw)
+        squares_raw, product = _dot(raw, raw), _dot(base, raw)
         worst = self._worst(at, corner)
         # from here on the buffers of raw and base hold abs(base) and whatever is needed last
         sizes = np.absolute(self.base, out=self.scratch.raw[: self.base.size])
@@ -318,12 +320,12 @@ class _Block:
         )
 
 
-def _dot(a: NDArray[Any], b: NDArray[Any]) -> float:
-    """The real part of the inner product, by BLAS, which lets other threads run meanwhile.
+def _dot(a: Real, b: Real) -> float:
+    """The inner product, by BLAS, which lets other threads run meanwhile.
 
     It would start threads of its own as well: `stream` holds it to one.
     """
-    return float(np.dot(a.view(np.float64), b.view(np.float64)))
+    return float(np.dot(a, b))
 
 
 def _both_exact(base: NDArray[Any], raw: NDArray[Any]) -> bool:

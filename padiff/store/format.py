@@ -112,7 +112,7 @@ def check_root(attributes: Json, where: str) -> None:
 def _header_digest(data: Json) -> str:
     body = {key: value for key, value in data.items() if key != "digest"}
     try:
-        return digest(dumps(body, sort_keys=True).encode(errors="surrogatepass"))
+        return digest(dumps(body).encode(errors="surrogatepass"))
     except ValueError:  # a number beyond double precision, which no writer of ours wrote
         return ""
 

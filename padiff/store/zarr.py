@@ -168,7 +168,7 @@ class ZarrStore(Store):
             ) from None
 
     def array(self, path: str) -> ZarrArray:
-        return ZarrArray(self._root / path)
+        return ZarrArray(f"{self._root}/{path}")
 
     def begin_section(self, path: str, name: str) -> ZarrPartialSection:
         self.create()

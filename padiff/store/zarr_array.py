@@ -4,7 +4,10 @@ import itertools
 import mmap
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from dataclasses import dataclass
+from functools import lru_cache
+from io import FileIO
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -52,41 +55,56 @@ def chunk_key(index: tuple[int, ...]) -> str:
     return ".".join(("c", *map(str, index)))
 
 
+@dataclass(frozen=True, slots=True)
+class _Layout:
+    """What an array's document says."""
+
+    shape: tuple[int, ...]
+    element: DType
+    chunk_shape: tuple[int, ...]
+
+
+@lru_cache(4096)  # the layers of a model, and those of its twin, have few documents between them
+def _layout(document: bytes) -> _Layout:
+    """FormatError, without the place, when `document` is not one of an array with raw chunks."""
+    data = Reader(loads(document, DOCUMENT), DOCUMENT)
+    data.choice("node_type", ("array",))
+    shape = data.shape("shape")
+    element = dtype_named(data.string("data_type"))
+    grid = data.object("chunk_grid")
+    grid.choice("name", ("regular",))
+    chunk_shape = grid.object("configuration").shape("chunk_shape")
+    if len(chunk_shape) != len(shape) or 0 in chunk_shape:
+        raise FormatError(
+            f"expected one chunk length of at least 1 per axis, found {chunk_shape} "
+            f"for the shape {shape}"
+        )
+    codecs = [codec.get("name") for codec in data.items("codecs") if isinstance(codec, dict)]
+    if codecs != ["bytes"]:
+        raise FormatError(f"expected raw chunks (the codec 'bytes' alone), found {codecs}")
+    return _Layout(shape, element, chunk_shape)
+
+
 class ZarrArray(Array):
     """One array of a Zarr hierarchy whose chunks are raw little-endian bytes in C order."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: str) -> None:
         self._path = path
         try:
-            self._document = (path / DOCUMENT).read_bytes()
+            with FileIO(f"{path}/{DOCUMENT}") as file:
+                self._document: bytes = file.read()
         except OSError as error:
             raise CorruptError(
                 f"expected an array at {path}, but its {DOCUMENT} cannot be read: "
                 f"{error.strerror or error}"
             ) from None
-        data = Reader(loads(self._document, str(path / DOCUMENT)), str(path / DOCUMENT))
-        self._expect(data, "node_type", "array")
-        self.shape = data.shape("shape")
-        self.element = dtype_named(data.string("data_type"))
-        grid = data.object("chunk_grid")
-        self._expect(grid, "name", "regular")
-        self.chunk_shape = grid.object("configuration").shape("chunk_shape")
-        if len(self.chunk_shape) != len(self.shape) or 0 in self.chunk_shape:
-            raise CorruptError(
-                f"expected one chunk length of at least 1 per axis of {path}, "
-                f"found {self.chunk_shape} for the shape {self.shape}"
-            )
-        codecs = [codec.get("name") for codec in data.items("codecs") if isinstance(codec, dict)]
-        if codecs != ["bytes"]:
-            raise FormatError(
-                f"expected raw chunks (the codec 'bytes' alone) in {path}, found {codecs}"
-            )
+        try:
+            layout = _layout(self._document)
+        except FormatError as error:
+            raise CorruptError(f"{error}, in the array {path}") from None
+        self.shape, self.element = layout.shape, layout.element
+        self.chunk_shape = layout.chunk_shape
         self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
-
-    @staticmethod
-    def _expect(data: Reader, key: str, value: str) -> None:
-        if (found := data.string(key)) != value:
-            raise CorruptError(f"expected {key} {value!r} in {data.where}, found {found!r:.60}")
 
     def metadata_digest(self) -> str:
         return digest(self._document)
@@ -135,23 +153,19 @@ class ZarrArray(Array):
         return last[1]
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        path = self._path / chunk_key(index)
-        expected = self.element.itemsize
-        for length in self.chunk_shape:
-            expected *= length
+        path = f"{self._path}/{chunk_key(index)}"
+        expected = self.element.itemsize * prod(self.chunk_shape)
         try:
-            with path.open("rb", buffering=0) as file:
-                found = os.fstat(file.fileno()).st_size
-                if found != expected:
-                    raise CorruptError(
-                        f"expected {expected} bytes in the chunk {path}, found {found}: "
-                        "it was cut short or changed, so dump it again"
-                    )
-                data: Any
-                if expected >= _MAP_FROM:
+            with FileIO(path) as file:
+                data: Any = file.read(expected + 1) if expected < _MAP_FROM else b""
+                if len(data) != expected:
+                    found = os.fstat(file.fileno()).st_size
+                    if found != expected:
+                        raise CorruptError(
+                            f"expected {expected} bytes in the chunk {path}, found {found}: "
+                            "it was cut short or changed, so dump it again"
+                        )
                     data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-                else:
-                    data = file.read()
         except OSError as error:
             raise CorruptError(
                 f"expected the chunk {path} to be readable: {error.strerror or error}"
