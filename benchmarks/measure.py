@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.writer import SectionWriter
-from padiff.tree import LayerTree, Node, TensorRecord
+from padiff.store.writer import SectionWriter, record_of
+from padiff.tree import LayerTree, Node
 
 __all__ = [
     "Candidate",
@@ -82,18 +82,7 @@ def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> 
         nodes = []
         for order, (route, values) in enumerate(tensors.items(), start=1):
             stored = writer.add(array_path(route, 0, "forward.0"), values)
-            record = TensorRecord(
-                array=stored.array,
-                phase="forward",
-                place="0",
-                shape=stored.shape,
-                dtype=stored.dtype,
-                device="cpu",
-                order=order,
-                stats=stored.stats,
-                chunks=stored.chunks,
-                metadata=stored.metadata,
-            )
+            record = record_of(stored, phase="forward", place="0", device="cpu", order=order)
             nodes.append(Node("Layer", route, 0, order, tensors=(record,)))
         tree = LayerTree((Node("Model", "", 0, 0, children=tuple(nodes)),))
         writer.commit(

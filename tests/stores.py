@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import SectionWriter, record_of
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord
 
 __all__ = ["Layer", "write_dump"]
@@ -71,20 +71,7 @@ class _Section:
             stored = self.writer.add(
                 array_path(route, layer.call, leaf.format(place)), array, layer.dims.get(place)
             )
-            record = TensorRecord(
-                array=stored.array,
-                phase=phase,
-                place=place,
-                shape=stored.shape,
-                dtype=stored.dtype,
-                device="cpu",
-                order=order,
-                stats=stored.stats,
-                chunks=stored.chunks,
-                metadata=stored.metadata,
-                dims=stored.dims,
-            )
-            records.append(record)
+            records.append(record_of(stored, phase=phase, place=place, device="cpu", order=order))
         return records
 
     def of_calls(self, layer: Layer, route: str) -> Node:

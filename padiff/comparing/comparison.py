@@ -26,7 +26,7 @@ SCHEMA = "padiff-comparison/1"
 
 Status = Literal["match", "mismatch", "shape", "nonfinite", "missing"]
 SideName = Literal["base", "raw"]
-Kind = Literal["section", "unfinished", "layer", "tensor"]
+Kind = Literal["section", "layer", "tensor"]
 Value = int | float | complex
 
 
@@ -171,8 +171,8 @@ def _json_value(value: object) -> object:
 class Unmatched:
     """What one side has and the other has not.
 
-    `kind` tells whether it is a whole section of a step and rank (`route` is then the model's), one
-    whose writer never finished it, a layer, or one tensor of a layer that itself has a partner.
+    `kind` tells whether it is a whole section of a step and rank (`route` is then the model's), a
+    layer, or one tensor of a layer that itself has a partner.
     """
 
     side: SideName

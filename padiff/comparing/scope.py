@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from padiff.comparing.comparison import Kind, SideName, Unmatched
+from padiff.comparing.comparison import SideName, Unmatched
 from padiff.errors import FormatError, UsageError
 from padiff.store.format import SECTIONS, SectionName
 from padiff.store.reader import Dump, Dumps
@@ -15,9 +15,6 @@ __all__ = ["PHASES", "DumpPair", "PhaseChoice", "Scope", "pair_dumps", "scope_of
 
 PhaseChoice = Literal["both", "forward", "backward"]
 PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
-
-_SECTION: Kind = "section"
-_UNFINISHED: Kind = "unfinished"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +90,8 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
     """The pairs in order of steps and ranks, and what only one side has.
 
     Two single dumps are a pair whatever their steps. Raises UsageError for a step, rank or section
-    that was asked for and that a side lacks, IncompleteError when it was never finished there, and
-    FormatError when there is nothing in common.
+    that was asked for and that a side lacks, IncompleteError when one in scope was never finished,
+    and FormatError when there is nothing in common.
     """
     _check_numbers("step", scope.steps, base, raw)
     _check_numbers("rank", scope.ranks, base, raw)
@@ -102,6 +99,7 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
         {key: dump for key, dump in side.dumps.items() if _takes(scope, dump)}
         for side in (base, raw)
     )
+    _check_finished(scope, [*ours.values(), *theirs.values()])
     pairs = []
     unmatched: list[Unmatched] = []
     for key in sorted(ours | theirs, key=lambda key: [-1 if n is None else n for n in key]):
@@ -131,18 +129,22 @@ def _takes(scope: Scope, dump: Dump) -> bool:
 
 
 def _lone(side: SideName, dump: Dump | None, other: Dump | None, scope: Scope) -> list[Unmatched]:
-    """Sections of a dump that the other side lacks, and those that were never finished."""
+    """Sections of a dump that the other side lacks."""
     if dump is None:
         return []
     held = () if other is None else other.sections
-    lacking = [name for name in dump.sections if name not in held]
-    unfinished = [name for name in SECTIONS if name in dump.unfinished]
     return [
-        Unmatched(side, kind, name, dump.step, dump.rank)
-        for kind, names in ((_SECTION, lacking), (_UNFINISHED, unfinished))
-        for name in names
-        if scope.takes_section(name)
+        Unmatched(side, "section", name, dump.step, dump.rank)
+        for name in dump.sections
+        if name not in held and scope.takes_section(name)
     ]
+
+
+def _check_finished(scope: Scope, dumps: Sequence[Dump]) -> None:
+    for dump in dumps:
+        for name in dump.unfinished:
+            if scope.takes_section(name):
+                dump.section(name)  # raises, and says what became of it
 
 
 def _check_numbers(
@@ -163,10 +165,6 @@ def _check_sections(scope: Scope, pairs: Sequence[DumpPair], base: Dumps, raw: D
     for name in scope.sections or ():
         if name in found:
             continue
-        for side in (base, raw):
-            for dump in side.dumps.values():
-                if name in dump.unfinished and name not in dump.sections:
-                    dump.section(name)  # says that it was never finished
         raise UsageError(
             f"expected {name} in both locations, found {_inventory(base)} and "
             f"{_inventory(raw)}: dump it on both sides, or ask for another section"

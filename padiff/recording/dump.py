@@ -7,12 +7,11 @@ from pathlib import Path
 from padiff.frameworks.base import Framework
 from padiff.recording.draft import Captured, Draft, settled_orders
 from padiff.recording.parameters import write_parameters
-from padiff.recording.records import record_of
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.recording.source import frames
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import SectionWriter, record_of
 from padiff.tree import LayerTree, Node, TensorRecord
 
 __all__ = ["Dumper"]

@@ -7,10 +7,9 @@ from dataclasses import replace
 
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
-from padiff.recording.records import record_of
 from padiff.recording.selection import Selection, parent_route
 from padiff.store.format import SectionName, array_path
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import SectionWriter, record_of
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, Unrecorded
 
 __all__ = ["write_parameters"]

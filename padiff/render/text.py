@@ -179,8 +179,6 @@ def _describe(item: Unmatched) -> str:
     at = f"{item.section}{f', {where}' if where else ''}"
     if item.kind == "section":
         return f"all of {at}"
-    if item.kind == "unfinished":
-        return f"{at}: its writer was stopped, or is still at work"
     layer = f"{clean(item.route, 60) or 'the model itself'} ({clean(item.class_name, 40)})"
     if item.kind == "layer":
         return f"{layer} in {at}"

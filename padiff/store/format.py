@@ -22,6 +22,7 @@ __all__ = [
     "SectionHeader",
     "SectionName",
     "array_path",
+    "check_array_path",
     "check_root",
     "digest",
     "header_from_attributes",
@@ -76,6 +77,14 @@ def array_path(route: str, call: int, leaf: str) -> str:
     """Where in its section the tensor `leaf` (`forward.0`, `weight.grad`) of one call lies."""
     suffix = f"~{call}" if call or not route else ""
     return f"{safe_name(route)}{suffix}/{safe_name(leaf)}"
+
+
+def check_array_path(path: str, section: str) -> None:
+    """CorruptError when `path` is not that of an array inside its section."""
+    if any(name in ("", ".", "..") or "\\" in name or "\0" in name for name in path.split("/")):
+        raise CorruptError(
+            f"expected the tree of {section} to point at arrays inside it, found the path {path!r}"
+        )
 
 
 def numbered(kind: Literal["step", "rank"], name: str) -> int | None:

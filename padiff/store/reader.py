@@ -10,6 +10,7 @@ from padiff.store.format import (
     SECTIONS,
     SectionHeader,
     SectionName,
+    check_array_path,
     header_from_attributes,
     numbered,
 )
@@ -126,12 +127,7 @@ class Section:
         Raises CorruptError when the tree points outside the section, or at an array of another
         shape or dtype.
         """
-        names = record.array.split("/")
-        if any(name in ("", ".", "..") or "\\" in name or "\0" in name for name in names):
-            raise CorruptError(
-                f"expected the tree of {self.location} to point at arrays inside it, "
-                f"found the path {record.array!r}"
-            )
+        check_array_path(record.array, self.location)
         array = self._store.array(f"{self._path}/{record.array}")
         if (array.shape, array.element.name) != (record.shape, record.dtype):
             raise CorruptError(
@@ -171,7 +167,7 @@ class Dump:
             if name in self.unfinished:
                 raise IncompleteError(
                     f"expected a finished {name} in {self.location}, found one whose writer was "
-                    "stopped or is still at work: dump it again, or wait"
+                    "stopped or is still at work: dump it again, or leave its step or section out"
                 )
             held = ", ".join(self.sections) or "nothing"
             raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")

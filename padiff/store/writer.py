@@ -22,6 +22,7 @@ from padiff.store.format import (
     ATTRIBUTE,
     SectionHeader,
     SectionName,
+    check_array_path,
     digest,
     header_to_attributes,
     safe_name,
@@ -29,9 +30,9 @@ from padiff.store.format import (
 from padiff.store.location import Location, locate_for_writing
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.store.zarr import ZarrStore
-from padiff.tree import TensorStats
+from padiff.tree import Phase, TensorRecord, TensorStats
 
-__all__ = ["SectionWriter", "Stored", "claim_store"]
+__all__ = ["SectionWriter", "Stored", "claim_store", "record_of"]
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
@@ -48,6 +49,25 @@ class Stored:
     stats: TensorStats
     chunks: tuple[str, ...]
     metadata: str
+
+
+def record_of(
+    stored: Stored, *, phase: Phase | None, place: str, device: str, order: int
+) -> TensorRecord:
+    """What the store says of an array, joined with what the recording knows of the tensor."""
+    return TensorRecord(
+        array=stored.array,
+        phase=phase,
+        place=place,
+        shape=stored.shape,
+        dtype=stored.dtype,
+        device=device,
+        order=order,
+        stats=stored.stats,
+        chunks=stored.chunks,
+        metadata=stored.metadata,
+        dims=stored.dims,
+    )
 
 
 class SectionWriter:
@@ -93,6 +113,7 @@ class SectionWriter:
 
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
+        check_array_path(path, self._section)
         element = dtype_of(values.dtype)
         values = values.astype(element.numpy, copy=False)  # native byte order, no copy if it is
         shape = values.shape

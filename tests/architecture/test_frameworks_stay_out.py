@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.writer import SectionWriter
-from padiff.tree import LayerTree, Node, TensorRecord
+from padiff.store.writer import SectionWriter, record_of
+from padiff.tree import LayerTree, Node
 
 PACKAGE = Path(__file__).parents[2] / "padiff"
 FRAMEWORKS = {"torch", "paddle"}
@@ -41,18 +41,7 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     for location in (base, raw):
         with SectionWriter(location, "report") as writer:
             stored = writer.add(array_path("", 0, "forward.0"), np.arange(6, dtype=np.float32))
-            tensor = TensorRecord(
-                array=stored.array,
-                phase="forward",
-                place="0",
-                shape=stored.shape,
-                dtype=stored.dtype,
-                device="cpu",
-                order=1,
-                stats=stored.stats,
-                chunks=stored.chunks,
-                metadata=stored.metadata,
-            )
+            tensor = record_of(stored, phase="forward", place="0", device="cpu", order=1)
             tree = LayerTree((Node("Net", "", 0, 0, tensors=(tensor,)),))
             writer.commit(
                 SectionHeader("report", "Net", "torch", "0", (), tree, "2026-01-01T00:00:00Z")

@@ -7,26 +7,14 @@ from typing import Any
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter, Stored
+from padiff.store.writer import SectionWriter, Stored, record_of
 from padiff.tree import LayerTree, Node, TensorRecord
 
 Arrays = Mapping[str, NDArray[Any]]
 
 
-def record_of(stored: Stored, order: int) -> TensorRecord:
-    return TensorRecord(
-        array=stored.array,
-        phase="forward",
-        place="0",
-        shape=stored.shape,
-        dtype=stored.dtype,
-        device="cpu",
-        order=order,
-        stats=stored.stats,
-        chunks=stored.chunks,
-        metadata=stored.metadata,
-        dims=stored.dims,
-    )
+def output_of(stored: Stored, order: int) -> TensorRecord:
+    return record_of(stored, phase="forward", place="0", device="cpu", order=order)
 
 
 def header_of(tree: LayerTree, section: SectionName = "report") -> SectionHeader:
@@ -46,6 +34,6 @@ def write(
         layers = []
         for order, (route, values) in enumerate(arrays.items()):
             stored = writer.add(array_path(route, 0, "forward.0"), values)
-            layers.append(Node("Layer", route, 0, order, tensors=(record_of(stored, order),)))
+            layers.append(Node("Layer", route, 0, order, tensors=(output_of(stored, order),)))
         root = Node("Net", "", 0, len(layers), children=tuple(layers))
         writer.commit(header_of(LayerTree((root,)), section))

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padiff.errors import OccupiedError, UsageError, VersionError, WriteError
+from padiff.errors import CorruptError, OccupiedError, UsageError, VersionError, WriteError
 from padiff.store import exchange
 from padiff.store.format import array_path, safe_name
 from padiff.store.reader import open_dump, open_dumps
@@ -118,6 +118,15 @@ def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
     document.write_text(document.read_text().replace('"format":1', '"format":2'))
     with pytest.raises(VersionError, match="install a newer padiff"):
         SectionWriter(tmp_path / "run.zarr", "report")
+
+
+@pytest.mark.parametrize("path", ["/layer/x", "../x", "layer/../../x", "layer//x", ""])
+def test_arrays_stay_in_their_section(tmp_path: Path, path: str) -> None:
+    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+        before = everything(tmp_path)
+        with pytest.raises(CorruptError, match="arrays inside it"):
+            writer.add(path, np.ones(1))
+        assert everything(tmp_path) == before
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "s3://bucket/x.zarr", "x.zarr.zip", ""])
