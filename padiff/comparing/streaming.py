@@ -12,8 +12,9 @@ from queue import SimpleQueue
 
 from threadpoolctl import threadpool_limits
 
+from padiff.comparing.arithmetic import Scratch, of_pair
 from padiff.comparing.criterion import Criterion
-from padiff.comparing.statistics import PairStatistics, Scratch, merge, of_pair, with_equal_rest
+from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
 from padiff.store.base import Array, Selection
 from padiff.store.chunks import CHUNK_BYTES, blocks, chunk_grid
 from padiff.store.reader import Section

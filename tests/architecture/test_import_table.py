@@ -22,7 +22,8 @@ TIERS = """
     store
     comparing.classes comparing.criterion
     comparing.alignment comparing.statistics
-    comparing.matching comparing.streaming
+    comparing.arithmetic comparing.matching
+    comparing.streaming
     comparing.comparison
     comparing.scope
     comparing.planning

@@ -12,15 +12,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import DTypeLike, NDArray
 
+from padiff.comparing.arithmetic import Scratch, of_pair
 from padiff.comparing.criterion import Criterion
-from padiff.comparing.statistics import (
-    PairStatistics,
-    Scratch,
-    merge,
-    of_equal,
-    of_pair,
-    with_equal_rest,
-)
+from padiff.comparing.statistics import PairStatistics, merge, of_equal, with_equal_rest
 from padiff.store.chunks import blocks
 from padiff.store.stats import finish, of_contiguous
 
