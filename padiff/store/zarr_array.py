@@ -6,7 +6,6 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from io import FileIO
 from math import prod
 from typing import Any
 
@@ -23,6 +22,7 @@ from padiff.store.format import digest
 __all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key"]
 
 DOCUMENT = "zarr.json"
+_USUAL_DOCUMENT = 2**13  # bytes that hold nearly every array's document
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
 
 
@@ -53,6 +53,29 @@ def array_document(
 def chunk_key(index: tuple[int, ...]) -> str:
     """The file name of one chunk: `c.0.1`, and `c` in a 0-d array."""
     return ".".join(("c", *map(str, index)))
+
+
+class _Descriptor:
+    """An open file as the system knows it: of a small one, making a file object is half the cost."""
+
+    __slots__ = ("_file",)
+
+    def __init__(self, path: str) -> None:
+        self._file = os.open(path, os.O_RDONLY)
+
+    def __enter__(self) -> int:
+        return self._file
+
+    def __exit__(self, *error: object) -> None:
+        os.close(self._file)
+
+
+def _document_at(path: str) -> bytes:
+    with _Descriptor(path) as file:
+        document = os.read(file, _USUAL_DOCUMENT)
+        while len(document) >= _USUAL_DOCUMENT and (more := os.read(file, _USUAL_DOCUMENT)):
+            document += more
+    return document
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,8 +114,7 @@ class ZarrArray(Array):
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            with FileIO(f"{path}/{DOCUMENT}") as file:
-                self._document: bytes = file.read()
+            self._document = _document_at(f"{path}/{DOCUMENT}")
         except OSError as error:
             raise CorruptError(
                 f"expected an array at {path}, but its {DOCUMENT} cannot be read: "
@@ -156,16 +178,16 @@ class ZarrArray(Array):
         path = f"{self._path}/{chunk_key(index)}"
         expected = self.element.itemsize * prod(self.chunk_shape)
         try:
-            with FileIO(path) as file:
-                data: Any = file.read(expected + 1) if expected < _MAP_FROM else b""
+            with _Descriptor(path) as file:
+                data: Any = os.read(file, expected + 1) if expected < _MAP_FROM else b""
                 if len(data) != expected:
-                    found = os.fstat(file.fileno()).st_size
+                    found = os.fstat(file).st_size
                     if found != expected:
                         raise CorruptError(
                             f"expected {expected} bytes in the chunk {path}, found {found}: "
                             "it was cut short or changed, so dump it again"
                         )
-                    data = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+                    data = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise CorruptError(
                 f"expected the chunk {path} to be readable: {error.strerror or error}"
