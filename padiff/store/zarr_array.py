@@ -56,7 +56,7 @@ def chunk_key(index: tuple[int, ...]) -> str:
 
 
 class _Descriptor:
-    """An open file as the system knows it: of a small one, making a file object is half the cost."""
+    """An open file as the system knows it: making a file object would cost half as much again."""
 
     __slots__ = ("_file",)
 
