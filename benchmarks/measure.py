@@ -1,6 +1,7 @@
 """What the benchmarks share: interleaved timing, scratch space, tables, targets."""
 
 import itertools
+import os
 import shutil
 import statistics
 import tempfile
@@ -61,6 +62,7 @@ def medians(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float
             candidate.run()
             seconds[name].append(time.perf_counter() - start)
             candidate.after()
+            os.sync()  # what it has left to be written must not slow the next one
     return {name: statistics.median(values[1:]) for name, values in seconds.items()}
 
 
