@@ -105,15 +105,17 @@ class Reader:
 
     def strings(self, key: str) -> tuple[str, ...]:
         values = self.items(key)
-        if set(map(type, values)) <= {str}:
-            return tuple(values)
-        raise self._refuse(key, "strings")
+        for value in values:
+            if type(value) is not str:
+                raise self._refuse(key, "strings")
+        return tuple(values)
 
     def shape(self, key: str) -> tuple[int, ...]:
         values = self.items(key)
-        if set(map(type, values)) <= {int} and (not values or min(values) >= 0):
-            return tuple(values)
-        raise self._refuse(key, "sizes of at least 0")
+        for value in values:
+            if type(value) is not int or value < 0:
+                raise self._refuse(key, "sizes of at least 0")
+        return tuple(values)
 
     def number(self, key: str) -> float | None:
         """A number, the name of one that JSON lacks, or null."""

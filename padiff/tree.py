@@ -20,6 +20,8 @@ __all__ = [
 
 Phase = Literal["input", "forward", "backward"]
 NodeType = Literal["net", "in map", "api"]
+_PHASES: tuple[Phase, ...] = get_args(Phase)
+_NODE_TYPES: tuple[NodeType, ...] = get_args(NodeType)
 
 MAX_DEPTH = 256  # of nested layers; what goes deeper is no model, and would exhaust the stack
 
@@ -188,7 +190,7 @@ def _node_from_json(item: object, where: str, depth: int) -> Node:
         route=route,
         call=data.count("call"),
         order=data.count("order"),
-        type=data.choice("type", get_args(NodeType)),
+        type=data.choice("type", _NODE_TYPES),
         repr=data.string("repr"),
         stack=tuple(_frame_from_json(frame, data.where) for frame in data.items("stack")),
         tensors=tuple(_tensor_from_json(value, data.where) for value in data.items("tensors")),
@@ -207,7 +209,7 @@ def _frame_from_json(item: object, where: str) -> Frame:
 
 
 def _phase(data: Reader) -> Phase | None:
-    return data.choice("phase", get_args(Phase)) if data.has("phase") else None
+    return data.choice("phase", _PHASES) if data.has("phase") else None
 
 
 def _unrecorded_from_json(item: object, where: str) -> Unrecorded:
