@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 import click
 
-from padiff.errors import PadiffError
+from padiff.errors import PadiffError, WriteError
 from padiff.version import __version__
 
 if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for --help
@@ -153,6 +153,11 @@ def _write_file(name: str, text: str) -> None:
     try:
         beside.write_text(text, encoding="utf-8", errors="surrogateescape")
         beside.replace(path)
+    except OSError as error:
+        raise WriteError(
+            f"expected to write {name}, but the file system refused: {error.strerror or error}; "
+            "choose another place"
+        ) from None
     finally:
         beside.unlink(missing_ok=True)
 

@@ -249,8 +249,8 @@ def _numbered_groups(
     for name in store.unfinished(path):
         if numbered(kind, name) is not None:
             raise CorruptError(
-                f"expected a group at {store.location}/{path}/{name}, found a directory that lost "
-                "its document: dump it again, or remove it"
+                f"expected groups alone in {store.location}/{path}, found a directory {name} that "
+                "lost its document: dump it again, or remove it"
             )
     found = ((numbered(kind, name), name) for name in store.groups(path))
     for number, name in sorted(pair for pair in found if pair[0] is not None):
