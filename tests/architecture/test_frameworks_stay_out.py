@@ -91,3 +91,23 @@ for name in sys.argv[1:]:
 """
     assert len(names) > 20
     loaded_by(statement, *sorted(names))
+
+
+def test_importing_every_module_changes_no_global_setting() -> None:
+    statement = """
+import importlib, random, sys, warnings
+import numpy as np
+
+def settings():
+    return (np.get_printoptions(), np.geterr(), warnings.filters[:], sys.getrecursionlimit(),
+            random.getstate(), np.random.get_state()[1].tolist(), sys.excepthook)
+
+before = settings()
+for name in sys.argv[1:]:
+    importlib.import_module(name)
+assert settings() == before
+"""
+    names = ["padiff", "padiff.model", "padiff.check", "padiff.cli", "padiff.comparing.engine"]
+    assert "padiff" in loaded_by(statement, *names)
+    with pytest.raises(AssertionError):
+        loaded_by(statement.replace("before = ", "before = (), "), *names)

@@ -174,3 +174,12 @@ def test_values_are_not_kept_after_add(tmp_path: Path) -> None:
         stored = writer.add("layer/weight", values)
         values[:] = 2
         assert stored.stats.mean == 1
+
+
+def test_a_store_may_be_moved(tmp_path: Path) -> None:
+    write(tmp_path / "here/run.zarr", {"layer": np.arange(3.0)}, step=1)
+    document = (tmp_path / "here/run.zarr/step_1/report/zarr.json").read_text()
+    assert str(tmp_path) not in document
+    (tmp_path / "here").rename(tmp_path / "there")
+    back = open_dump(tmp_path / "there/run.zarr/step_1").report["layer"].forward[0]
+    np.testing.assert_array_equal(np.asarray(back), np.arange(3.0))
