@@ -1,5 +1,6 @@
 """Which tensors of two dumps are compared, and in which order causes come before effects."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 
 from padiff.comparing.comparison import SideName, Unmatched
@@ -78,6 +79,7 @@ class _Planner:
         self._dumps, self._sections, self._scope = dumps, sections, scope
         self._name = sections[0].header.section
         self._positions = _Positions(sections[0].tree, of_calls=self._name == "report")
+        self._expects_gradients = _expects_gradients(*(section.tree for section in sections))
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
 
@@ -86,15 +88,14 @@ class _Planner:
         matching = match_tensors(self._taken(base), self._taken(raw))
         for pair in matching.pairs:
             self._plan((base, raw), pair)
-        # of models whose outputs cannot be paired at all, nothing is known to agree in the end
-        unpaired = not any(tensor.phase == "forward" for tensor, _ in matching.pairs)
+        paired = {tensor.phase for tensor, _ in matching.pairs}
         for tensor in matching.base_only:
-            if self._is_missed(base, tensor, unpaired):
+            if self._is_missed(base, tensor, paired):
                 self._plan((base, raw), (tensor, None))
             else:
                 self._list("base", base, tensor)
         for tensor in matching.raw_only:
-            if self._is_missed(raw, tensor, unpaired):
+            if self._is_missed(raw, tensor, paired):
                 self._plan((base, raw), (None, tensor))
             else:
                 self._list("raw", raw, tensor)
@@ -105,7 +106,7 @@ class _Planner:
             return
         self._list(side, node)
         for tensor in self._taken(node):
-            if self._is_missed(node, tensor, unpaired=True):
+            if self._is_missed(node, tensor, {"backward"}):  # the layer itself is what is missing
                 if side == "base":
                     self._plan((node, None), (tensor, None))
                 else:
@@ -114,10 +115,19 @@ class _Planner:
     def _taken(self, node: Node) -> list[TensorRecord]:
         return [tensor for tensor in node.tensors if self._scope.takes_phase(tensor.phase)]
 
-    def _is_missed(self, node: Node, tensor: TensorRecord, unpaired: bool) -> bool:
-        """Whether a tensor without a partner is a divergence: a parameter's, a model's output."""
-        output = not node.route and tensor.phase == "forward"
-        return self._name != "report" or (output and unpaired)
+    def _is_missed(self, node: Node, tensor: TensorRecord, paired: Set[Phase | None]) -> bool:
+        """Whether a tensor without a partner is a divergence, where those of `paired` phases are.
+
+        A parameter's is. Of a model whose outputs cannot be paired at all nothing is known to agree
+        in the end. A layer that gradients reach on one side alone was cut off on the other.
+        """
+        if self._name != "report":
+            return True
+        if tensor.phase in paired:
+            return False
+        if tensor.phase == "backward":
+            return self._expects_gradients
+        return not node.route and tensor.phase == "forward"
 
     def _plan(
         self,
@@ -159,6 +169,19 @@ class _Planner:
                 shape=None if tensor is None else tensor.shape,
             )
         )
+
+
+def _expects_gradients(base: LayerTree, raw: LayerTree) -> bool:
+    """Whether a layer that has gradients on one side should have them on the other.
+
+    Both models ran backward then, and both or neither passed gradients on to their inputs: where
+    only one did, its first layers have gradients that the other's rightly lack.
+    """
+    ran, reached = (
+        [any(t.phase == "backward" for node in nodes for t in node.tensors) for nodes in both]
+        for both in ((base.walk(), raw.walk()), (base.roots, raw.roots))
+    )
+    return all(ran) and reached[0] == reached[1]
 
 
 class _Positions:

@@ -1,5 +1,6 @@
 """Comparing two stores on disk: what is compared, in which order, and what the verdict rests on."""
 
+import dataclasses
 import json
 import math
 import shutil
@@ -307,6 +308,35 @@ def test_two_empty_reports_are_not_equal(tmp_path: Path) -> None:
     base, raw = (write_dump(tmp_path / side) for side in ("base", "raw"))
     with pytest.raises(FormatError, match="something to compare"):
         compare(base, raw)
+
+
+def without_gradients(layer: Layer, *names: str) -> Layer:
+    children = [without_gradients(child, *names) for child in layer.children]
+    back = None if layer.name in names else layer.back
+    return dataclasses.replace(layer, back=back, children=children)
+
+
+def test_a_layer_that_gradients_reach_on_one_side_alone_was_cut_off(tmp_path: Path) -> None:
+    comparison = compare(*stores(tmp_path, network(), without_gradients(network(), "fc", "act")))
+    assert not comparison.aligned
+    assert name_of(comparison.first_divergence) == "block.act backward"
+    missing = [name_of(record) for record in comparison.records if record.status == "missing"]
+    assert missing == ["block.act backward", "block.fc backward"]
+
+
+def test_gradients_that_only_one_side_asked_for_are_no_divergence(tmp_path: Path) -> None:
+    """Those of the model's inputs, and with them those of its first layers; or all of them."""
+    base, raw = stores(tmp_path, network(), without_gradients(network(), "", "first"))
+    comparison = compare(base, raw)
+    assert comparison.aligned
+    assert {(item.side, item.route, item.phase) for item in comparison.unmatched} == {
+        ("base", "", "backward"),
+        ("base", "first", "backward"),
+    }
+    every = "", "first", "block", "fc", "act", "last"
+    assert compare(
+        base, write_dump(tmp_path / "forward", without_gradients(network(), *every))
+    ).aligned
 
 
 def test_gradients_on_neither_side_are_nothing_to_compare(tmp_path: Path) -> None:
