@@ -62,13 +62,16 @@ class ProxyModel:
             raise UsageError(f"expected a name of at least one character, got {name!r}")
         self._inputs = inputs
         self._selection = Selection(self._framework, model)
+        self._tries = 0
+        self._per_step = 1
+        self._start_afresh()
+
+    def _start_afresh(self) -> None:
         self._dumper = Dumper(self.name, self._framework, self._selection)
         self._report = Report()
         self._recording: set[int] = set()  # threads that are inside a recorded call
         self._run_name = f"{self.name} {next(_proxies)}"
         self._homes: dict[str, Path] = {}
-        self._tries = 0
-        self._per_step = 1
 
     @property
     def framework(self) -> str:
@@ -186,6 +189,15 @@ class ProxyModel:
     def update_white_list_with_class(self, cls: type | Iterable[type], mode: Mode = "all") -> None:
         """Like `update_white_list`, for the layers of a class, of which there may be none."""
         self._selection.update_white_list_with_class(cls, mode)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy takes along: not the report, nor the directory, which stay this proxy's."""
+        own = ("_dumper", "_homes", "_recording", "_report", "_run_name")
+        return {name: value for name, value in vars(self).items() if name not in own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._start_afresh()
 
     def __getattr__(self, name: str) -> Any:
         if name == "model":  # not there yet, while copied or unpickled

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from padiff.comparing.classes import class_score
 from padiff.tree import Node
 
-__all__ = ["Candidate", "align", "candidates", "score"]
+__all__ = ["Candidate", "align", "candidates", "kinship", "score"]
 
 _CELLS = 250_000  # about half a second; larger gaps are aligned a window at a time
 _WINDOW = 128
@@ -58,18 +58,24 @@ def _height(node: Node) -> int:
     return 1 + max(map(_height, node.children)) if node.children else 0
 
 
+def kinship(a: Candidate, b: Candidate) -> float | None:
+    """How well the classes go together; None when they do not: a wrapper is not what it wraps."""
+    same_class = class_score(a.node.name, b.node.name)
+    if same_class is None or same_class == 2:
+        return same_class
+    wraps = a.node.name in b.inside or b.node.name in a.inside
+    return None if wraps else same_class
+
+
 def score(a: Candidate, b: Candidate, trust_numbers: bool) -> float | None:
     """How much speaks for a pair; None or nothing above 0 when it must not be made."""
-    same_class = class_score(a.node.name, b.node.name)
+    same_class = kinship(a, b)
     if same_class is None:
         return None
     same_route = a.key == b.key
-    if same_class < 2 and not same_route:
-        # a wrapper is not what it wraps, nor a single layer what is made of several
-        if a.node.name in b.inside or b.node.name in a.inside:
-            return None
-        if bool(a.inside) != bool(b.inside):
-            return None
+    # nor is a single layer what is made of several, unless it has that one's name
+    if same_class < 2 and not same_route and bool(a.inside) != bool(b.inside):
+        return None
     total = 2.5 * same_class
     if a.numbered and b.numbered and not trust_numbers:
         total += 0.25 if a.name == b.name else 0.0
@@ -101,8 +107,7 @@ def _numbers_agree(base: Sequence[Candidate], raw: Sequence[Candidate]) -> bool:
     by_key = {c.key: c for c in raw if c.numbered}
     numbered = [c for c in base if c.numbered]
     return len(numbered) == len(by_key) and all(
-        c.key not in by_key or class_score(c.node.name, by_key[c.key].node.name) is not None
-        for c in numbered
+        c.key not in by_key or kinship(c, by_key[c.key]) is not None for c in numbered
     )
 
 
@@ -116,7 +121,7 @@ def _anchors(
         for i, c in enumerate(base)
         if c.key in places
         and (trust or not c.numbered)
-        and class_score(c.node.name, raw[places[c.key]].node.name) is not None
+        and kinship(c, raw[places[c.key]]) is not None
     ]
     return _longest_increasing(found)
 

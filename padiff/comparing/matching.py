@@ -6,8 +6,7 @@ What finds no partner is part of the answer, never dropped.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from padiff.comparing.alignment import Candidate, align, candidates
-from padiff.comparing.classes import class_score
+from padiff.comparing.alignment import Candidate, align, candidates, kinship
 from padiff.errors import FormatError
 from padiff.tree import LayerTree, Node, TensorRecord
 
@@ -146,7 +145,7 @@ def _moved(left: Sequence[Candidate], right: Sequence[Candidate]) -> list[tuple[
     return [
         (i, places[c.key])
         for i, c in enumerate(left)
-        if c.key in places and class_score(c.node.name, right[places[c.key]].node.name) is not None
+        if c.key in places and kinship(c, right[places[c.key]]) is not None
     ]
 
 

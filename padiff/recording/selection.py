@@ -53,10 +53,13 @@ class Selection:
 
     def layers(self) -> dict[str, Layer]:
         """The recorded layers by route, in definition order, the model first."""
+        # ids of the layers, not the keys: in a copied selection these are of what it came from
+        listed = {id(layer) for layer in (self._white or self._black).values()}
+        admitting = bool(self._white)
         return {
             route: layer
             for route, layer in self._framework.named_layers(self._model)
-            if layer is self._model or self._admits(layer)
+            if layer is self._model or (id(layer) in listed) == admitting
         }
 
     def watched(self) -> dict[str, Layer]:
@@ -68,9 +71,6 @@ class Selection:
         )
         layers = self.layers().items()
         return {r: layer for r, layer in layers if not r or not r.startswith(opaque)}
-
-    def _admits(self, layer: Layer) -> bool:
-        return id(layer) in self._white if self._white else id(layer) not in self._black
 
     def _spread(self, layers: list[Layer], mode: Mode) -> dict[int, Layer]:
         if mode not in get_args(Mode):

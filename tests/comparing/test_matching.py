@@ -182,6 +182,22 @@ def test_a_wrapper_is_not_what_it_wraps() -> None:
     assert (left, right) == (set(), {"checkpoint"})
 
 
+def test_blocks_in_a_row_pair_with_blocks_in_groups() -> None:
+    def block(route: str) -> Node:
+        return node(route, "Block", node(f"{route}.fc", "Linear"))
+
+    def group(route: str) -> Node:
+        return node(route, "Sequential", block(f"{route}.0"), block(f"{route}.1"))
+
+    row = net(*(block(str(i)) for i in range(4)))
+    groups = net(group("0"), group("1"))
+    expected = {(str(i), f"{i // 2}.{i % 2}") for i in range(4)}
+    expected |= {(f"{a}.fc", f"{b}.fc") for a, b in expected}
+    assert routes(row, groups) == (expected, set(), {"0", "1"})
+    swapped = {(b, a) for a, b in expected}
+    assert routes(groups, row) == (swapped, {"0", "1"}, set())
+
+
 def test_the_layer_map_goes_before_all_else() -> None:
     base = net(node("a", "Linear"), node("b", "Linear"), node("c", "ReLU"))
     raw = net(node("a", "Linear"), node("b", "Linear"), node("x", "Mine"))

@@ -1,11 +1,14 @@
 """create_model, and what a proxy is besides a recorder."""
 
 import copy
+import pickle
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
-from padiff import ProxyModel, create_model, open_dump
+from padiff import ProxyModel, create_model, open_dump, set_dump_root_path
 from padiff.errors import UsageError
 from tests.zoo import SIDES, ZOO
 
@@ -72,3 +75,25 @@ def test_layers_may_come_and_go_between_calls(framework: str, tmp_path: Path) ->
     proxy.dump_report(tmp_path)
     names = [[n.name for n in root.walk()] for root in open_dump(tmp_path).report.tree.roots]
     assert names == [["Residual", "Linear", kind, "Linear"] for kind in ("ReLU", "Linear")]
+
+
+def pickled(proxy: ProxyModel) -> Any:
+    return pickle.loads(pickle.dumps(proxy))
+
+
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy, pickled])
+def test_a_copy_records_and_dumps_for_itself(tmp_path: Path, duplicate: Any) -> None:
+    set_dump_root_path(tmp_path)
+    try:
+        model = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.ReLU())
+        proxy = create_model(model)
+        proxy.update_black_list(model[1], "self")
+        proxy(torch.ones(1, 2))
+        other = duplicate(proxy)
+        other(torch.ones(1, 2))
+        places = [proxy.try_dump(), other.try_dump()]
+    finally:
+        set_dump_root_path("padiff_dump")
+    assert [place and place.parent.name for place in places] == ["Sequential", "Sequential_1"]
+    for place in places:
+        assert [layer.node.route for layer in open_dump(str(place)).report] == ["", "0"]
