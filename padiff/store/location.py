@@ -1,5 +1,6 @@
 """From what a user types to a store and a path in it: the one place that picks a backend."""
 
+import os
 from pathlib import Path
 
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
@@ -89,7 +90,7 @@ def _local_path(location: Location) -> Path:
             f"expected a Zarr store, got {text}: HDF5 files are not supported by this version, "
             "use a path that ends in .zarr"
         )
-    return path.absolute()
+    return Path(os.path.abspath(path))  # noqa: PTH100  # pathlib keeps the `..` of a path
 
 
 def _enclosing_root(path: Path) -> Path | None:

@@ -7,6 +7,7 @@ from typing import Literal
 from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
 from padiff.store.base import Array, Store
 from padiff.store.format import (
+    ATTRIBUTE,
     SECTIONS,
     SectionHeader,
     SectionName,
@@ -224,7 +225,7 @@ def open_dumps(location: Location) -> Dumps:
     """
     store, path = locate_for_reading(location)
     if path.rpartition("/")[2] in SECTIONS and "section" in store.attributes(path).get(
-        "padiff", {}
+        ATTRIBUTE, {}
     ):
         raise FormatError(
             f"expected a store, a step or a rank at {location}, found one section: "

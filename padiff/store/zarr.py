@@ -197,7 +197,12 @@ class ZarrStore(Store):
 
 def _make_group(path: Path, document: bytes) -> None:
     """Make a group where nothing is yet; OccupiedError where something else lies."""
-    _refuse_occupied(path)
+    try:
+        _refuse_occupied(path)
+    except OccupiedError:
+        if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
+            return
+        raise
     with _writing(path, len(document)):
         path.mkdir(parents=True, exist_ok=True)
     _replace_document(path, document)
