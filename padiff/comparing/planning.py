@@ -138,7 +138,9 @@ class _Planner:
         tensor = tensors[0] or tensors[1]
         phase = None if tensor is None else tensor.phase
         cause = _CAUSES[self._name, phase == "backward"]
-        if self._name == "report" and phase == "input" and base is not None and not base.route:
+        # of a model called in a loop, what later calls are given is what the first ones made
+        roots = self._sections[0].tree.roots
+        if self._name == "report" and phase == "input" and roots and base is roots[0]:
             cause = 0
         position = self._positions.of(base, tensors[0], phase)
         self.planned.append(

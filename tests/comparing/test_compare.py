@@ -310,6 +310,21 @@ def test_two_empty_reports_are_not_equal(tmp_path: Path) -> None:
         compare(base, raw)
 
 
+def test_what_a_later_call_is_given_is_an_effect(tmp_path: Path) -> None:
+    def loop(by: float) -> list[Layer]:
+        first = Layer("fc", "Linear", out=Y + np.float32(by))
+        calls = [Layer("", "Net", inputs=X, out=Y + np.float32(by), children=[first])]
+        second = dataclasses.replace(first, call=1)
+        given = Y + np.float32(by)
+        return [*calls, Layer("", "Net", call=1, inputs=given, out=given, children=[second])]
+
+    base, raw = write_dump(tmp_path / "base", *loop(0)), write_dump(tmp_path / "raw", *loop(0.1))
+    first = compare(base, raw).first_divergence
+    assert name_of(first) == "fc forward"
+    assert first is not None
+    assert first.base.call == 0
+
+
 def without_gradients(layer: Layer, *names: str) -> Layer:
     children = [without_gradients(child, *names) for child in layer.children]
     back = None if layer.name in names else layer.back
