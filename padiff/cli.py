@@ -148,7 +148,10 @@ def _write(
 
 def _write_file(name: str, text: str) -> None:
     """Replace a file in one step, so that nobody ever reads half of it."""
-    path = Path(name)
+    path = Path(name).resolve()  # what a link points to is replaced, not the link
+    if path.exists() and not path.is_file():  # a device or a pipe takes it as it comes
+        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        return
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_text(text, encoding="utf-8", errors="surrogateescape")

@@ -212,7 +212,11 @@ def test_interrupting_is_quiet(tmp_path: Path, base: Path) -> None:
     pipe = tmp_path / "slow" / "zarr.json"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [COMMAND, base, tmp_path / "slow"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [COMMAND, base, tmp_path / "slow"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        # whoever runs the tests may have been started with interrupts ignored
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
     with pipe.open("wb"):  # returns once the command waits for what it reads
         process.send_signal(signal.SIGINT)
