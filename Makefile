@@ -34,7 +34,7 @@ bench: $(READY)
 
 # The frameworks come first and by exact version: a looser requirement makes pip weigh every build
 # of torch there is, the ones with gigabytes of GPU libraries among them.
-$(READY): pyproject.toml
+$(READY): pyproject.toml padiff/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("padiff needs Python 3.11 or later, found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
@@ -43,5 +43,5 @@ $(READY): pyproject.toml
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist *.egg-info
+	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist *.egg-info padiff/*.so
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -5,10 +5,11 @@ from functools import cache
 from typing import Any, Literal
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padiff.errors import FormatError, UsageError
 
-__all__ = ["DType", "dtype_named", "dtype_of"]
+__all__ = ["DType", "dtype_named", "dtype_of", "kernel_input"]
 
 Kind = Literal["exact", "real", "complex"]
 
@@ -74,3 +75,14 @@ def dtype_of(dtype: np.dtype[Any]) -> DType:
     if dtype.name in _TABLE:
         return _TABLE[dtype.name]
     raise UsageError(f"expected a tensor of dtype {', '.join(_TABLE)}, got {dtype}")
+
+
+def kernel_input(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
+    """The bytes of C-contiguous real elements, and the name of a type that the kernel reads.
+
+    It reads all but float8, of which float32 holds every value, and complex numbers.
+    """
+    name = dtype_of(values.dtype).name
+    if name.startswith("float8"):
+        values, name = values.astype(np.float32), "float32"
+    return values.reshape(-1).view(np.uint8), name

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import compress, product
 from math import prod
-from queue import SimpleQueue
 
-from threadpoolctl import threadpool_limits
-
-from padiff.comparing.arithmetic import Scratch, of_pair
+from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
 from padiff.store.base import Array, Selection
@@ -26,7 +23,7 @@ __all__ = ["Progress", "TensorPair", "axes_of_raw", "stream"]
 _SMALL = 2**17
 
 Progress = Callable[[int, int], None]
-Part = Callable[[Scratch], PairStatistics]
+Part = Callable[[], PairStatistics]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,10 +69,6 @@ def stream(
     jobs = jobs or os.cpu_count() or 1
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
-    own = Scratch()
-    free: SimpleQueue[Scratch] = SimpleQueue()
-    for _ in range(jobs):
-        free.put(Scratch())
     running: deque[tuple[int, Future[PairStatistics]]] = deque()
 
     def add(index: int, part: PairStatistics) -> None:
@@ -85,15 +78,14 @@ def stream(
         if progress is not None:
             progress(done, total)
 
-    one_thread_each = threadpool_limits(1, user_api="blas")
-    with one_thread_each, ThreadPoolExecutor(jobs, "padiff-compare") as pool:
+    with ThreadPoolExecutor(jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
                 for part in _parts(pair, criterion):
                     if pair.size <= _SMALL:
-                        add(index, part(own))
+                        add(index, part())
                         continue
-                    running.append((index, pool.submit(_in_turn, part, free)))
+                    running.append((index, pool.submit(part)))
                     if len(running) > 2 * jobs:  # what waits holds arrays open
                         oldest, future = running.popleft()
                         add(oldest, future.result())
@@ -107,15 +99,6 @@ def stream(
         with_equal_rest(result, pair.size, pair.base.stats)
         for pair, result in zip(pairs, results, strict=True)
     ]
-
-
-def _in_turn(part: Part, free: "SimpleQueue[Scratch]") -> PairStatistics:
-    """Run one part with buffers that no other thread uses meanwhile."""
-    scratch = free.get()
-    try:
-        return part(scratch)
-    finally:
-        free.put(scratch)
 
 
 def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
@@ -160,9 +143,7 @@ def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, .
     return set() if odd and not all(same) else set(compress(indices, same))
 
 
-def _check_presence(
-    arrays: tuple[Array, ...], chunks: set[tuple[int, ...]], _: Scratch
-) -> PairStatistics:
+def _check_presence(arrays: tuple[Array, ...], chunks: set[tuple[int, ...]]) -> PairStatistics:
     """A chunk that is gone or cut short is not equal to anything, whatever its digest says."""
     for array in arrays:
         for index in chunks:
@@ -176,7 +157,6 @@ def _compare(
     axes: tuple[int, ...],
     selection: Selection,
     criterion: Criterion,
-    scratch: Scratch,
 ) -> PairStatistics:
     of_raw = [slice(0)] * len(axes)
     for along, axis in zip(selection, axes, strict=True):
@@ -185,6 +165,5 @@ def _compare(
         base.read(selection),
         raw.read(tuple(of_raw)).transpose(axes),
         criterion,
-        scratch,
         tuple(along.start for along in selection),
     )

@@ -6,7 +6,7 @@ one step; `writer.py` and `reader.py` give the bytes their meaning.
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -102,8 +102,13 @@ class PartialSection(ABC):
         """Make the array and the groups above it; returns the digest of its metadata."""
 
     @abstractmethod
-    def write_chunk(self, path: str, index: tuple[int, ...], data: memoryview) -> None:
-        """Store one chunk's decoded bytes. Called from several threads at once."""
+    def write_chunk(
+        self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
+    ) -> None:
+        """Store one chunk's decoded bytes, `size` in all. Called from several threads at once.
+
+        Each piece is to be taken care of before the next is asked for.
+        """
 
     @abstractmethod
     def commit(self, attributes: Mapping[str, Json]) -> None:

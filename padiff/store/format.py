@@ -29,6 +29,7 @@ __all__ = [
     "header_to_attributes",
     "numbered",
     "root_attributes",
+    "running_digest",
     "safe_name",
 ]
 
@@ -60,6 +61,11 @@ class SectionHeader:
 def digest(data: bytes | memoryview) -> str:
     """XXH3 with 128 bits, in hexadecimal: tells equal bytes from others, and is no signature."""
     return xxhash.xxh3_128_hexdigest(data)
+
+
+def running_digest() -> xxhash.xxh3_128:
+    """The same of bytes that come in pieces: `update` it with each, then ask its `hexdigest`."""
+    return xxhash.xxh3_128()
 
 
 def safe_name(name: str) -> str:

@@ -13,7 +13,6 @@ from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import ThreadpoolController
 
 from padiff.dtypes import dtype_of
 from padiff.errors import LocationError, PadiffError
@@ -23,8 +22,8 @@ from padiff.store.format import (
     SectionHeader,
     SectionName,
     check_array_path,
-    digest,
     header_to_attributes,
+    running_digest,
     safe_name,
 )
 from padiff.store.location import Location, locate_for_writing
@@ -33,6 +32,8 @@ from padiff.store.zarr import ZarrStore
 from padiff.tree import Phase, TensorRecord, TensorStats
 
 __all__ = ["SectionWriter", "Stored", "claim_store", "record_of"]
+
+_PIECE = 2**18  # bytes; a part of a nearby cache
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
@@ -92,8 +93,6 @@ class SectionWriter:
         self._partial = store.begin_section(path, section)
         self._section = section
         self._pool: ThreadPoolExecutor | None = None
-        # writing threads are enough, without those that BLAS would start under each
-        self._blas = ThreadpoolController()
 
     def __enter__(self) -> Self:
         return self
@@ -126,19 +125,13 @@ class SectionWriter:
             chunk = values[chunk_selection(index, shape, chunk_shape)]
             # unlike ascontiguousarray, which makes a 0-d array 1-d
             chunk = chunk if chunk.flags.c_contiguous else chunk.copy()
-            stats = of_contiguous(chunk)
-            if chunk.shape != chunk_shape:
-                padded = np.zeros(chunk_shape, chunk.dtype)
-                padded[tuple(map(slice, chunk.shape))] = chunk
-                chunk = padded
-            data = chunk.reshape(-1).view(np.uint8).data
-            self._partial.write_chunk(path, index, data)
-            return digest(data), stats
+            measured = _Measured(chunk, chunk_shape)
+            self._partial.write_chunk(path, index, measured, measured.nbytes)
+            return measured.digest.hexdigest(), measured.stats
 
         indices = list(itertools.product(*map(range, chunk_grid(shape, chunk_shape))))
-        with self._blas.limit(limits=1, user_api="blas"):
-            # a single chunk costs less to write than to hand to a thread
-            written = list(map(write, indices) if len(indices) < 2 else self._map(write, indices))
+        # a single chunk costs less to write than to hand to a thread
+        written = list(map(write, indices) if len(indices) < 2 else self._map(write, indices))
         total = reduce(merge, (part for _, part in written), PartialStats())
         return Stored(
             array=path,
@@ -164,6 +157,35 @@ class SectionWriter:
         if header.section != self._section:
             raise ValueError(f"expected the header of {self._section}, got {header.section}")
         self._partial.commit(header_to_attributes(header))
+
+
+class _Measured:
+    """The bytes of a chunk, piece by piece; each is measured just before it is written.
+
+    So it comes from memory once, and `stats` and `digest` are complete when all pieces were taken.
+    """
+
+    def __init__(self, chunk: NDArray[Any], chunk_shape: tuple[int, ...]) -> None:
+        self.digest = running_digest()
+        self.stats = PartialStats()
+        self._is_padded = chunk.shape != chunk_shape
+        if self._is_padded:
+            self.stats = of_contiguous(chunk)  # without the padding, which has no end of its own
+            padded = np.zeros(chunk_shape, chunk.dtype)
+            padded[tuple(map(slice, chunk.shape))] = chunk
+            chunk = padded
+        self._elements = chunk.reshape(-1)
+        self.nbytes = chunk.nbytes
+
+    def __iter__(self) -> Iterator[memoryview]:
+        step = _PIECE // self._elements.itemsize
+        for start in range(0, self._elements.size, step):
+            piece = self._elements[start : start + step]
+            if not self._is_padded:
+                self.stats = merge(self.stats, of_contiguous(piece))
+            data = piece.view(np.uint8).data
+            self.digest.update(data)
+            yield data
 
 
 def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:

@@ -8,7 +8,7 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -59,13 +59,17 @@ def _reserve(file: int, size: int) -> None:
             raise
 
 
-def _write_file(path: Path, data: bytes | memoryview) -> None:
-    with _writing(path, len(data)), path.open("xb", buffering=0) as file:
-        if len(data) >= _RESERVE_FROM:
-            _reserve(file.fileno(), len(data))
-        view = memoryview(data)
-        while view:  # one call writes at most 2 GiB, and less on a full disk before it fails
-            view = view[file.write(view) :]
+def _write_file(path: Path, data: bytes) -> None:
+    _write_pieces(path, [memoryview(data)], len(data))
+
+
+def _write_pieces(path: Path, pieces: Iterable[memoryview], size: int) -> None:
+    with _writing(path, size), path.open("xb", buffering=0) as file:
+        if size >= _RESERVE_FROM:
+            _reserve(file.fileno(), size)
+        for piece in pieces:
+            while piece:  # one call writes at most 2 GiB, and less on a full disk before it fails
+                piece = piece[file.write(piece) :]
 
 
 class ZarrPartialSection(PartialSection):
@@ -99,8 +103,10 @@ class ZarrPartialSection(PartialSection):
         _write_file(array / DOCUMENT, document)
         return digest(document)
 
-    def write_chunk(self, path: str, index: tuple[int, ...], data: memoryview) -> None:
-        _write_file(self._path / path / chunk_key(index), data)
+    def write_chunk(
+        self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
+    ) -> None:
+        _write_pieces(self._path / path / chunk_key(index), pieces, size)
 
     def commit(self, attributes: Mapping[str, Json]) -> None:
         _write_file(self._path / DOCUMENT, _group_document(attributes))

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 # One line a tier, lowest first. Modules that share a line do not import one another.
 TIERS = """
-    errors version
+    errors version _kernel
     dtypes jsonio
     tree
     store.base
@@ -62,7 +62,9 @@ def tiers() -> dict[str, int]:
 def modules(root: Path) -> dict[str, Path]:
     """Every module below `root/padiff` by its dotted name."""
     found = {}
-    for path in sorted((root / "padiff").rglob("*.py")):
+    for path in sorted((root / "padiff").rglob("*.py*")):
+        if path.suffix not in (".py", ".pyi"):  # the latter stand for what is compiled
+            continue
         parts = path.relative_to(root).with_suffix("").parts
         found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = path
     return found

@@ -1,0 +1,32 @@
+from typing import Any
+
+from numpy.typing import NDArray
+
+def describe(
+    data: NDArray[Any], dtype: str, /
+) -> tuple[int, float, float, float, float, float, int, int]:
+    """The figures of contiguous elements, in double precision.
+
+    `dtype` is a name of the table of dtypes, float8 and complex excepted. Returns, over the finite
+    elements, their count, min, max, sum, sum of absolute values and sum of squares; then how many
+    others are NaN, and how many infinite. Raises TypeError for another dtype.
+    """
+
+def compare(
+    base: NDArray[Any],
+    base_dtype: str,
+    raw: NDArray[Any],
+    raw_dtype: str,
+    atol: float,
+    rtol: float,
+    errors: NDArray[Any] | None,
+    /,
+) -> tuple[int, int, int, int, float, float, float, float, float, float, float, float, float, int]:
+    """The figures of two runs of contiguous elements, of as many on either side.
+
+    Types as for `describe`. Returns the fields of `PairStatistics` in their order, and last the
+    place of the worst element: the first that is not finite on one side alone, else the first of
+    the greatest error; -1 where all are equal. `errors` are float64 and take the place of
+    `abs(raw - base)`; elements to be left out are then NaN in them, and in base or raw.
+    Raises ValueError when the lengths do not go together.
+    """
