@@ -33,7 +33,7 @@ from padiff.tree import Phase, TensorRecord, TensorStats
 
 __all__ = ["SectionWriter", "Stored", "claim_store", "record_of"]
 
-_PIECE = 2**18  # bytes; a part of a nearby cache
+_PIECE = 2**20  # bytes; smaller ones make threads meet more often at the lock of the interpreter
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
