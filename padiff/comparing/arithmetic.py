@@ -4,7 +4,7 @@ All arithmetic is in float64, whatever the tensors hold. Elements of which eithe
 infinite are counted and left out of every other figure.
 """
 
-from collections.abc import Iterable
+import operator
 from itertools import pairwise
 from typing import Any
 
@@ -15,7 +15,6 @@ from padiff._kernel import compare
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, Value, Worst, merge
 from padiff.dtypes import dtype_of, kernel_input
-from padiff.store.base import Selection
 from padiff.store.chunks import blocks
 
 __all__ = ["of_pair"]
@@ -35,23 +34,21 @@ def of_pair(
     element.
     """
     origin = origin or (0,) * base.ndim
-    kinds = {dtype_of(side.dtype).kind for side in (base, raw)}
-    atol, rtol = (0.0, 0.0) if kinds == {"exact"} else (criterion.atol, criterion.rtol)
+    exact = dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
+    atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
+    if _is_ready(base) and _is_ready(raw):
+        return _of_block(base, raw, atol, rtol, origin)
     total = PairStatistics()
-    for selection in _selections(base, raw):
+    for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
         part: Any = (*selection, ...)  # the dots keep a 0-d array an array
         corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
         total = merge(total, _of_block(base[part], raw[part], atol, rtol, corner))
     return total
 
 
-def _selections(base: Values, raw: Values) -> Iterable[Selection]:
-    """The blocks to cut the arrays into: none where the kernel can read them as they lie."""
-    whole = tuple(slice(0, length) for length in base.shape)
-    ready = not (_is_converted(base) or _is_converted(raw))
-    if ready and base.flags.c_contiguous and raw.flags.c_contiguous:
-        return (whole,) if base.size else ()
-    return blocks(base.shape, _tile(base, raw), _BLOCK)
+def _is_ready(values: Values) -> bool:
+    """Whether the kernel can read the elements as they lie."""
+    return values.flags.c_contiguous and not _is_converted(values)
 
 
 def _is_converted(values: Values) -> bool:
@@ -102,9 +99,13 @@ def _of_block(
 
 
 def _worst(flat: int, base: Values, raw: Values, corner: tuple[int, ...]) -> Worst:
-    index = np.unravel_index(flat, base.shape)
-    place = tuple(int(i) + start for i, start in zip(index, corner, strict=True))
-    return Worst(place, _value(base[index]), _value(raw[index]))
+    index: list[int] = []
+    for length in reversed(base.shape):
+        flat, place = divmod(flat, length)
+        index.insert(0, place)
+    element = tuple(index)
+    place_in_tensor = tuple(map(operator.add, element, corner))
+    return Worst(place_in_tensor, _value(base[element]), _value(raw[element]))
 
 
 def _value(element: Any) -> Value:
