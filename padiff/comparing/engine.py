@@ -7,6 +7,7 @@ from itertools import groupby
 
 from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
 from padiff.comparing.criterion import Criterion
+from padiff.comparing.integrity import check_intact
 from padiff.comparing.planning import Planned, plan_section
 from padiff.comparing.records import record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
@@ -116,6 +117,7 @@ def _compare_step(
         record_of(item, order, next(streamed) if pair else None, criterion)
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
+    check_intact(p for p, r in zip(pairs, records, strict=True) if p is not None and r.diverged)
     return _Step(
         records,
         [item for plan in plans for item in plan.unmatched],

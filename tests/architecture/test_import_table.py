@@ -24,7 +24,7 @@ TIERS = """
     comparing.alignment comparing.statistics
     comparing.arithmetic comparing.matching
     comparing.streaming
-    comparing.comparison
+    comparing.comparison comparing.integrity
     comparing.scope
     comparing.planning
     comparing.records

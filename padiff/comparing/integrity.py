@@ -1,0 +1,48 @@
+"""Whether what parted is still what was written, so that no changed byte passes for a fault."""
+
+from collections.abc import Iterable
+from itertools import product
+from math import prod
+
+from padiff.comparing.streaming import TensorPair
+from padiff.errors import CorruptError
+from padiff.store.chunks import chunk_grid
+from padiff.store.format import digest
+from padiff.store.reader import Section
+from padiff.tree import TensorRecord
+
+__all__ = ["check_intact"]
+
+
+def check_intact(pairs: Iterable[TensorPair]) -> None:
+    """Read both sides of every pair once more, a chunk at a time, and compare the digests.
+
+    Raises CorruptError for the first array that is not what its tree says.
+    """
+    # one thread: digests take a tenth of the time that the figures of the same bytes took
+    for pair in pairs:
+        _check_array(pair.base_section, pair.base)
+        _check_array(pair.raw_section, pair.raw)
+
+
+def _check_array(section: Section, tensor: TensorRecord) -> None:
+    array = section.array(tensor)
+    where = f"{tensor.array} of {section.location}"
+    if array.metadata_digest() != tensor.metadata:
+        raise _changed("the metadata", where)
+    grid = chunk_grid(array.shape, array.chunk_shape)
+    if prod(grid) != len(tensor.chunks):
+        raise CorruptError(
+            f"expected one digest for each of the {prod(grid)} chunks of {where}, "
+            f"found {len(tensor.chunks)}: dump it again"
+        )
+    for index, expected in zip(product(*map(range, grid)), tensor.chunks, strict=True):
+        if digest(array.chunk_bytes(index)) != expected:
+            raise _changed(f"the chunk {index}", where)
+
+
+def _changed(what: str, where: str) -> CorruptError:
+    return CorruptError(
+        f"expected {what} of the array {where} to have the digest that its tree gives, found "
+        "another: it was changed after it was written, so dump it again"
+    )
