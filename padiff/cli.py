@@ -1,21 +1,26 @@
 """The command `padiff-check`: compare two stores, print what was found, exit 0, 1 or 2."""
 
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-import click
+try:  # it takes longer to load this than to start: an interrupt may well come meanwhile
+    import click
 
-from padiff.errors import PadiffError, WriteError
-from padiff.version import __version__
+    from padiff.errors import PadiffError, UsageError, WriteError
+    from padiff.version import __version__
+except KeyboardInterrupt:
+    sys.exit(130)
 
 if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for --help
     from padiff.comparing.comparison import Comparison
 
-__all__ = ["check"]
+__all__ = ["check", "command"]
 
 _EXAMPLES = """\b
 Examples:
@@ -74,10 +79,15 @@ read, is incomplete, or has nothing in common with the other.
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
 )
-@click.option("--html", "html_file", metavar="FILE", help="Write a page to look at in a browser.")
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    help="Write a page to look at in a browser; - for standard output.",
+)
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
 @click.version_option(__version__, prog_name="padiff-check")
-def check(
+def command(
     base: str,
     raw: str,
     sections: tuple[str, ...],
@@ -100,6 +110,7 @@ def check(
     one.
     """
     try:
+        _check_files(json_file, html_file)
         from padiff.comparing.engine import compare
 
         with _Progress() as progress:
@@ -119,57 +130,101 @@ def check(
                 progress=progress,
             )
         _write(comparison, json_file, html_file, quiet)
-    except BrokenPipeError:  # whoever read our output has seen enough: the exit code still counts
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (PadiffError, OSError) as error:
-        _fail(error)
+        _fail(str(error))
+    except MemoryError as error:
+        _fail(f"expected more memory than there is: {error}; compare with fewer --jobs")
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if comparison.aligned else 1)
 
 
+def check() -> NoReturn:
+    """The command as a process of its own, which ends with it."""
+    try:
+        command.main()
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said, and leaving takes a moment
+    raise AssertionError("unreachable: click ends the process")
+
+
+def _check_files(json_file: str | None, html_file: str | None) -> None:
+    for option, name in (("--json", json_file), ("--html", html_file)):
+        if name == "":
+            raise UsageError(f"expected a file name or - after {option}, got an empty word")
+    if json_file is not None and json_file == html_file:
+        raise UsageError(
+            f"expected different files for --json and --html, got {json_file} for both"
+        )
+
+
 def _write(
     comparison: "Comparison", json_file: str | None, html_file: str | None, quiet: bool
 ) -> None:
-    """All outputs that were asked for; the text unless standard output is taken by the JSON."""
+    """All outputs that were asked for; the text unless another takes standard output."""
     from padiff.jsonio import dumps
     from padiff.render.html import render as render_html
     from padiff.render.text import render as render_text
 
     if html_file is not None:
-        _write_file(html_file, render_html(comparison))
-    if json_file not in (None, "-"):
-        _write_file(str(json_file), dumps(comparison.to_json(), indent=1) + "\n")
-    if json_file == "-":
-        click.echo(dumps(comparison.to_json(), indent=1))
-    elif not quiet:
-        click.echo(render_text(comparison), nl=False)
+        _write_document(html_file, render_html(comparison))
+    if json_file is not None:
+        _write_document(json_file, dumps(comparison.to_json(), indent=1) + "\n")
+    if not quiet and "-" not in (json_file, html_file):
+        _print(render_text(comparison), getattr(sys.stdout, "encoding", None) or "utf-8")
 
 
-def _write_file(name: str, text: str) -> None:
+def _write_document(name: str, text: str) -> None:
+    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output."""
+    if name == "-":
+        _print(text, "utf-8")
+        return
+    try:
+        _write_file(Path(name).resolve(), text.encode("utf-8", "backslashreplace"))
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(
+            f"expected to write {name}, but the file system refused: {reason}; choose another place"
+        ) from None
+
+
+def _write_file(path: Path, data: bytes) -> None:
     """Replace a file in one step, so that nobody ever reads half of it."""
-    path = Path(name).resolve()  # what a link points to is replaced, not the link
     if path.exists() and not path.is_file():  # a device or a pipe takes it as it comes
-        path.write_text(text, encoding="utf-8", errors="surrogateescape")
+        with path.open("wb", buffering=0) as file:
+            while data:
+                data = data[file.write(data) :]
         return
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        beside.write_text(text, encoding="utf-8", errors="surrogateescape")
+        beside.write_bytes(data)
         beside.replace(path)
-    except OSError as error:
-        raise WriteError(
-            f"expected to write {name}, but the file system refused: {error.strerror or error}; "
-            "choose another place"
-        ) from None
     finally:
         beside.unlink(missing_ok=True)
 
 
-def _fail(error: Exception) -> NoReturn:
+def _print(text: str, encoding: str) -> None:
+    """Write to standard output; what its encoding lacks is spelled out."""
+    try:
+        click.echo(text.encode(encoding, "backslashreplace"), nl=False)
+    except OSError as error:
+        # what the buffer still holds must not fail once more on leaving
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough: the exit code counts
+            return
+        raise WriteError(
+            f"expected to write to standard output, but the system refused: {error.strerror}"
+        ) from None
+
+
+def _fail(message: str) -> NoReturn:
     """One line on standard error, whatever the message holds."""
     from padiff.render.words import clean
 
-    click.echo(f"padiff-check: {clean(str(error), 1000)}", err=True)
+    with suppress(OSError):  # nobody may be there to read it: the exit code counts
+        click.echo(f"padiff-check: {clean(message, 1000)}", err=True)
     sys.exit(2)
 
 
@@ -177,7 +232,7 @@ class _Progress:
     """One line on a terminal's standard error, for work of more than a second; gone at the end."""
 
     def __init__(self) -> None:
-        self._terminal = sys.stderr.isatty()
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
         self._start = self._shown = time.monotonic()
         self._written = False
 

@@ -26,7 +26,7 @@ class UsageError(PadiffError, ValueError):
 
 
 class LocationError(PadiffError, FileNotFoundError):
-    """Nothing lies at a location."""
+    """Nothing lies at a location, or nothing that may be read."""
 
 
 class FormatError(PadiffError, ValueError):

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from padiff.cli import check
+from padiff.cli import command
 from tests.stores import Layer, write_dump
 
 COMMAND = Path(sys.executable).with_name("padiff-check")
@@ -40,7 +41,7 @@ def other(tmp_path: Path) -> Path:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(check, [str(argument) for argument in arguments])
+    return CliRunner().invoke(command, [str(argument) for argument in arguments])
 
 
 def test_aligned_exits_0(base: Path, same: Path) -> None:
@@ -123,6 +124,10 @@ BAD = {
     "a negative tolerance": (["{base}", "{base}", "--atol", "-1"], "finite number >= 0"),
     "a tolerance that is none": (["{base}", "{base}", "--rtol", "nan"], "finite number >= 0"),
     "no jobs": (["{base}", "{base}", "--jobs", "0"], "at least 1 job"),
+    "too many jobs": (["{base}", "{base}", "--jobs", "100000"], "at most 256, got 100000"),
+    "no file": (["{base}", "{base}", "--json", ""], "a file name or - after --json"),
+    "one file for both": (["{base}", "{base}", "--json", "-", "--html", "-"], "different files"),
+    "a directory as a file": (["{base}", "{base}", "--html", "{tmp}"], "Is a directory"),
     "a place that cannot be written": (
         ["{base}", "{base}", "--json", "{tmp}/no/x"],
         "No such file",
@@ -208,17 +213,163 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(base: Path, ot
 
 
 def test_interrupting_is_quiet(tmp_path: Path, base: Path) -> None:
-    (tmp_path / "slow").mkdir()
-    pipe = tmp_path / "slow" / "zarr.json"
+    pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [COMMAND, base, tmp_path / "slow"],
+        [COMMAND, base, write_dump(tmp_path / "many", many_layers()), "--json", pipe],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # whoever runs the tests may have been started with interrupts ignored
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    with pipe.open("wb"):  # returns once the command waits for what it reads
+    with pipe.open("rb") as reader:  # returns once the command begins to write
+        reader.read(1)  # and what it has to write does not fit into the pipe
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (130, b"", b"")
+
+
+def many_layers(off: float = 0) -> Layer:
+    """What a document of more than 64 KiB comes of."""
+    children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(200)]
+    return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
+
+
+INTERRUPTED = """
+import atexit, os, signal, sys
+
+class Interrupt:
+    def find_spec(self, name, *_):
+        if name == moment:
+            os.kill(os.getpid(), signal.SIGINT)
+
+moment = sys.argv.pop(1)
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.meta_path.insert(0, Interrupt())
+if moment == "the end":
+    atexit.register(os.kill, os.getpid(), signal.SIGINT)
+from padiff.cli import check
+check()
+"""
+
+
+@pytest.mark.parametrize(
+    ("moment", "code"),
+    [
+        ("click", 130),
+        ("padiff.errors", 130),
+        ("padiff.comparing.engine", 130),
+        ("padiff.render.text", 130),
+        ("the end", 1),
+    ],
+)
+def test_interrupting_is_quiet_at_any_moment(
+    base: Path, other: Path, moment: str, code: int
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, base, other], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stderr) == (code, "")
+    assert done.stdout.startswith("NOT ALIGNED") == (code == 1)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r", "utf-16"])
+def test_names_that_an_output_cannot_hold_are_spelled_out(tmp_path: Path, encoding: str) -> None:
+    route = "f\u00e7\u20ac"
+    models = [Layer("", "Net", out=Y + off, children=[Layer(route, "L")]) for off in (0, 1)]
+    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+    environment = {**os.environ, "PYTHONIOENCODING": encoding}
+    command = [COMMAND, *locations]
+    done = subprocess.run(command, env=environment, capture_output=True)
+    assert (done.returncode, done.stderr) == (1, b"")
+    spelled = route.encode(encoding, "backslashreplace").decode(encoding)
+    assert spelled in done.stdout.decode(encoding)
+    document = subprocess.run([*command, "--json", "-"], env=environment, capture_output=True)
+    assert json.loads(document.stdout.decode("utf-8"))["verdict"] == "diverged"
+    missing = subprocess.run([COMMAND, route, route], env=environment, capture_output=True)
+    assert missing.returncode == 2
+    assert b"found nothing there" in missing.stderr.replace(b"\0", b"")
+    assert b"Traceback" not in missing.stderr
+
+
+def test_half_characters_in_names_leave_valid_documents(tmp_path: Path) -> None:
+    models = [Layer("", "N\ud800", out=Y + off, children=[Layer("\udcff", "L")]) for off in (0, 1)]
+    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+    page, target = tmp_path / "page.html", tmp_path / "out.json"
+    assert run(*locations, "--json", target, "--html", page).exit_code == 1
+    assert json.loads(target.read_text("utf-8"))["base"]["model"] == "N\ud800"
+    assert page.read_text("utf-8")
+    assert run(*locations, "--json", "-").stdout == target.read_text()
+
+
+def test_the_page_on_standard_output(tmp_path: Path, base: Path, other: Path) -> None:
+    result = run(base, other, "--html", "-", "--json", tmp_path / "out.json")
+    assert result.exit_code == 1
+    assert "<h1>NOT ALIGNED" in result.stdout
+    assert result.stdout.endswith("</html>\n")
+    assert not Path("-").exists()
+    assert json.loads((tmp_path / "out.json").read_text())["verdict"] == "diverged"
+
+
+@pytest.mark.parametrize("options", [["--json", "-"], []])
+def test_an_output_that_is_full(base: Path, tmp_path: Path, options: list[str]) -> None:
+    raw = write_dump(tmp_path / "raw", many_layers(1))
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(
+            [COMMAND, write_dump(tmp_path / "many", many_layers()), raw, *options],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        deaf = subprocess.run([COMMAND, base, tmp_path / "nothing"], stderr=full)
+    assert done.returncode == deaf.returncode == 2
+    assert done.stderr == (
+        "padiff-check: expected to write to standard output, but the system refused: "
+        "No space left on device\n"
+    )
+
+
+def test_a_document_whose_reader_leaves_early(tmp_path: Path) -> None:
+    locations = [write_dump(tmp_path / str(n), many_layers(n)) for n in (0, 1)]
+    process = subprocess.Popen(
+        [COMMAND, *locations, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    assert process.stdout.read(1) == b"{"
+    process.stdout.close()
+    assert process.wait(30) == 1
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_closed_outputs(base: Path, other: Path) -> None:
+    command = f"'{COMMAND}' '{base}' '{other}' >&- 2>&-"
+    assert subprocess.run(["sh", "-c", command]).returncode == 1
+
+
+def test_what_may_not_be_read(tmp_path: Path) -> None:
+    """As root anything may be: so as nobody, in a directory where that one may go."""
+    if os.getuid():
+        pytest.skip("only root can become nobody")
+    script = """
+import os, sys
+import padiff.cli, padiff.comparing.engine, padiff.render.html, padiff.render.text
+os.setuid(65534)
+padiff.cli.check()
+"""
+    with tempfile.TemporaryDirectory() as name:
+        place = Path(name)
+        place.chmod(0o755)
+        base = write_dump(place / "base", net())
+        raw = write_dump(place / "raw", net())
+        layer = raw / "report/fc/forward.0"
+        for hidden in (raw, raw / "zarr.json", raw / "report", layer, layer / "c.0.0"):
+            mode = hidden.stat().st_mode
+            hidden.chmod(0)
+            done = subprocess.run(
+                [sys.executable, "-c", script, base, raw], capture_output=True, text=True
+            )
+            hidden.chmod(mode)
+            assert (done.returncode, done.stdout) == (2, "")
+            assert re.fullmatch(r"padiff-check: expected .*Permission denied.*\n", done.stderr)

@@ -20,6 +20,8 @@ from padiff.tree import LayerTree
 
 __all__ = ["compare"]
 
+_MOST_JOBS = 256  # each has buffers of 12 MiB
+
 
 def compare(
     base: Location,
@@ -55,8 +57,8 @@ def compare(
     """
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
     scope = scope_of(sections, phase, steps, ranks, layers)
-    if jobs is not None and (type(jobs) is not int or jobs < 1):
-        raise UsageError(f"expected at least 1 job, got {jobs!r}")
+    if jobs is not None and (type(jobs) is not int or not 1 <= jobs <= _MOST_JOBS):
+        raise UsageError(f"expected at least 1 job and at most {_MOST_JOBS}, got {jobs!r}")
     pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
     name = pairs[0].sections[0]
     sources = (

@@ -22,6 +22,17 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
     Raises LocationError when nothing lies there, FormatError when it is no padiff store.
     """
     path = _local_path(location)
+    try:
+        return _store_at(path)
+    except PadiffError:
+        raise
+    except OSError as error:
+        raise LocationError(
+            f"expected a padiff store at {path}, but it cannot be read: {error.strerror or error}"
+        ) from None
+
+
+def _store_at(path: Path) -> tuple[Store, str]:
     if not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found nothing there: check the path"
@@ -76,6 +87,8 @@ def absolute_numbers(path: str) -> tuple[int | None, int | None]:
 
 
 def _local_path(location: Location) -> Path:
+    if not isinstance(location, str | Path):
+        raise UsageError(f"expected the path of a padiff store, got {location!r:.40}")
     text = str(location)
     if not text or "\0" in text:
         raise UsageError(f"expected the path of a padiff store, got {text!r}")

@@ -595,7 +595,8 @@ def test_phases_are_chosen(tmp_path: Path) -> None:
         ({"steps": 3}, "steps to be a list"),
         ({"steps": [7]}, "expected step 7 in"),
         ({"ranks": [2]}, "expected rank 2 in"),
-        ({"jobs": 0}, "at least 1 job, got 0"),
+        ({"jobs": 0}, "at least 1 job and at most 256, got 0"),
+        ({"jobs": 100_000}, "at most 256, got 100000"),
     ],
 )
 def test_bad_arguments_name_the_right_ones(
