@@ -13,6 +13,8 @@ __all__ = ["Json", "Reader", "dumps", "finite_or_name", "loads"]
 Json = dict[str, Any]
 T = TypeVar("T", bound=str)
 
+_LONGEST = 2**63 - 1
+_MOST_AXES = 64
 _NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -111,10 +113,19 @@ class Reader:
         return tuple(values)
 
     def shape(self, key: str) -> tuple[int, ...]:
+        """Sizes that NumPy can take: more axes, or longer ones, no array has."""
         values = self.items(key)
         for value in values:
-            if type(value) is not int or value < 0:
-                raise self._refuse(key, "sizes of at least 0")
+            if type(value) is not int or not 0 <= value <= _LONGEST:
+                raise FormatError(
+                    f"expected sizes from 0 to {_LONGEST} under {key!r} in {self.where}, "
+                    f"found {value!r:.40}"
+                )
+        if len(values) > _MOST_AXES:
+            raise FormatError(
+                f"expected at most {_MOST_AXES} sizes under {key!r} in {self.where}, "
+                f"found {len(values)}"
+            )
         return tuple(values)
 
     def number(self, key: str) -> float | None:

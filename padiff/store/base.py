@@ -62,6 +62,14 @@ class Array(ABC):
         return size
 
     @property
+    def chunk_count(self) -> int:
+        """Chunks of the whole grid; none where an axis is empty."""
+        count = 1
+        for length, chunk in zip(self.shape, self.chunk_shape, strict=True):
+            count *= -(-length // chunk)
+        return count
+
+    @property
     def nbytes(self) -> int:
         return self.size * self.element.itemsize
 

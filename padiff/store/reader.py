@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import Literal
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
@@ -126,7 +127,7 @@ class Section:
         """The array of one tensor of the tree.
 
         Raises CorruptError when the tree points outside the section, or at an array of another
-        shape or dtype.
+        shape or dtype, or does not have a digest for each of its chunks.
         """
         check_array_path(record.array, self.location)
         array = self._store.array(f"{self._path}/{record.array}")
@@ -134,6 +135,11 @@ class Section:
             raise CorruptError(
                 f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "
                 f"{self.location}, as its tree says, found {array.element.name}{list(array.shape)}"
+            )
+        if array.chunk_count != len(record.chunks):
+            raise CorruptError(
+                f"expected {len(record.chunks)} chunks in the array {record.array} of "
+                f"{self.location}, as its tree says, found {array.chunk_count}"
             )
         return array
 
@@ -224,9 +230,7 @@ def open_dumps(location: Location) -> Dumps:
     IncompleteError when it holds no finished section.
     """
     store, path = locate_for_reading(location)
-    if path.rpartition("/")[2] in SECTIONS and "section" in store.attributes(path).get(
-        ATTRIBUTE, {}
-    ):
+    if "section" in store.attributes(path).get(ATTRIBUTE, {}):
         raise FormatError(
             f"expected a store, a step or a rank at {location}, found one section: "
             f"name the directory above it"
@@ -250,12 +254,14 @@ def _numbered_groups(
     for name in store.unfinished(path):
         if numbered(kind, name) is not None:
             raise CorruptError(
-                f"expected groups alone in {store.location}/{path}, found a directory {name} that "
+                f"expected a {kind} at {Path(store.location, path, name)}, found a directory that "
                 "lost its document: dump it again, or remove it"
             )
     found = ((numbered(kind, name), name) for name in store.groups(path))
     for number, name in sorted(pair for pair in found if pair[0] is not None):
-        yield number, f"{path}/{name}".lstrip("/")
+        group = f"{path}/{name}".lstrip("/")
+        store.attributes(group)  # what is no group's document is damage, whatever lies below
+        yield number, group
 
 
 def _explain_nothing_finished(location: str, dumps: list[Dump]) -> None:

@@ -19,7 +19,13 @@ from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import PartialSection, Store
 from padiff.store.exchange import put_in_place
 from padiff.store.format import check_root, digest, root_attributes
-from padiff.store.zarr_array import DOCUMENT, ZarrArray, array_document, chunk_key
+from padiff.store.zarr_array import (
+    DOCUMENT,
+    ZarrArray,
+    array_document,
+    chunk_key,
+    read_document,
+)
 
 __all__ = ["DOCUMENT", "ZarrArray", "ZarrPartialSection", "ZarrStore"]
 
@@ -131,7 +137,7 @@ class ZarrStore(Store):
     def attributes(self, path: str) -> Json:
         document = self._root / path / DOCUMENT
         try:
-            data = loads(document.read_bytes(), str(document))
+            data = loads(read_document(str(document)), str(document))
         except (FileNotFoundError, NotADirectoryError):
             raise LocationError(f"expected a Zarr group at {document.parent}, found none") from None
         except OSError as error:
@@ -152,7 +158,7 @@ class ZarrStore(Store):
         return [
             name
             for name in self._directories(path)
-            if not name.startswith(".") and (self._root / path / name / DOCUMENT).is_file()
+            if not name.startswith(".") and _is_group(self._root / path / name)
         ]
 
     def unfinished(self, path: str) -> list[str]:
@@ -199,6 +205,13 @@ class ZarrStore(Store):
             _make_group(root, _group_document(root_attributes(claim)))
             return
         _replace_document(root, _group_document(root_attributes(claim)))
+
+
+def _is_group(path: Path) -> bool:
+    try:
+        return (path / DOCUMENT).is_file()
+    except OSError as error:
+        raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
 
 
 def _make_group(path: Path, document: bytes) -> None:

@@ -3,6 +3,7 @@
 import itertools
 import mmap
 import os
+import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -19,11 +20,15 @@ from padiff.store.base import Array, Selection
 from padiff.store.chunks import chunk_selection
 from padiff.store.format import digest
 
-__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key"]
+__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
 
 DOCUMENT = "zarr.json"
 _USUAL_DOCUMENT = 2**13  # bytes that hold nearly every array's document
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
+_MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
+_MOST_CHUNK_BYTES = 2**40
+# A pipe in the place of a file must not be waited for.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
 
 def array_document(
@@ -61,7 +66,7 @@ class _Descriptor:
     __slots__ = ("_file",)
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, os.O_RDONLY)
+        self._file = os.open(path, _OPEN_FLAGS)
 
     def __enter__(self) -> int:
         return self._file
@@ -70,8 +75,11 @@ class _Descriptor:
         os.close(self._file)
 
 
-def _document_at(path: str) -> bytes:
+def read_document(path: str) -> bytes:
+    """A whole `zarr.json`; OSError when it cannot be read, or is no file with an end."""
     with _Descriptor(path) as file:
+        if not stat.S_ISREG(os.fstat(file).st_mode):
+            raise OSError("it is no regular file")
         document = os.read(file, _USUAL_DOCUMENT)
         while len(document) >= _USUAL_DOCUMENT and (more := os.read(file, _USUAL_DOCUMENT)):
             document += more
@@ -87,11 +95,21 @@ class _Layout:
     chunk_shape: tuple[int, ...]
 
 
+# What the Zarr specification knows in an array's document; the last three change no element.
+_KEYS = {
+    *("zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding"),
+    *("codecs", "storage_transformers", "fill_value", "attributes", "dimension_names"),
+}
+
+
 @lru_cache(4096)  # the layers of a model, and those of its twin, have few documents between them
 def _layout(document: bytes) -> _Layout:
     """FormatError, without the place, when `document` is not one of an array with raw chunks."""
-    data = Reader(loads(document, DOCUMENT), DOCUMENT)
+    values = loads(document, DOCUMENT)
+    data = Reader(values, DOCUMENT)
     data.choice("node_type", ("array",))
+    if values.get("zarr_format") != 3:
+        raise FormatError(f"expected Zarr version 3, found {values.get('zarr_format')!r:.40}")
     shape = data.shape("shape")
     element = dtype_named(data.string("data_type"))
     grid = data.object("chunk_grid")
@@ -102,10 +120,39 @@ def _layout(document: bytes) -> _Layout:
             f"expected one chunk length of at least 1 per axis, found {chunk_shape} "
             f"for the shape {shape}"
         )
-    codecs = [codec.get("name") for codec in data.items("codecs") if isinstance(codec, dict)]
-    if codecs != ["bytes"]:
-        raise FormatError(f"expected raw chunks (the codec 'bytes' alone), found {codecs}")
+    _check_sizes(shape, chunk_shape, element.itemsize)
+    _check_encoding(data, element.itemsize)
+    for key, value in values.items():
+        optional = isinstance(value, dict) and value.get("must_understand") is False
+        if key not in _KEYS and not optional:
+            raise FormatError(f"expected the keys of a Zarr version 3 array, found {key!r:.40}")
     return _Layout(shape, element, chunk_shape)
+
+
+def _check_sizes(shape: tuple[int, ...], chunk_shape: tuple[int, ...], itemsize: int) -> None:
+    """Refuse what no machine holds before anything is made of that size."""
+    whole = prod(max(1, length) for length in shape) * itemsize
+    if whole > _MOST_BYTES or prod(chunk_shape) * itemsize > _MOST_CHUNK_BYTES:
+        raise FormatError(
+            f"expected chunks of at most {_MOST_CHUNK_BYTES} bytes in a tensor of at most "
+            f"{_MOST_BYTES}, found the shape {shape} in chunks of {chunk_shape}"
+        )
+
+
+def _check_encoding(data: Reader, itemsize: int) -> None:
+    """Refuse chunks that are not raw little-endian bytes in files of the names we know."""
+    codecs = data.items("codecs")
+    names = [codec.get("name") for codec in codecs if isinstance(codec, dict)]
+    if names != ["bytes"] or len(codecs) != 1:
+        raise FormatError(f"expected raw chunks (the codec 'bytes' alone), found {names}")
+    if itemsize > 1:
+        codec = Reader(codecs[0], f"the codec of {DOCUMENT}")
+        codec.object("configuration").choice("endian", ("little",))
+    keys = data.object("chunk_key_encoding")
+    keys.choice("name", ("default",))
+    keys.object("configuration").choice("separator", (".",))
+    if data.has("storage_transformers") and data.items("storage_transformers"):
+        raise FormatError(f"expected no storage transformers in {DOCUMENT}, found some")
 
 
 class ZarrArray(Array):
@@ -114,7 +161,7 @@ class ZarrArray(Array):
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            self._document = _document_at(f"{path}/{DOCUMENT}")
+            self._document = read_document(f"{path}/{DOCUMENT}")
         except OSError as error:
             raise CorruptError(
                 f"expected an array at {path}, but its {DOCUMENT} cannot be read: "

@@ -2,19 +2,25 @@
 
 import dataclasses
 import json
+import os
+import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from padiff.comparing.engine import compare
 from padiff.errors import CorruptError, FormatError, IncompleteError, LocationError, PadiffError
-from padiff.store.format import header_to_attributes
+from padiff.jsonio import dumps
+from padiff.store.format import digest, header_to_attributes
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.writer import SectionWriter
 from padiff.tree import LayerTree, Node
 from tests.store.sections import header_of, output_of, write
+from tests.stores import Layer, write_dump
 
 ARRAY = "report/layer/forward.0"
 Edit = Callable[[dict[str, Any]], None]
@@ -156,6 +162,14 @@ def test_damaged_chunks(store: Path) -> None:
         (lambda d: d["chunk_grid"]["configuration"].update(chunk_shape=[2, 3]), "chunk length"),
         (lambda d: d["chunk_grid"].update(name="rectilinear"), "regular"),
         (lambda d: d.update(chunk_grid=3), "chunk_grid"),
+        (lambda d: d.update(zarr_format=2), "Zarr version 3"),
+        (lambda d: d["codecs"][0]["configuration"].update(endian="big"), "little"),
+        (lambda d: d["codecs"][0].pop("configuration"), "configuration"),
+        (lambda d: d["codecs"].append(3), "raw chunks"),
+        (lambda d: d["chunk_key_encoding"].update(name="v2"), "default"),
+        (lambda d: d["chunk_key_encoding"]["configuration"].update(separator="/"), "separator"),
+        (lambda d: d.update(storage_transformers=[{"name": "x"}]), "storage transformers"),
+        (lambda d: d.update(transform={"name": "log"}), "found 'transform'"),
     ],
 )
 def test_damaged_array_metadata(store: Path, change: Edit, words: str) -> None:
@@ -163,6 +177,18 @@ def test_damaged_array_metadata(store: Path, change: Edit, words: str) -> None:
     with pytest.raises(FormatError, match=words) as error:
         read(store)
     one_sentence(error)
+
+
+def test_what_changes_no_element_is_left_to_others(store: Path) -> None:
+    """Other tools add attributes, and keys that need not be understood."""
+    before = read(store)
+
+    def change(data: dict[str, Any]) -> None:
+        data.update(attributes={"units": "m"}, fill_value=7.0, storage_transformers=[])
+        data.update(note={"must_understand": False})
+
+    edit(store / ARRAY / "zarr.json", change)
+    assert (read(store) == before).all()
 
 
 def test_missing_arrays(store: Path) -> None:
@@ -261,3 +287,97 @@ def test_what_was_not_dumped(store: Path) -> None:
     with pytest.raises(KeyError, match="no call 1 of a layer 'layer'"):
         _ = dump.report["layer", 1]
     assert dump.report["layer"].input == {}
+
+
+@pytest.mark.parametrize("name", ["step_1", "step_1/rank_0"])
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"zarr_format": 3, "node_type": "array"}'])
+def test_a_broken_document_of_a_step_or_a_rank(tmp_path: Path, name: str, text: str) -> None:
+    for step in (0, 1):
+        write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step, rank=0)
+    (tmp_path / "run.zarr" / name / "zarr.json").write_text(text)
+    for location in ("run.zarr", "run.zarr/step_1", f"run.zarr/{name}"):
+        with pytest.raises(FormatError, match=f"{name}/zarr.json") as error:
+            open_dumps(tmp_path / location)
+        one_sentence(error)
+    assert open_dump(tmp_path / "run.zarr/step_0").sections == ("report",)
+
+
+@pytest.mark.parametrize(
+    "name", ["zarr.json", "report/zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c.0"]
+)
+@pytest.mark.parametrize("held_open", [False, True])
+def test_a_pipe_in_the_place_of_a_file_is_not_waited_for(
+    store: Path, name: str, held_open: bool
+) -> None:
+    (store / name).unlink()
+    os.mkfifo(store / name)
+    with ExitStack() as stack:
+        if held_open:
+            ends = os.open(store / name, os.O_RDWR)
+            stack.callback(os.close, ends)
+        with pytest.raises(FormatError) as error:
+            read(store)
+    one_sentence(error)
+
+
+@pytest.mark.parametrize("name", ["zarr.json", f"{ARRAY}/zarr.json", f"{ARRAY}/c.0"])
+def test_a_device_without_an_end_in_the_place_of_a_file(store: Path, name: str) -> None:
+    (store / name).unlink()
+    (store / name).symlink_to("/dev/zero")
+    with pytest.raises(FormatError) as error:
+        read(store)
+    one_sentence(error)
+
+
+@pytest.mark.parametrize(
+    ("shape", "chunk"),
+    [
+        ([10**12], [1]),
+        ([2**70], [2**70]),
+        ([2**62], [2**62]),
+        ([2**59], [2**59]),
+        ([0, 2**62], [1, 2**62]),
+        ([1] * 65, [1] * 65),
+        ([6], [2**50]),
+    ],
+    ids=str,
+)
+def test_sizes_that_no_machine_holds(tmp_path: Path, shape: list[int], chunk: list[int]) -> None:
+    """Told at once, whatever the tree and the array agree on."""
+    for name in ("base", "raw"):
+        write_dump(tmp_path / name, Layer("", "Net", out=np.arange(6.0)))
+        grown(tmp_path / name / "report", shape, chunk)
+    started = time.monotonic()
+    with pytest.raises(FormatError) as error:
+        compare(tmp_path / "base", tmp_path / "raw")
+    one_sentence(error)
+    assert time.monotonic() - started < 5
+
+
+def grown(section: Path, shape: list[int], chunk: list[int]) -> None:
+    """A section whose one tensor has another shape, in its tree as well, and digests to fit."""
+    document = section / "~0/forward.0/zarr.json"
+
+    def grow(data: dict[str, Any]) -> None:
+        data["shape"] = shape
+        data["chunk_grid"]["configuration"]["chunk_shape"] = chunk
+
+    def agree(data: dict[str, Any]) -> None:
+        tensor = header(data)["tree"][0]["tensors"][0]
+        # the chunks of either side differ, so that something is read
+        tensor.update(shape=shape, chunks=[str(section)], metadata=digest(document.read_bytes()))
+        body = {key: value for key, value in header(data).items() if key != "digest"}
+        header(data)["digest"] = digest(dumps(body).encode())
+
+    edit(document, grow)
+    edit(section / "zarr.json", agree)
+
+
+def test_a_tree_with_digests_of_other_chunks(tmp_path: Path) -> None:
+    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+        record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
+        other = dataclasses.replace(record, chunks=record.chunks * 2)
+        writer.commit(header_of(LayerTree((Node("Net", "", 0, 0, tensors=(other,)),))))
+    with pytest.raises(CorruptError, match="expected 2 chunks in the array .* found 1") as error:
+        open_dump(tmp_path / "run.zarr").report[""].forward[0]
+    one_sentence(error)
