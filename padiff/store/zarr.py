@@ -19,6 +19,7 @@ from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import PartialSection, Store
 from padiff.store.exchange import put_in_place
 from padiff.store.format import check_root, digest, root_attributes
+from padiff.store.leftovers import begin_directory, remove_leftovers
 from padiff.store.zarr_array import (
     DOCUMENT,
     ZarrArray,
@@ -87,8 +88,9 @@ class ZarrPartialSection(PartialSection):
             _refuse_occupied(self._final)
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
         self._groups: set[Path] = set()
+        remove_leftovers(dump, f".{name}.*{_PARTIAL}")
         with _writing(self._path, 0):
-            self._path.mkdir()
+            self._lock = begin_directory(self._path)
 
     def create_array(
         self,
@@ -122,6 +124,9 @@ class ZarrPartialSection(PartialSection):
 
     def discard(self) -> None:
         shutil.rmtree(self._path, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
 
 class ZarrStore(Store):

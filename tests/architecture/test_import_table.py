@@ -14,7 +14,7 @@ TIERS = """
     dtypes jsonio
     tree
     store.base
-    store.chunks store.exchange store.format store.stats
+    store.chunks store.exchange store.format store.leftovers store.stats
     store.zarr_array
     store.zarr
     store.location

@@ -1,0 +1,74 @@
+"""What a killed writer left is removed by the next one, and nobody else's work is."""
+
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from padiff.store.format import array_path
+from padiff.store.reader import open_dump
+from padiff.store.writer import SectionWriter
+from tests.store.sections import write
+
+AT_WORK = """
+import sys, time
+import numpy as np
+from padiff.store.writer import SectionWriter
+with SectionWriter(sys.argv[1], sys.argv[2], step=0) as writer:
+    writer.add("layer/forward.0", np.ones(3))
+    print("at work", flush=True)
+    time.sleep(60)
+"""
+
+
+@contextmanager
+def writer_at_work(store: Path, section: str = "report") -> Iterator[subprocess.Popen[str]]:
+    """Another process in the middle of writing a section."""
+    command = [sys.executable, "-c", AT_WORK, str(store), section]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "at work\n"
+        yield process
+        process.kill()
+
+
+def hidden(store: Path) -> list[str]:
+    return sorted(path.name for path in (store / "step_0").iterdir() if path.name[0] == ".")
+
+
+@pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
+def test_what_a_killed_writer_left_is_removed(tmp_path: Path, ended_by: signal.Signals) -> None:
+    store = tmp_path / "run.zarr"
+    with writer_at_work(store) as process:
+        process.send_signal(ended_by)
+        process.wait()
+    (left,) = hidden(store)
+    write(store, {"layer": np.ones(3)}, "weights", step=0)
+    assert hidden(store) == [left]  # of another section
+    write(store, {"layer": np.ones(3)}, step=0)
+    assert hidden(store) == []
+    assert open_dump(store / "step_0").report["layer"].forward[0][0] == 1
+
+
+def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+    store = tmp_path / "run.zarr"
+    with writer_at_work(store), SectionWriter(store, "report", step=0) as writer:
+        before = hidden(store)
+        assert len(before) == 2
+        write(store, {"layer": np.ones(3)}, step=0)  # a third one, which finishes
+        assert hidden(store) == before
+        writer.add(array_path("layer", 0, "forward.0"), np.ones(3))
+    assert len(hidden(store)) == 1
+    write(store, {"layer": np.ones(3)}, step=0)
+    assert hidden(store) == []
+
+
+def test_a_finished_section_may_be_replaced_while_its_writer_lives(tmp_path: Path) -> None:
+    for number in range(3):
+        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, step=0)
+        assert hidden(tmp_path / "run.zarr") == []
