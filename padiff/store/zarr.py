@@ -14,11 +14,18 @@ from pathlib import Path
 from typing import Any
 
 from padiff.dtypes import DType
-from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, WriteError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    OccupiedError,
+    PadiffError,
+    WriteError,
+)
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import PartialSection, Store
 from padiff.store.exchange import put_in_place
-from padiff.store.format import check_root, digest, root_attributes
+from padiff.store.format import ATTRIBUTE, SECTIONS, check_root, digest, root_attributes
 from padiff.store.leftovers import begin_directory, remove_leftovers
 from padiff.store.zarr_array import (
     DOCUMENT,
@@ -32,6 +39,13 @@ __all__ = ["DOCUMENT", "ZarrArray", "ZarrPartialSection", "ZarrStore"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _PARTIAL = ".partial"
+_CURES = {
+    **dict.fromkeys(
+        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another place"
+    ),
+    **dict.fromkeys((errno.EACCES, errno.EPERM), "ask for permission or choose another place"),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close files or raise their limit (ulimit -n)"),
+}
 
 
 def _group_document(attributes: Mapping[str, Any]) -> bytes:
@@ -48,10 +62,10 @@ def _writing(path: Path, size: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        cure = _CURES.get(error.errno or 0, "choose another place")
         raise WriteError(
             f"expected to write {size} bytes to {path}, but the file system refused: "
-            f"{error.strerror or error}; free space or choose another place, "
-            "what was dumped before is intact"
+            f"{error.strerror or error}; {cure}, what was dumped before is intact"
         ) from error
 
 
@@ -86,6 +100,11 @@ class ZarrPartialSection(PartialSection):
         self._final = dump / name
         if not (self._final / DOCUMENT).is_file():
             _refuse_occupied(self._final)
+        elif _holds_dumps(self._final):
+            raise OccupiedError(
+                f"expected a {name} or nothing at {self._final}, found a directory that was dumped "
+                "to: choose another place, nothing was changed"
+            )
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
         self._groups: set[Path] = set()
         remove_leftovers(dump, f".{name}.*{_PARTIAL}")
@@ -194,6 +213,11 @@ class ZarrStore(Store):
             dump = dump / part
             if not (dump / DOCUMENT).exists():
                 _make_group(dump, _PLAIN_GROUP)
+            elif part in SECTIONS and not _holds_dumps(dump):
+                raise OccupiedError(
+                    f"expected a place for {name} outside of what was dumped, got one inside "
+                    f"{dump}: choose another place, nothing was changed"
+                )
         return ZarrPartialSection(dump, name)
 
     def create(self, claim: Mapping[str, str] | None = None) -> None:
@@ -210,6 +234,14 @@ class ZarrStore(Store):
             _make_group(root, _group_document(root_attributes(claim)))
             return
         _replace_document(root, _group_document(root_attributes(claim)))
+
+
+def _holds_dumps(path: Path) -> bool:
+    """Whether a group is none of a section, nor of one that is damaged."""
+    try:
+        return ATTRIBUTE not in ZarrStore(path).attributes("")
+    except PadiffError:
+        return False
 
 
 def _is_group(path: Path) -> bool:

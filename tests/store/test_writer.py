@@ -1,8 +1,10 @@
 """A section is there whole or not at all, whatever stops its writer."""
 
+import os
 import resource
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -112,6 +114,37 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert everything(tmp_path) == before
 
 
+@pytest.mark.parametrize("below", ["deeper", "layer", "layer/forward.0/x", "step_3"])
+def test_nothing_is_dumped_inside_a_section(tmp_path: Path, below: str) -> None:
+    write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=0)
+    before = everything(tmp_path)
+    for section in (
+        tmp_path / "run.zarr/step_0/report",
+        tmp_path / "run.zarr/step_0/report" / below,
+    ):
+        with pytest.raises(OccupiedError, match=r"inside .*step_0/report: choose another place"):
+            SectionWriter(section, "params")
+        assert everything(tmp_path) == before
+
+
+def test_a_directory_of_a_sections_name_may_be_dumped_to_and_is_not_replaced(
+    tmp_path: Path,
+) -> None:
+    write(tmp_path / "run.zarr/report", {"layer": np.ones(1)})
+    write(tmp_path / "run.zarr/report", {"layer": np.ones(1)}, step=4)
+    before = everything(tmp_path)
+    with pytest.raises(OccupiedError, match="found a directory that was dumped to"):
+        SectionWriter(tmp_path / "run.zarr", "report")
+    assert everything(tmp_path) == before
+
+
+def test_a_damaged_section_may_be_dumped_again(tmp_path: Path) -> None:
+    write(tmp_path / "run.zarr", {"layer": np.zeros(3)}, step=0)
+    (tmp_path / "run.zarr/step_0/report/zarr.json").write_text("{")
+    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+    assert value(tmp_path / "run.zarr/step_0") == 1
+
+
 def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
     write(tmp_path / "run.zarr", {"layer": np.ones(1)})
     document = tmp_path / "run.zarr/zarr.json"
@@ -161,6 +194,7 @@ for step in (0, 1):
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "expected to write 16777216 bytes to" in first
+    assert "free space or choose another place" in first
     assert "step_0" in first
     assert "step_1" in second
     after = everything(tmp_path)
@@ -169,12 +203,33 @@ for step in (0, 1):
 
 
 def test_no_permission(tmp_path: Path) -> None:
-    """Root may write anywhere, so open files are what runs out here."""
+    """As root anything may be written: so as nobody."""
+    if os.getuid():
+        pytest.skip("only root can become nobody")
+    script = """
+import os, sys
+from padiff.errors import WriteError
+from padiff.store.writer import SectionWriter
+os.setuid(65534)
+try:
+    SectionWriter(sys.argv[1], "report", step=0)
+except WriteError as error:
+    print(error)
+"""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        done = subprocess.run(
+            [sys.executable, "-c", script, f"{name}/run.zarr"], capture_output=True, text=True
+        )
+    assert "Permission denied; ask for permission or choose another place" in done.stdout
+
+
+def test_no_open_file_left(tmp_path: Path) -> None:
     low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
     with SectionWriter(tmp_path / "run.zarr", "report") as writer:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, high))
         try:
-            with pytest.raises(WriteError, match="Too many open files"):
+            with pytest.raises(WriteError, match="Too many open files; close files"):
                 writer.add(array_path("layer", 0, "forward.0"), np.ones(3))
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (low, high))
