@@ -15,7 +15,7 @@ TIERS = """
     tree
     store.base
     store.chunks store.exchange store.format store.leftovers store.stats
-    store.zarr_array
+    store.zarr_array store.section
     store.zarr
     store.location
     store.writer store.reader

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 from padiff.comparing.engine import compare
-from padiff.errors import CorruptError, FormatError, IncompleteError, LocationError, PadiffError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    IncompleteError,
+    LocationError,
+    PadiffError,
+    UsageError,
+)
 from padiff.jsonio import dumps
 from padiff.store.format import digest, header_to_attributes
 from padiff.store.reader import open_dump, open_dumps
@@ -79,6 +86,14 @@ def test_not_a_store(tmp_path: Path, store: Path) -> None:
     for name, (kind, words) in expected.items():
         with pytest.raises(kind, match=words) as error:
             open_dumps(tmp_path / name)
+        one_sentence(error)
+
+
+@pytest.mark.parametrize("location", [None, 3, b"run.zarr", ["run.zarr"]])
+def test_what_is_no_path(location: Any) -> None:
+    for use in (open_dump, lambda place: SectionWriter(place, "report")):
+        with pytest.raises(UsageError, match="expected the path of a padiff store, got") as error:
+            use(location)
         one_sentence(error)
 
 
@@ -284,8 +299,18 @@ def test_what_was_not_dumped(store: Path) -> None:
     dump = open_dump(store)
     with pytest.raises(ValueError, match="expected weights in .*, found report: dump it first"):
         _ = dump.weights
-    with pytest.raises(KeyError, match="no call 1 of a layer 'layer'"):
+    with pytest.raises(KeyError, match="no call 1 of a layer 'layer' in .*: it has 1, from 0"):
         _ = dump.report["layer", 1]
+    with pytest.raises(KeyError, match="no layer 'layr' in .*report, which has 'layer', ..."):
+        _ = dump.report["layr"]
+    with pytest.raises(KeyError, match="no layer 'x' in .*report, which has '', 'layer'"):
+        _ = dump.report["x"]
+    with pytest.raises(IndexError, match="no tensor 1 in forward of <Layer 'layer' .* '0'"):
+        _ = dump.report["layer"].forward[1]
+    with pytest.raises(KeyError, match="no tensor 'logits' in forward .*, which has '0'"):
+        _ = dump.report["layer"].forward["logits"]
+    with pytest.raises(IndexError, match="no tensor 0 in backward .*, which has none"):
+        _ = dump.report["layer"].backward[0]
     assert dump.report["layer"].input == {}
 
 

@@ -1,0 +1,162 @@
+"""What one finished section holds: layers and their tensors, loaded when asked."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+
+from padiff.errors import CorruptError
+from padiff.store.base import Array, Store
+from padiff.store.format import SectionHeader, check_array_path
+from padiff.tree import LayerTree, Node, TensorRecord
+
+__all__ = ["Layer", "Section", "Tensors"]
+
+
+class Tensors(Mapping[str, Array]):
+    """The tensors of one layer and phase, by place (`"0"`, `"logits"`) or by position (`0`).
+
+    Nothing is read from disk until an array is asked for, and no element until it is sliced.
+    """
+
+    def __init__(self, section: "Section", records: list[TensorRecord], where: str) -> None:
+        self._section = section
+        self._records = {record.place: record for record in records}
+        self._where = where
+
+    def __getitem__(self, key: str | int) -> Array:
+        try:
+            if isinstance(key, int):
+                record = list(self._records.values())[key]
+            else:
+                record = self._records[key]
+        except LookupError as error:
+            held = ", ".join(map(repr, self._records)) or "none"
+            raise type(error)(f"no tensor {key!r} in {self._where}, which has {held}") from None
+        return self._section.array(record)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._records)
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def __repr__(self) -> str:
+        held = ", ".join(f"{r.place}: {r.dtype}{list(r.shape)}" for r in self._records.values())
+        return f"<Tensors {held}>"
+
+
+class Layer:
+    """One call of one layer; in a section of parameters, the layer itself."""
+
+    def __init__(self, section: "Section", node: Node) -> None:
+        self._section = section
+        self.node = node
+
+    def _tensors(self, phase: str | None) -> Tensors:
+        return Tensors(
+            self._section,
+            [tensor for tensor in self.node.tensors if tensor.phase == phase],
+            f"{phase or 'weight'} of {self!r} in {self._section.location}",
+        )
+
+    @property
+    def input(self) -> Tensors:
+        """What the layer was given, where inputs were recorded."""
+        return self._tensors("input")
+
+    @property
+    def forward(self) -> Tensors:
+        """What the layer returned."""
+        return self._tensors("forward")
+
+    @property
+    def backward(self) -> Tensors:
+        """The gradients that reached its inputs."""
+        return self._tensors("backward")
+
+    @property
+    def weight(self) -> Tensors:
+        """Its parameters' values, by name, in the sections params and weights."""
+        return self._tensors(None)
+
+    @property
+    def grad(self) -> Tensors:
+        """Its parameters' gradients, by name, in the sections params and grads."""
+        return self._tensors("backward")
+
+    def __repr__(self) -> str:
+        node = self.node
+        call = f" call {node.call}" if node.call else ""
+        return f"<Layer {node.route!r}{call} {node.name} with {len(node.tensors)} tensors>"
+
+
+class Section:
+    """One finished section: its header, its layer tree, and its arrays on disk."""
+
+    def __init__(self, store: Store, path: str, header: SectionHeader) -> None:
+        self._store = store
+        self._path = path
+        self.header = header
+
+    @property
+    def tree(self) -> LayerTree:
+        return self.header.tree
+
+    @property
+    def location(self) -> str:
+        """Where the section lies, as a user would type it."""
+        return f"{self._store.location}/{self._path}"
+
+    @cached_property
+    def _nodes(self) -> dict[tuple[str, int], Node]:
+        return {(node.route, node.call): node for node in self.tree.walk()}
+
+    def __getitem__(self, key: str | tuple[str, int]) -> Layer:
+        """The layer at a route (`""` the model), or one call of it: `report["rnn.cell", 3]`."""
+        route, call = (key, 0) if isinstance(key, str) else key
+        if (route, call) not in self._nodes:
+            raise KeyError(self._nearest(route, call))
+        return Layer(self, self._nodes[route, call])
+
+    def _nearest(self, route: str, call: int) -> str:
+        """What to say where there is no such layer: which there are that it may have meant."""
+        calls = sum(known == route for known, _ in self._nodes)
+        if calls:
+            return f"no call {call} of a layer {route!r} in {self.location}: it has {calls}, from 0"
+        routes = list(dict.fromkeys(known for known, _ in self._nodes))
+        near = get_close_matches(str(route), routes, 3) or routes[:3]
+        more = ", ..." if len(routes) > len(near) else ""
+        held = ", ".join(map(repr, near)) + more
+        return f"no layer {route!r} in {self.location}, which has {held or 'none'}"
+
+    def __iter__(self) -> Iterator[Layer]:
+        return (Layer(self, node) for node in self.tree.walk())
+
+    def __len__(self) -> int:
+        return len(self._nodes)
+
+    def array(self, record: TensorRecord) -> Array:
+        """The array of one tensor of the tree.
+
+        Raises CorruptError when the tree points outside the section, or at an array of another
+        shape or dtype, or does not have a digest for each of its chunks.
+        """
+        check_array_path(record.array, self.location)
+        array = self._store.array(f"{self._path}/{record.array}")
+        if (array.shape, array.element.name) != (record.shape, record.dtype):
+            raise CorruptError(
+                f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "
+                f"{self.location}, as its tree says, found {array.element.name}{list(array.shape)}"
+            )
+        if array.chunk_count != len(record.chunks):
+            raise CorruptError(
+                f"expected {len(record.chunks)} chunks in the array {record.array} of "
+                f"{self.location}, as its tree says, found {array.chunk_count}"
+            )
+        return array
+
+    def __repr__(self) -> str:
+        header = self.header
+        return (
+            f"<Section {header.section} of {header.model} ({header.framework}), {len(self)} layers>"
+        )
