@@ -132,8 +132,8 @@ def command(
         _write(comparison, json_file, html_file, quiet)
     except (PadiffError, OSError) as error:
         _fail(str(error))
-    except MemoryError as error:
-        _fail(f"expected more memory than there is: {error}; compare with fewer --jobs")
+    except MemoryError:
+        _fail("expected more memory than there is: compare fewer layers at once, with fewer --jobs")
     except KeyboardInterrupt:
         sys.exit(130)
     sys.exit(0 if comparison.aligned else 1)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -346,6 +347,19 @@ def test_a_document_whose_reader_leaves_early(tmp_path: Path) -> None:
 def test_closed_outputs(base: Path, other: Path) -> None:
     command = f"'{COMMAND}' '{base}' '{other}' >&- 2>&-"
     assert subprocess.run(["sh", "-c", command]).returncode == 1
+
+
+def test_too_little_memory(base: Path, other: Path) -> None:
+    with (other / "report/zarr.json").open("r+b") as document:
+        document.truncate(2**31 - 2**13)
+    done = subprocess.run(
+        [COMMAND, base, other],
+        capture_output=True,
+        text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)),
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert re.fullmatch("padiff-check: expected more memory .*fewer --jobs\n", done.stderr)
 
 
 def test_what_may_not_be_read(tmp_path: Path) -> None:

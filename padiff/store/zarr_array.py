@@ -23,7 +23,7 @@ from padiff.store.format import digest
 __all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
 
 DOCUMENT = "zarr.json"
-_USUAL_DOCUMENT = 2**13  # bytes that hold nearly every array's document
+_LONGEST_READ = 2**31 - 2**13  # bytes that one call reads for certain
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
 _MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
 _MOST_CHUNK_BYTES = 2**40
@@ -78,12 +78,12 @@ class _Descriptor:
 def read_document(path: str) -> bytes:
     """A whole `zarr.json`; OSError when it cannot be read, or is no file with an end."""
     with _Descriptor(path) as file:
-        if not stat.S_ISREG(os.fstat(file).st_mode):
+        status = os.fstat(file)
+        if not stat.S_ISREG(status.st_mode):
             raise OSError("it is no regular file")
-        document = os.read(file, _USUAL_DOCUMENT)
-        while len(document) >= _USUAL_DOCUMENT and (more := os.read(file, _USUAL_DOCUMENT)):
-            document += more
-    return document
+        if status.st_size > _LONGEST_READ:
+            raise OSError(f"it has {status.st_size} bytes, which no document has")
+        return os.read(file, status.st_size + 1)
 
 
 @dataclass(frozen=True, slots=True)

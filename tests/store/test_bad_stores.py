@@ -354,6 +354,15 @@ def test_a_device_without_an_end_in_the_place_of_a_file(store: Path, name: str) 
     one_sentence(error)
 
 
+@pytest.mark.parametrize("name", ["zarr.json", "report/zarr.json", f"{ARRAY}/zarr.json"])
+def test_a_document_longer_than_any_is(store: Path, name: str) -> None:
+    with (store / name).open("r+b") as document:
+        document.truncate(2**42)  # a hole: it takes no room on disk
+    with pytest.raises(FormatError, match="which no document has") as error:
+        read(store)
+    one_sentence(error)
+
+
 @pytest.mark.parametrize(
     ("shape", "chunk"),
     [
