@@ -231,8 +231,8 @@ def test_interrupting_is_quiet(tmp_path: Path, base: Path) -> None:
 
 
 def many_layers(off: float = 0) -> Layer:
-    """What a document of more than 64 KiB comes of."""
-    children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(200)]
+    """What a document far larger than a pipe takes comes of."""
+    children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(500)]
     return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
 
 

@@ -20,7 +20,7 @@ from padiff.tree import LayerTree
 
 __all__ = ["compare"]
 
-_MOST_JOBS = 256  # each has buffers of 12 MiB
+_MOST_JOBS = 256  # more than any machine has processors for; each maps two chunks
 
 
 def compare(
@@ -119,7 +119,7 @@ def _compare_step(
         record_of(item, order, next(streamed) if pair else None, criterion)
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
-    check_intact(p for p, r in zip(pairs, records, strict=True) if p is not None and r.diverged)
+    check_intact((p for p, r in zip(pairs, records, strict=True) if p and r.diverged), jobs)
     return _Step(
         records,
         [item for plan in plans for item in plan.unmatched],

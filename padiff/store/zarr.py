@@ -58,7 +58,7 @@ _PLAIN_GROUP = _group_document({})
 
 
 @contextmanager
-def _writing(path: Path, size: int) -> Iterator[None]:
+def _writing(path: str | Path, size: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
@@ -80,17 +80,22 @@ def _reserve(file: int, size: int) -> None:
             raise
 
 
-def _write_file(path: Path, data: bytes) -> None:
+def _write_file(path: str | Path, data: bytes) -> None:
     _write_pieces(path, [memoryview(data)], len(data))
 
 
-def _write_pieces(path: Path, pieces: Iterable[memoryview], size: int) -> None:
-    with _writing(path, size), path.open("xb", buffering=0) as file:
-        if size >= _RESERVE_FROM:
-            _reserve(file.fileno(), size)
-        for piece in pieces:
-            while piece:  # one call writes at most 2 GiB, and less on a full disk before it fails
-                piece = piece[file.write(piece) :]
+def _write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:
+    with _writing(path, size):
+        # a file object would cost as much again as writing a small tensor does
+        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            if size >= _RESERVE_FROM:
+                _reserve(file, size)
+            for piece in pieces:
+                while piece:  # one call writes at most 2 GiB, less on a full disk before it fails
+                    piece = piece[os.write(file, piece) :]
+        finally:
+            os.close(file)
 
 
 class ZarrPartialSection(PartialSection):
@@ -106,7 +111,7 @@ class ZarrPartialSection(PartialSection):
                 "to: choose another place, nothing was changed"
             )
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
-        self._groups: set[Path] = set()
+        self._groups: set[str] = set()
         remove_leftovers(dump, f".{name}.*{_PARTIAL}")
         with _writing(self._path, 0):
             self._lock = begin_directory(self._path)
@@ -119,21 +124,22 @@ class ZarrPartialSection(PartialSection):
         chunk_shape: tuple[int, ...],
         dims: Sequence[str],
     ) -> str:
-        array = self._path / path
+        # texts, not Paths, which cost more than the system's own part of a small file
+        group, array = f"{self._path}/{path.rpartition('/')[0]}", f"{self._path}/{path}"
         document = array_document(shape, element, chunk_shape, dims)
         with _writing(array, len(document)):
-            if array.parent not in self._groups:
-                array.parent.mkdir()
-                _write_file(array.parent / DOCUMENT, _PLAIN_GROUP)
-                self._groups.add(array.parent)
-            array.mkdir()
-        _write_file(array / DOCUMENT, document)
+            if group not in self._groups:
+                os.mkdir(group)  # noqa: PTH102
+                _write_file(f"{group}/{DOCUMENT}", _PLAIN_GROUP)
+                self._groups.add(group)
+            os.mkdir(array)  # noqa: PTH102
+        _write_file(f"{array}/{DOCUMENT}", document)
         return digest(document)
 
     def write_chunk(
         self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
     ) -> None:
-        _write_pieces(self._path / path / chunk_key(index), pieces, size)
+        _write_pieces(f"{self._path}/{path}/{chunk_key(index)}", pieces, size)
 
     def commit(self, attributes: Mapping[str, Json]) -> None:
         _write_file(self._path / DOCUMENT, _group_document(attributes))
