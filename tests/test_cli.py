@@ -213,11 +213,12 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(base: Path, ot
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_interrupting_is_quiet(tmp_path: Path, base: Path) -> None:
+def test_interrupting_is_quiet(tmp_path: Path) -> None:
+    many = write_dump(tmp_path / "many", many_layers())
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [COMMAND, base, write_dump(tmp_path / "many", many_layers()), "--json", pipe],
+        [COMMAND, many, many, "--json", pipe],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # whoever runs the tests may have been started with interrupts ignored
