@@ -22,10 +22,10 @@ class Residual(nn.Layer):  # type: ignore[misc]  # paddle ships no type informat
         super().__init__()
         self.conv1 = nn.Conv2D(width, width, 3, padding=1, bias_attr=False)
         self.norm1 = nn.BatchNorm2D(width)
-        self.act1 = nn.ReLU()
+        self.act1 = nn.Silu()
         self.conv2 = nn.Conv2D(width, width, 3, padding=1, bias_attr=False)
         self.norm2 = nn.BatchNorm2D(width)
-        self.act2 = nn.ReLU()
+        self.act2 = nn.Silu()
 
     def forward(self, x: Any) -> Any:
         inner = self.conv2(self.act1(self.norm1(self.conv1(x))))
@@ -42,7 +42,7 @@ class DigitNet(nn.Layer):  # type: ignore[misc]  # paddle ships no type informat
     def __init__(self, width: int = 16, *, faulty: bool = False) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2D(1, width, 3, padding=1, bias_attr=False), nn.BatchNorm2D(width), nn.ReLU()
+            nn.Conv2D(1, width, 3, padding=1, bias_attr=False), nn.BatchNorm2D(width), nn.Silu()
         )
         self.block = Residual(width)
         self.pool = nn.AvgPool2D(3, stride=2, padding=1, exclusive=faulty)

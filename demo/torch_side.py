@@ -21,10 +21,10 @@ class Residual(nn.Module):
         super().__init__()
         self.conv1 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm1 = nn.BatchNorm2d(width)
-        self.act1 = nn.ReLU()
+        self.act1 = nn.SiLU()
         self.conv2 = nn.Conv2d(width, width, 3, padding=1, bias=False)
         self.norm2 = nn.BatchNorm2d(width)
-        self.act2 = nn.ReLU()
+        self.act2 = nn.SiLU()
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         inner = self.conv2(self.act1(self.norm1(self.conv1(x))))
@@ -38,7 +38,7 @@ class DigitNet(nn.Module):
     def __init__(self, width: int = 16) -> None:
         super().__init__()
         self.stem = nn.Sequential(
-            nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.ReLU()
+            nn.Conv2d(1, width, 3, padding=1, bias=False), nn.BatchNorm2d(width), nn.SiLU()
         )
         self.block = Residual(width)
         self.pool = nn.AvgPool2d(3, stride=2, padding=1)
