@@ -47,11 +47,15 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """All that comparing one section of a pair of dumps comes to; `layers` were in the scope."""
+    """All that comparing one section of a pair of dumps comes to; `layers` were in the scope.
+
+    `notes` say what a reader of the outcome must know of the two sections, a sentence each.
+    """
 
     planned: tuple[Planned, ...]
     unmatched: tuple[Unmatched, ...]
     layers: int
+    notes: tuple[str, ...] = ()
 
 
 def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
