@@ -112,6 +112,20 @@ class Reader:
                 raise self._refuse(key, "strings")
         return tuple(values)
 
+    def flag(self, key: str) -> bool | None:
+        """True or False; None where the key is absent or null."""
+        value = self._data.get(key)
+        if value is None or type(value) is bool:
+            return value
+        raise self._refuse(key, "true or false")
+
+    def flags(self, key: str) -> dict[str, bool]:
+        """True or False by name."""
+        value = self._data.get(key)
+        if type(value) is dict and all(type(flag) is bool for flag in value.values()):
+            return value
+        raise self._refuse(key, "an object of true and false")
+
     def shape(self, key: str) -> tuple[int, ...]:
         """Sizes that NumPy can take: more axes, or longer ones, no array has."""
         values = self.items(key)

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,8 @@ class ProxyModel:
 
     The report grows with each call until `clear_report` or `try_dump`. A call that raises leaves
     nothing in it. Nothing that the model computes changes, and outside of a call nothing of ours
-    is on the model; tensors carry our hooks until their gradients have come, by `backward`, or
-    until the report is dumped or cleared.
+    is on the model; tensors carry our hooks until all gradients of the call have come, or until
+    the report is cleared or the proxy is gone.
     """
 
     def __init__(self, model: Any, name: str | None = None, *, inputs: bool = False) -> None:
@@ -69,6 +70,7 @@ class ProxyModel:
     def _start_afresh(self) -> None:
         self._dumper = Dumper(self.name, self._framework, self._selection)
         self._report = Report()
+        weakref.finalize(self, self._report.release).atexit = False
         self._recording: set[int] = set()  # threads that are inside a recorded call
         self._run_name = f"{self.name} {next(_proxies)}"
         self._homes: dict[str, Path] = {}
@@ -93,17 +95,13 @@ class ProxyModel:
     def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Run the backward pass from `loss`, as `loss.backward()` does.
 
-        With `retain_graph`, gradients of a later pass through the same graph are added.
+        Several losses of one call may each have theirs; what they bring adds up. With
+        `retain_graph` they may go through the same graph.
         """
         if not self._framework.is_tensor(loss):
             raise TypeError(f"expected a {self.framework} tensor as loss, got {type(loss)}")
-        try:
+        with self._report.backward_pass(frees_graph=not retain_graph):
             self._framework.backward(loss, retain_graph=retain_graph)
-        except BaseException:
-            self._report.release()
-            raise
-        if not retain_graph:
-            self._report.release(only_with_gradients=True)
 
     def clear_report(self) -> None:
         """Forget everything recorded so far."""
@@ -141,7 +139,7 @@ class ProxyModel:
                 f"expected a recorded call of {self.name} to dump, found none: call the ProxyModel "
                 "first, in a step that try_dump will dump"
             )
-        self._report.release()
+        self._report.release_complete()
         self._dumper.report(self._report, self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:

@@ -1,7 +1,7 @@
 """The layer tree: what ran, in which order, and where each tensor of it lies; JSON both ways."""
 
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Literal, get_args
 
 from padiff.errors import FormatError
@@ -95,7 +95,8 @@ class Node:
     """One call of one layer (in params, weights and grads: the layer itself, call 0).
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
-    `order` is the number of the event with which the call began.
+    `order` is the number of the event with which the call began. `awaits` tells of each input
+    tensor, by place, whether it asked for a gradient; None where that was not recorded.
     """
 
     name: str
@@ -108,6 +109,7 @@ class Node:
     children: tuple["Node", ...] = ()
     tensors: tuple[TensorRecord, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
+    awaits: Mapping[str, bool] | None = field(default=None, hash=False)
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""
@@ -140,7 +142,7 @@ class LayerTree:
 
 
 def _node_to_json(node: Node) -> Json:
-    return {
+    data: Json = {
         "name": node.name,
         "route": node.route,
         "call": node.call,
@@ -152,6 +154,9 @@ def _node_to_json(node: Node) -> Json:
         "unrecorded": [asdict(value) for value in node.unrecorded],
         "children": [_node_to_json(child) for child in node.children],
     }
+    if node.awaits is not None:
+        data["awaits"] = dict(node.awaits)
+    return data
 
 
 def _tensor_to_json(tensor: TensorRecord) -> Json:
@@ -198,6 +203,7 @@ def _node_from_json(item: object, where: str, depth: int) -> Node:
         children=tuple(
             _node_from_json(child, where, depth + 1) for child in data.items("children")
         ),
+        awaits=data.flags("awaits") if data.has("awaits") else None,
     )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
@@ -98,10 +99,12 @@ class _Paddle(Framework):
 
         number = tensor.register_hook(seen)._hook_id
         version = tensor.inplace_version
+        held = weakref.ref(tensor)  # a tensor holds its graph, which may end before the hook does
 
         def remove() -> None:
+            tensor = held()
             # Numbers start anew with each value: after an in-place change it is another's hook.
-            if tensor.inplace_version == version:
+            if tensor is not None and tensor.inplace_version == version:
                 tensor._remove_grad_hook(number)
 
         return remove

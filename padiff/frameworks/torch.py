@@ -75,13 +75,17 @@ class _Torch(Framework):
             return _to_host(tensor)
 
     def wants_gradient(self, tensor: Tensor) -> bool:
-        return cast(bool, tensor.requires_grad)
+        if type(tensor) in (torch.Tensor, torch.nn.Parameter):
+            return cast(bool, tensor.requires_grad)
+        with torch._C.DisableTorchFunctionSubclass():  # a subclass may run the user's code
+            return cast(bool, tensor.requires_grad)
 
     def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
         def seen(gradient: Tensor) -> None:
             call(gradient)
 
-        return cast(Callable[[], None], tensor.register_hook(seen).remove)
+        with torch._C.DisableTorchFunctionSubclass():  # as above
+            return cast(Callable[[], None], tensor.register_hook(seen).remove)
 
     def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
         return intercept(layer, _CALL, layer._call_impl, observer).remove

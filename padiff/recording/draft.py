@@ -23,7 +23,10 @@ class Captured:
 
 @dataclass(slots=True)
 class Draft:
-    """One call of one layer. `call` is settled once the model's whole call has succeeded."""
+    """One call of one layer. `call` is settled once the model's whole call has succeeded.
+
+    `awaits` tells of each input tensor, by place, whether it asked for a gradient.
+    """
 
     name: str
     route: str
@@ -34,6 +37,7 @@ class Draft:
     children: list["Draft"] = field(default_factory=list)
     tensors: list[Captured] = field(default_factory=list)
     unrecorded: list[Unrecorded] = field(default_factory=list)
+    awaits: dict[str, bool] = field(default_factory=dict)
 
     def walk(self) -> Iterable["Draft"]:
         """This call and all below it, in the order in which they began."""

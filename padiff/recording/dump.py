@@ -77,6 +77,7 @@ class _CallWriter:
             children=tuple(self.write(child) for child in draft.children),
             tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
             unrecorded=tuple(draft.unrecorded),
+            awaits=dict(draft.awaits),
         )
 
     def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:

@@ -1,5 +1,6 @@
 """Recording one call of the model: which layers ran, in which order, with which tensors."""
 
+import contextlib
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
 from padiff.recording.draft import Captured, Draft
+from padiff.recording.gradients import Gradients
 from padiff.recording.report import Report
 from padiff.recording.source import lines_here
 from padiff.recording.structure import Found, find_in_arguments, find_in_result
@@ -29,13 +31,12 @@ class Run:
         self._report = report
         self._inputs = inputs
         self._stack: list[Draft] = []
-        self._removers: list[Callable[[], None]] = []
+        self._gradients = Gradients(framework)
+        self._given: set[int] = set()  # ids of what the model is given, while it runs
         self._root: Draft | None = None
         self._root_entered = False
         self._thread = threading.get_ident()
         self._pass = framework.backward_pass()
-        self._awaits_gradients = True
-        self.saw_gradients = False
 
     def call(
         self, layers: Mapping[str, Layer], args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -54,19 +55,13 @@ class Run:
             assert self._root is not None
             self.end(self._root, result)
         except BaseException:
-            self.release()
+            self._gradients.release()
             raise
         finally:
             for remove in observing:
                 remove()
-        self._report.add(self, self._root)
+        self._report.add(self._gradients, self._root)
         return result
-
-    def release(self) -> None:
-        """Stop waiting for gradients: no hook of this run is left on any tensor."""
-        self._awaits_gradients = False
-        while self._removers:
-            self._removers.pop()()
 
     def begin(
         self, layer: "_LayerObserver", args: tuple[Any, ...], kwargs: Mapping[str, Any]
@@ -95,6 +90,8 @@ class Run:
         for place, tensor in found.tensors:
             if self._inputs or is_model:
                 self._capture(draft, "input", place, tensor)
+            if self._root is None:
+                self._given.add(id(tensor))
             self._await_gradient(draft, place, tensor)
         return draft
 
@@ -103,6 +100,8 @@ class Run:
         found = self._find(draft, "forward", lambda is_: find_in_result(result, is_))
         for place, tensor in found.tensors:
             self._capture(draft, "forward", place, tensor)
+            if draft is self._root:
+                self._notice_backward(tensor)
         self._leave(draft)
 
     def fail(self, draft: Draft, error: BaseException) -> None:
@@ -145,9 +144,7 @@ class Run:
 
         def arrived(gradient: Tensor) -> None:
             nonlocal total
-            if not self._awaits_gradients:
-                return
-            self.saw_gradients = True
+            self._report.ran_backward = True
             earlier, total = total, self._capture(draft, "backward", place, gradient)
             if earlier is not None:
                 draft.tensors.remove(earlier)
@@ -156,11 +153,21 @@ class Run:
                         values = earlier.kept.values() + total.kept.values()
                     total.kept = self._report.spool.keep(values)
 
+        given = id(tensor) in self._given
         try:
-            if self._framework.wants_gradient(tensor):
-                self._removers.append(self._framework.on_gradient(tensor, arrived))
+            draft.awaits[place] = self._gradients.wait(tensor, arrived, given=given)
         except Exception as error:  # as above: a tensor that takes no hook
             draft.refuse("backward", place, str(error)[:200])
+
+    def _notice_backward(self, output: Tensor) -> None:
+        """Learn of a backward pass that reaches none of the layers' inputs."""
+
+        def arrived(_: Tensor) -> None:
+            self._report.ran_backward = True
+
+        if not isinstance(output, np.ndarray):
+            with contextlib.suppress(Exception):  # as above
+                self._gradients.wait(output, arrived, given=id(output) in self._given)
 
 
 class _LayerObserver:

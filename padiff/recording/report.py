@@ -2,25 +2,21 @@
 
 import itertools
 from collections import Counter
-from typing import Protocol
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from padiff.recording.draft import Draft
+from padiff.recording.gradients import Gradients
 from padiff.recording.spool import Spool
 
 __all__ = ["Report"]
-
-
-class _Awaiting(Protocol):
-    saw_gradients: bool
-
-    def release(self) -> None: ...
 
 
 class Report:
     """The finished calls of the model, in order, and the runs that still await gradients."""
 
     def __init__(self) -> None:
-        self._awaiting: list[_Awaiting] = []
+        self._awaiting: list[Gradients] = []
         self.clear()
 
     def clear(self) -> None:
@@ -28,6 +24,7 @@ class Report:
         self.release()
         self.roots: list[Draft] = []
         self.spool = Spool()
+        self.ran_backward = False
         self._calls: Counter[str] = Counter()
         self._orders = itertools.count()
 
@@ -35,20 +32,36 @@ class Report:
         """The number of the event that happens now."""
         return next(self._orders)
 
-    def add(self, run: _Awaiting, root: Draft) -> None:
+    def add(self, gradients: Gradients, root: Draft) -> None:
         """Take over a call that has succeeded, and number the calls of its layers."""
         for draft in root.walk():
             draft.call = self._calls[draft.route]
             self._calls[draft.route] += 1
         self.roots.append(root)
-        self._awaiting.append(run)
+        self._awaiting.append(gradients)
 
-    def release(self, *, only_with_gradients: bool = False) -> None:
-        """Take the hooks off the tensors of all runs, or of those a backward pass has reached."""
-        waiting = []
-        for run in self._awaiting:
-            if only_with_gradients and not run.saw_gradients:
-                waiting.append(run)
-            else:
-                run.release()
-        self._awaiting = waiting
+    @contextmanager
+    def backward_pass(self, *, frees_graph: bool) -> Iterator[None]:
+        """A pass through what was recorded, by ProxyModel; when it raises, none is awaited more."""
+        for gradients in self._awaiting:
+            gradients.begin_pass()
+        try:
+            yield
+        except BaseException:
+            self.release()
+            raise
+        for gradients in self._awaiting:
+            gradients.end_pass(frees_graph=frees_graph)
+        self.ran_backward = True
+        if frees_graph:
+            self.release_complete()
+
+    def release_complete(self) -> None:
+        """Take the hooks off the tensors of runs that have had all their gradients."""
+        self._awaiting = [gradients for gradients in self._awaiting if not gradients.is_over()]
+
+    def release(self) -> None:
+        """Take the hooks off the tensors of all runs."""
+        for gradients in self._awaiting:
+            gradients.release()
+        self._awaiting = []

@@ -39,7 +39,7 @@ TIERS = """
     frameworks.torch frameworks.paddle
     frameworks
     recording.source recording.spool recording.structure
-    recording.capture recording.draft recording.selection
+    recording.capture recording.draft recording.gradients recording.selection
     recording.parameters recording.report
     recording.dump recording.recorder
     recording

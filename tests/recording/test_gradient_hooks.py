@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
 import torch
 
@@ -40,18 +41,113 @@ def listens(x: Any, framework: str, side: Side, proxy: ProxyModel) -> bool:
 
 
 @both
-@pytest.mark.parametrize("end", ["backward", "clear_report", "dump_report", "try_dump"])
+@pytest.mark.parametrize("end", ["backward", "clear_report", "try_dump"])
 def test_no_hook_stays_on_an_input(framework: str, end: str, tmp_path: Path) -> None:
     side, proxy, x, loss = started(framework)
     assert listens(x, framework, side, proxy)
     arguments: dict[str, Any] = {
         "backward": {"loss": loss},
         "clear_report": {},
-        "dump_report": {"dir_path": tmp_path},
         "try_dump": {"per_step": 1, "dir_path": tmp_path},
     }
     getattr(proxy, end)(**arguments[end])
     assert not listens(x, framework, side, proxy)
+
+
+@both
+def test_no_hook_stays_when_the_proxy_is_gone(framework: str) -> None:
+    side, proxy, x, loss = started(framework)
+    report = weakref.ref(proxy._report)
+    assert listens(x, framework, side, proxy)
+    del proxy
+    gc.collect()
+    assert report() is None
+    loss.backward()
+    assert framework == "paddle" or not x._backward_hooks
+
+
+@both
+@pytest.mark.parametrize("by_user", [False, True], ids=["proxy", "user"])
+def test_a_report_that_was_dumped_still_awaits_gradients(
+    framework: str, by_user: bool, tmp_path: Path
+) -> None:
+    side, proxy, x, loss = started(framework)
+    assert backward_tensors(proxy, tmp_path) == 0
+    loss.backward() if by_user else proxy.backward(loss)
+    assert backward_tensors(proxy, tmp_path) == 4
+    assert framework == "paddle" or not x._backward_hooks
+    np.testing.assert_array_equal(open_dump(tmp_path).report[""].backward[0], side.grad(x))
+
+
+def heads(framework: str, *, apart: bool) -> tuple[Any, Any]:
+    """A model of two parts without a layer in common, and what it is given."""
+    module = torch.nn if framework == "torch" else paddle.nn
+    base: Any = module.Module if framework == "torch" else module.Layer
+
+    class Heads(base):  # type: ignore[misc]  # one class for both
+        def __init__(self) -> None:
+            super().__init__()
+            self.one = module.Sequential(module.Linear(4, 3), module.ReLU())
+            self.two = module.Sequential(module.Linear(4, 3), module.ReLU())
+
+        def forward(self, x: Any, y: Any) -> Any:
+            return self.one(x), self.two(y)
+
+    x, y = (ZOO["residual"].inputs(framework, seed)[0][0] for seed in range(2))
+    return Heads(), (x, y if apart else x)
+
+
+@both
+@pytest.mark.parametrize("apart", [True, False])
+def test_two_losses_of_one_call_each_have_their_pass(
+    framework: str, apart: bool, tmp_path: Path
+) -> None:
+    side = SIDES[framework]
+    model, inputs = heads(framework, apart=apart)
+    proxy = create_model(model)
+    losses = [side.loss(result) for result in proxy(*inputs)]
+    for loss in losses:
+        proxy.backward(loss)
+    expected = [side.grad(x) for x in inputs]
+    if framework == "torch":
+        assert not any(x._backward_hooks for x in inputs)
+    proxy.dump_report(tmp_path)
+    report = open_dump(tmp_path).report
+    for place in range(2):
+        np.testing.assert_array_equal(report[""].backward[place], expected[place])
+    assert [len(layer.backward) for layer in report] == [2, 1, 1, 1, 1, 1, 1]
+
+
+@both
+def test_what_another_model_makes_of_an_input_is_not_taken(framework: str, tmp_path: Path) -> None:
+    """No gradient ever comes from the second part, so hooks of the runs are left on the input."""
+    side = SIDES[framework]
+    model, (x, _) = heads(framework, apart=False)
+    proxy, other = create_model(model), create_model(model)
+    for _ in range(2):
+        proxy.backward(side.loss(proxy(x, x)[0]))
+    expected = side.grad(x)
+    other.backward(side.loss(other(x, x)[1]))
+    side.loss(x * 2).backward()
+    proxy.dump_report(tmp_path)
+    report = open_dump(tmp_path).report
+    assert expected is not None
+    for call in range(2):
+        np.testing.assert_array_equal(report["", call].backward[0], expected / 2)
+
+
+@both
+def test_a_run_that_waits_keeps_no_graph_alive(framework: str) -> None:
+    side = SIDES[framework]
+    model, (x, _) = heads(framework, apart=False)
+    proxy = create_model(model)
+    one, two = proxy(x, x)
+    proxy.backward(side.loss(one))
+    waiting = weakref.ref(two)
+    assert waiting() is not None
+    del two
+    gc.collect()
+    assert waiting() is None
 
 
 @both

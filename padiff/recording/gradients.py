@@ -1,0 +1,77 @@
+"""Waiting for the gradients of one run's tensors, and knowing those of another's."""
+
+import itertools
+from collections.abc import Callable
+
+from padiff.frameworks.base import Framework, Tensor
+
+__all__ = ["Gradients"]
+
+
+class Gradients:
+    """The hooks of one run on tensors.
+
+    Until the run has `settled`, gradients are taken from whatever pass brings them: the user may
+    run it. Afterwards only ProxyModel's own passes count. A tensor that the model was `given` may
+    be given to other models and other calls too: in a pass of ours its gradient counts once some
+    tensor that the run made has had one, for what is made of an input has its gradient before it.
+    """
+
+    def __init__(self, framework: Framework) -> None:
+        self._framework = framework
+        self._removers: list[Callable[[], None]] = []
+        self._numbers = itertools.count()
+        self._told: dict[int, Callable[[Tensor], None]] = {}
+        self._pending: set[int] = set()  # tensors that no gradient has reached
+        self._made_any = False
+        self._settled = False
+        self._in_pass = False
+        self._touched = False  # in this pass
+        self.reached = False
+
+    def wait(self, tensor: Tensor, arrived: Callable[[Tensor], None], *, given: bool) -> bool:
+        """Have `arrived` see each gradient of the tensor; False when it asks for none."""
+        if not self._framework.wants_gradient(tensor):
+            return False
+        number = next(self._numbers)
+
+        # Where the tensor is gone but its graph is not, the hook cannot be removed: it holds
+        # nothing of what was recorded.
+        def hook(gradient: Tensor) -> None:
+            if number in self._told and self._takes(given=given):
+                self.reached = True
+                self._pending.discard(number)
+                self._told[number](gradient)
+
+        self._removers.append(self._framework.on_gradient(tensor, hook))
+        self._told[number] = arrived
+        self._pending.add(number)
+        self._made_any |= not given
+        return True
+
+    def _takes(self, *, given: bool) -> bool:
+        if not self._in_pass:
+            return not self._settled
+        self._touched |= not given
+        return self._touched or not self._made_any
+
+    def begin_pass(self) -> None:
+        """A pass of the proxy's own starts: what it brings is taken."""
+        self._in_pass, self._touched = True, False
+
+    def end_pass(self, *, frees_graph: bool) -> None:
+        """The pass is over; if it freed the graph, none but ours brings more."""
+        self._in_pass = False
+        self._settled = self._settled or (frees_graph and self.reached)
+
+    def is_over(self) -> bool:
+        """Whether every tensor has had its gradient; if so, no hook is left."""
+        if not self._pending:
+            self.release()
+        return not self._removers
+
+    def release(self) -> None:
+        """Wait no more: no hook of this run is left on any tensor."""
+        self._told.clear()
+        while self._removers:
+            self._removers.pop()()
