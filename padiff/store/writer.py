@@ -37,6 +37,8 @@ _PIECE = 2**20  # bytes; smaller ones make threads meet more often at the lock o
 
 # Tells this process from one that wrote a store earlier; forks differ by their number.
 _PROCESS = uuid.uuid4().hex
+# The runs of this process by the directory they hold: others overwrite the claims in these.
+_HELD: dict[tuple[int, Path], str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +199,9 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
     mine = {"process": f"{_PROCESS}-{os.getpid()}", "run": run, "framework": framework}
     for attempt in itertools.count():
         path = root / (safe_name(name) + (f"_{attempt}" if attempt else ""))
+        held = os.getpid(), path.absolute()  # a fork has runs of its own
+        if _HELD.get(held, run) != run:
+            continue
         store = ZarrStore(path.absolute())
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
@@ -211,5 +216,6 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
         if found != mine and (this_process or other_framework):
             continue
         store.create(mine)
+        _HELD[held] = run
         return path
     raise AssertionError("unreachable: itertools.count does not end")

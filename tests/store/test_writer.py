@@ -254,6 +254,26 @@ def test_claims_keep_runs_apart(tmp_path: Path) -> None:
         assert done.stdout.strip() == expected, done.stderr
 
 
+def test_two_processes_with_two_runs_each_share_two_directories(tmp_path: Path) -> None:
+    """As the ranks of one training do: what the other claims meanwhile does not mix the runs."""
+
+    def claim(run: str) -> str:
+        return claim_store(tmp_path, "Net", framework="torch", run=run).name
+
+    def claim_elsewhere(*runs: str) -> list[str]:
+        script = (
+            "import pathlib, sys; from padiff.store.writer import claim_store;"
+            "[print(claim_store(pathlib.Path(sys.argv[1]), 'Net', framework='torch', run=run).name)"
+            " for run in sys.argv[2:]]"
+        )
+        command = [sys.executable, "-c", script, str(tmp_path), *runs]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert claim("a") == "Net"
+    assert claim_elsewhere("a", "b") == ["Net", "Net_1"]
+    assert [claim("b"), claim("a"), claim("c")] == ["Net_1", "Net", "Net_2"]
+
+
 def test_a_claim_passes_by_what_is_not_ours(tmp_path: Path) -> None:
     (tmp_path / "Net").mkdir()
     (tmp_path / "Net/notes.txt").write_text("mine")
