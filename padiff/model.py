@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import uuid
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
@@ -68,7 +69,7 @@ class ProxyModel:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._dumper = Dumper(self.name, self._framework, self._selection)
+        self._dumper = Dumper(self.name, self._framework, self._selection, uuid.uuid4().hex)
         self._report = Report()
         weakref.finalize(self, self._report.release).atexit = False
         self._recording: set[int] = set()  # threads that are inside a recorded call
@@ -112,6 +113,8 @@ class ProxyModel:
 
         The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
         be dumped are not recorded, from the second call on. Returns where it wrote, or None.
+
+        Call it after the backward and before the optimizer's step, which changes the parameters.
         """
         if type(per_step) is not int or per_step < 1:
             raise UsageError(f"expected per_step to be a whole number from 1, got {per_step!r}")
@@ -155,7 +158,8 @@ class ProxyModel:
         self._dump("grads", dir_path, step)
 
     def _dump(self, section: SectionName, dir_path: str | Path | None, step: int | None) -> None:
-        self._dumper.parameters(section, self._home(dir_path), step=step)
+        home = self._home(dir_path)
+        self._dumper.parameters(section, home, step=step, sample=self._report.parameters)
 
     def _home(self, dir_path: str | Path | None) -> Path:
         """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""

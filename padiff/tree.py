@@ -96,7 +96,8 @@ class Node:
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
     `order` is the number of the event with which the call began. `awaits` tells of each input
-    tensor, by place, whether it asked for a gradient; None where that was not recorded.
+    tensor, by place, whether it asked for a gradient, `asks` whether any output did; both are None
+    where that was not recorded.
     """
 
     name: str
@@ -110,6 +111,7 @@ class Node:
     tensors: tuple[TensorRecord, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
     awaits: Mapping[str, bool] | None = field(default=None, hash=False)
+    asks: bool | None = None
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""
@@ -156,6 +158,8 @@ def _node_to_json(node: Node) -> Json:
     }
     if node.awaits is not None:
         data["awaits"] = dict(node.awaits)
+    if node.asks is not None:
+        data["asks"] = node.asks
     return data
 
 
@@ -204,6 +208,7 @@ def _node_from_json(item: object, where: str, depth: int) -> Node:
             _node_from_json(child, where, depth + 1) for child in data.items("children")
         ),
         awaits=data.flags("awaits") if data.has("awaits") else None,
+        asks=data.flag("asks"),
     )
 
 

@@ -50,6 +50,8 @@ leaves = st.builds(
     unrecorded=st.lists(st.builds(Unrecorded, st.none() | phases, texts, texts), max_size=1).map(
         tuple
     ),
+    awaits=st.none() | st.dictionaries(texts, st.booleans(), max_size=2),
+    asks=st.none() | st.booleans(),
 )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Set
 from dataclasses import dataclass
 
 from padiff.comparing.comparison import SideName, Unmatched
+from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.matching import match_tensors, match_trees
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.store.format import SectionName
@@ -73,7 +74,7 @@ def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
         planner.add_lone("base", node)
     for node in matching.raw_only:
         planner.add_lone("raw", node)
-    return Plan(tuple(planner.planned), tuple(planner.unmatched), len(pairs))
+    return Plan(tuple(planner.planned), tuple(planner.unmatched), len(pairs), planner.notes())
 
 
 class _Planner:
@@ -83,7 +84,7 @@ class _Planner:
         self._dumps, self._sections, self._scope = dumps, sections, scope
         self._name = sections[0].header.section
         self._positions = _Positions(sections[0].tree, of_calls=self._name == "report")
-        self._expects_gradients = _expects_gradients(*(section.tree for section in sections))
+        self._gradients = ExpectedGradients(*sections)
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
 
@@ -94,12 +95,12 @@ class _Planner:
             self._plan((base, raw), pair)
         paired = {tensor.phase for tensor, _ in matching.pairs}
         for tensor in matching.base_only:
-            if self._is_missed(base, tensor, paired):
+            if self._is_missed("raw", raw, tensor, paired):
                 self._plan((base, raw), (tensor, None))
             else:
                 self._list("base", base, tensor)
         for tensor in matching.raw_only:
-            if self._is_missed(raw, tensor, paired):
+            if self._is_missed("base", base, tensor, paired):
                 self._plan((base, raw), (None, tensor))
             else:
                 self._list("raw", raw, tensor)
@@ -110,28 +111,46 @@ class _Planner:
             return
         self._list(side, node)
         for tensor in self._taken(node):
-            if self._is_missed(node, tensor, {"backward"}):  # the layer itself is what is missing
+            # of the gradients in a report nothing is known: the layer itself is what is missing
+            if self._name != "report" or _is_output(node, tensor):
                 if side == "base":
                     self._plan((node, None), (tensor, None))
                 else:
                     self._plan((None, node), (None, tensor))
 
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the outcome must know of the two sections."""
+        notes: list[str] = []
+        sides: tuple[SideName, SideName] = ("base", "raw")
+        for side, section in zip(sides, self._sections, strict=True):
+            notes += self._dumps.runs.note(side, self._dumps.rank, section)
+            if section.header.updated:
+                notes.append(
+                    f"the parameters in {section.location} were changed after the call that was "
+                    "recorded: dump them before the optimizer's step"
+                )
+        if self._name == "report" and self._scope.takes_phase("backward"):
+            notes += self._gradients.notes()
+        return tuple(notes)
+
     def _taken(self, node: Node) -> list[TensorRecord]:
         return [tensor for tensor in node.tensors if self._scope.takes_phase(tensor.phase)]
 
-    def _is_missed(self, node: Node, tensor: TensorRecord, paired: Set[Phase | None]) -> bool:
-        """Whether a tensor without a partner is a divergence, where those of `paired` phases are.
+    def _is_missed(
+        self, lacking: SideName, node: Node, tensor: TensorRecord, paired: Set[Phase | None]
+    ) -> bool:
+        """Whether it is a divergence that `node`, of the side `lacking`, has no such tensor.
 
-        A parameter's is. Of a model whose outputs cannot be paired at all nothing is known to agree
-        in the end. A layer that gradients reach on one side alone was cut off on the other.
+        `paired` are the phases of which its layers have tensors in common. A parameter must not be
+        missing. Of a model whose outputs cannot be paired at all nothing is known to agree in the
+        end.
         """
         if self._name != "report":
             return True
-        if tensor.phase in paired:
-            return False
         if tensor.phase == "backward":
-            return self._expects_gradients
-        return not node.route and tensor.phase == "forward"
+            others_paired = "backward" in paired
+            return self._gradients.is_missed(lacking, node, tensor, others_paired=others_paired)
+        return tensor.phase not in paired and _is_output(node, tensor)
 
     def _plan(
         self,
@@ -177,17 +196,9 @@ class _Planner:
         )
 
 
-def _expects_gradients(base: LayerTree, raw: LayerTree) -> bool:
-    """Whether a layer that has gradients on one side should have them on the other.
-
-    Both models ran backward then, and both or neither passed gradients on to their inputs: where
-    only one did, its first layers have gradients that the other's rightly lack.
-    """
-    ran, reached = (
-        [any(t.phase == "backward" for node in nodes for t in node.tensors) for nodes in both]
-        for both in ((base.walk(), raw.walk()), (base.roots, raw.roots))
-    )
-    return all(ran) and reached[0] == reached[1]
+def _is_output(node: Node, tensor: TensorRecord) -> bool:
+    """Whether the tensor is what the model itself returned."""
+    return not node.route and tensor.phase == "forward"
 
 
 class _Positions:
@@ -203,6 +214,7 @@ class _Positions:
         self._end: dict[tuple[int, Phase | None], int] = {}
         for root in tree.roots if of_calls else ():
             self._visit(root, 0)
+        self._gradients_after = self._latest_gradients(tree) if of_calls else {}
 
     def _visit(self, node: Node, depth: int) -> None:
         for child in node.children:
@@ -214,6 +226,14 @@ class _Positions:
             below = [self._end[id(child), phase] for child in node.children]
             self._end[id(node), phase] = max([*own, *below], default=-1)
 
+    def _latest_gradients(self, tree: LayerTree) -> dict[int, int]:
+        """The event by which all layers that ran after a node have had their gradients."""
+        latest, found = -1, {}
+        for node in reversed(list(tree.walk())):
+            found[id(node)] = latest
+            latest = max(latest, self._end[id(node), "backward"])
+        return found
+
     def of(
         self, node: Node | None, tensor: TensorRecord | None, phase: Phase | None
     ) -> tuple[int, ...]:
@@ -224,4 +244,7 @@ class _Positions:
         depth = self._depth[id(node)]
         if phase == "input" and tensor is not None:
             return (tensor.order, 0, depth)  # a parent has its input before its children run
+        if phase == "backward" and not any(own.phase == phase for own in node.tensors):
+            # raw's alone: it comes after those of all that ran later
+            return (self._gradients_after[id(node)], 2, -node.order)
         return (self._end[id(node), phase], 1, -depth)

@@ -1,6 +1,6 @@
 """What of two locations is compared: which steps, ranks and sections, which phases and layers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
@@ -8,10 +8,10 @@ from typing import Literal, get_args
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.errors import FormatError, UsageError
 from padiff.store.format import SECTIONS, SectionName
-from padiff.store.reader import Dump, Dumps
+from padiff.store.reader import Dump, Dumps, Section
 from padiff.tree import Phase
 
-__all__ = ["PHASES", "DumpPair", "PhaseChoice", "Scope", "pair_dumps", "scope_of"]
+__all__ = ["PHASES", "DumpPair", "PhaseChoice", "Runs", "Scope", "pair_dumps", "scope_of"]
 
 PhaseChoice = Literal["both", "forward", "backward"]
 PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
@@ -75,6 +75,26 @@ def _numbers(name: str, values: Iterable[int] | None) -> tuple[int, ...] | None:
     return numbers
 
 
+class Runs:
+    """Which runs wrote the sections of the two sides, told while these are opened in order."""
+
+    def __init__(self) -> None:
+        self._last: dict[tuple[SideName, int | None], tuple[str, str]] = {}
+        self._met: set[frozenset[str]] = set()
+
+    def note(self, side: SideName, rank: int | None, section: Section) -> Iterator[str]:
+        """That a section is of another run than the one before it; once for the same two runs."""
+        run = section.header.run
+        if run is None:
+            return
+        before, location = self._last.get((side, rank), (run, section.location))
+        self._last[side, rank] = run, section.location
+        runs = frozenset((before, run))
+        if len(runs) > 1 and runs not in self._met:
+            self._met.add(runs)
+            yield f"{section.location} was written by another run than {location}"
+
+
 @dataclass(frozen=True, slots=True)
 class DumpPair:
     """One step of one rank on both sides, and the sections that both have."""
@@ -84,6 +104,7 @@ class DumpPair:
     base: Dump
     raw: Dump
     sections: tuple[SectionName, ...]
+    runs: Runs
 
 
 def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], list[Unmatched]]:
@@ -101,6 +122,7 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
     )
     _check_finished(scope, [*ours.values(), *theirs.values()])
     pairs = []
+    runs = Runs()
     unmatched: list[Unmatched] = []
     for key in sorted(ours | theirs, key=lambda key: [-1 if n is None else n for n in key]):
         left, right = ours.get(key), theirs.get(key)
@@ -112,7 +134,7 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
                 if name in left.sections and name in right.sections and scope.takes_section(name)
             )
             if common:
-                pairs.append(DumpPair(left.step, left.rank, left, right, common))
+                pairs.append(DumpPair(left.step, left.rank, left, right, common, runs))
     _check_sections(scope, pairs, base, raw)
     if not pairs:
         raise FormatError(

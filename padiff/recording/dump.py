@@ -1,12 +1,12 @@
 """Writing what was recorded, or the model's parameters, as one section of a dump."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
 from padiff.frameworks.base import Framework
 from padiff.recording.draft import Captured, Draft, settled_orders
-from padiff.recording.parameters import write_parameters
+from padiff.recording.parameters import Sample, write_parameters
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.recording.source import frames
@@ -19,24 +19,34 @@ __all__ = ["Dumper"]
 
 @dataclass(frozen=True, slots=True)
 class Dumper:
-    """Writes the sections of one model's dumps."""
+    """Writes the sections of one model's dumps, all of one `run`."""
 
     model: str
     framework: Framework
     selection: Selection
+    run: str
 
     def report(self, report: Report, location: str | Path, *, step: int | None) -> None:
         """Write the report, which stays as it is."""
         with self._section(location, "report", step) as writer:
             calls = _CallWriter(self.selection, writer, settled_orders(report.roots))
             tree = LayerTree(tuple(calls.write(root) for root in report.roots))
-            writer.commit(self._header("report", tree))
+            header = self._header("report", tree)
+            writer.commit(replace(header, backward=report.ran_backward))
 
-    def parameters(self, section: SectionName, location: str | Path, *, step: int | None) -> None:
-        """Write `params`, `weights` or `grads` from the parameters as they are now."""
+    def parameters(
+        self, section: SectionName, location: str | Path, *, step: int | None, sample: Sample
+    ) -> None:
+        """Write `params`, `weights` or `grads` from the parameters as they are now.
+
+        `sample` tells whether they are those of the last recorded call.
+        """
         with self._section(location, section, step) as writer:
             tree = write_parameters(self.framework, self.selection, section, writer)
-            writer.commit(self._header(section, tree))
+            header = self._header(section, tree)
+            if section == "params":
+                header = replace(header, updated=sample.changed(self.framework))
+            writer.commit(header)
 
     def _section(
         self, location: str | Path, section: SectionName, step: int | None
@@ -52,6 +62,7 @@ class Dumper:
             layer_map=self.selection.layer_map,
             tree=tree,
             created=datetime.now(UTC).isoformat(timespec="seconds"),
+            run=self.run,
         )
 
 
@@ -78,6 +89,7 @@ class _CallWriter:
             tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
             unrecorded=tuple(draft.unrecorded),
             awaits=dict(draft.awaits),
+            asks=draft.asks,
         )
 
     def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:

@@ -1,9 +1,11 @@
 """The parameters of the recorded layers, written straight from the model's memory."""
 
+import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from math import prod
 
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
@@ -12,7 +14,47 @@ from padiff.store.format import SectionName, array_path
 from padiff.store.writer import SectionWriter, record_of
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, Unrecorded
 
-__all__ = ["write_parameters"]
+__all__ = ["Sample", "sample_parameters", "write_parameters"]
+
+_SAMPLED = 4  # parameters
+_SAMPLED_SIZE = 2**16  # elements of each at most
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A few parameters and what they held."""
+
+    held: tuple[tuple[Tensor, bytes], ...]
+
+    def changed(self, framework: Framework) -> bool | None:
+        """Whether one of them holds something else now; None when there is none."""
+        if not self.held:
+            return None
+        return any(_elements(framework, tensor) != data for tensor, data in self.held)
+
+
+def sample_parameters(framework: Framework, layers: Iterable[Layer]) -> Sample:
+    """The smallest parameters that are trained: a step of an optimizer changes all of them.
+
+    Neither framework tells of a change itself: not every optimizer counts up a tensor's version.
+    """
+    sizes: dict[int, tuple[int, Tensor]] = {}
+    for layer in layers:
+        for _, tensor in framework.parameters(layer):
+            try:
+                size = prod(tensor.shape)
+                trained = framework.wants_gradient(tensor)
+            except Exception:  # not made yet
+                continue
+            if trained and 0 < size <= _SAMPLED_SIZE:
+                sizes[id(tensor)] = size, tensor
+    smallest = heapq.nsmallest(_SAMPLED, sizes.values(), key=lambda item: item[0])
+    return Sample(tuple((tensor, _elements(framework, tensor)) for _, tensor in smallest))
+
+
+def _elements(framework: Framework, tensor: Tensor) -> bytes:
+    host = host_tensor(framework, tensor)
+    return b"" if isinstance(host, str) else host.values.tobytes()
 
 
 def write_parameters(

@@ -11,6 +11,7 @@ from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
 from padiff.recording.draft import Captured, Draft
 from padiff.recording.gradients import Gradients
+from padiff.recording.parameters import sample_parameters
 from padiff.recording.report import Report
 from padiff.recording.source import lines_here
 from padiff.recording.structure import Found, find_in_arguments, find_in_result
@@ -61,6 +62,7 @@ class Run:
             for remove in observing:
                 remove()
         self._report.add(self._gradients, self._root)
+        self._report.parameters = sample_parameters(self._framework, layers.values())
         return result
 
     def begin(
@@ -100,8 +102,7 @@ class Run:
         found = self._find(draft, "forward", lambda is_: find_in_result(result, is_))
         for place, tensor in found.tensors:
             self._capture(draft, "forward", place, tensor)
-            if draft is self._root:
-                self._notice_backward(tensor)
+            self._notice_gradient(draft, tensor)
         self._leave(draft)
 
     def fail(self, draft: Draft, error: BaseException) -> None:
@@ -159,14 +160,20 @@ class Run:
         except Exception as error:  # as above: a tensor that takes no hook
             draft.refuse("backward", place, str(error)[:200])
 
-    def _notice_backward(self, output: Tensor) -> None:
-        """Learn of a backward pass that reaches none of the layers' inputs."""
+    def _notice_gradient(self, draft: Draft, output: Tensor) -> None:
+        """Note whether an output asks for a gradient.
+
+        If one reaches the model's, there was a backward pass, though no layer's input has had any.
+        """
 
         def arrived(_: Tensor) -> None:
             self._report.ran_backward = True
 
-        if not isinstance(output, np.ndarray):
-            with contextlib.suppress(Exception):  # as above
+        if isinstance(output, np.ndarray):
+            return
+        with contextlib.suppress(Exception):  # as above
+            draft.asks = draft.asks or self._framework.wants_gradient(output)
+            if draft is self._root:
                 self._gradients.wait(output, arrived, given=id(output) in self._given)
 
 

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 
 from padiff.recording.draft import Draft
 from padiff.recording.gradients import Gradients
+from padiff.recording.parameters import Sample
 from padiff.recording.spool import Spool
 
 __all__ = ["Report"]
@@ -24,6 +25,7 @@ class Report:
         self.release()
         self.roots: list[Draft] = []
         self.spool = Spool()
+        self.parameters = Sample(())  # after the last call
         self.ran_backward = False
         self._calls: Counter[str] = Counter()
         self._orders = itertools.count()

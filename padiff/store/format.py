@@ -42,12 +42,18 @@ SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
+_OPTIONAL = ("run", "backward", "updated")  # keys of a header
 _NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
 class SectionHeader:
-    """What a section says of itself. `created` is an ISO 8601 time in UTC."""
+    """What a section says of itself. `created` is an ISO 8601 time in UTC.
+
+    `run` is the same in all that one ProxyModel wrote. `backward` tells of a report whether a
+    backward pass was run over it, `updated` of params whether they were changed since the model's
+    last recorded call. Each is None where it was not recorded.
+    """
 
     section: SectionName
     model: str
@@ -56,6 +62,9 @@ class SectionHeader:
     layer_map: tuple[str, ...]
     tree: LayerTree
     created: str
+    run: str | None = None
+    backward: bool | None = None
+    updated: bool | None = None
 
 
 def digest(data: bytes | memoryview) -> str:
@@ -141,6 +150,7 @@ def header_to_attributes(header: SectionHeader) -> Json:
         "framework_version": header.framework_version,
         "created": header.created,
         "layer_map": list(header.layer_map),
+        **{key: getattr(header, key) for key in _OPTIONAL if getattr(header, key) is not None},
         "tree": header.tree.to_json(),
     }
     data["digest"] = _header_digest(data)
@@ -163,4 +173,7 @@ def header_from_attributes(attributes: Json, where: str) -> SectionHeader:
         created=data.string("created"),
         layer_map=data.strings("layer_map"),
         tree=LayerTree.from_json(attributes[ATTRIBUTE].get("tree"), where),
+        run=data.string("run") if data.has("run") else None,
+        backward=data.flag("backward"),
+        updated=data.flag("updated"),
     )

@@ -25,7 +25,7 @@ TIERS = """
     comparing.arithmetic comparing.matching
     comparing.streaming
     comparing.comparison comparing.integrity
-    comparing.scope
+    comparing.gradients comparing.scope
     comparing.planning
     comparing.records
     comparing.engine
@@ -40,7 +40,8 @@ TIERS = """
     frameworks
     recording.source recording.spool recording.structure
     recording.capture recording.draft recording.gradients recording.selection
-    recording.parameters recording.report
+    recording.parameters
+    recording.report
     recording.dump recording.recorder
     recording
     model

@@ -1,0 +1,225 @@
+"""A gradient that is cut off on one side is named where it is; one that nobody asked for is not."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import paddle
+import pytest
+import torch
+
+from padiff import compare, create_model
+from padiff.comparing.comparison import Comparison
+from tests.zoo import SIDES
+
+both = pytest.mark.parametrize("framework", SIDES)
+X = np.linspace(-2, 2, 12, dtype="float32").reshape(3, 4)
+NN: dict[str, Any] = {"torch": torch.nn, "paddle": paddle.nn}
+BASES: dict[str, Any] = {"torch": torch.nn.Module, "paddle": paddle.nn.Layer}
+NO_GRAD: dict[str, Any] = {"torch": torch.no_grad, "paddle": paddle.no_grad}
+
+
+def linear(framework: str, seed: int) -> Any:
+    layer = NN[framework].Linear(4, 4)
+    values = np.random.default_rng(seed).normal(size=(4, 4)).astype("float32")
+    with NO_GRAD[framework]():
+        if framework == "torch":
+            layer.weight.copy_(torch.from_numpy(values))
+            layer.bias.zero_()
+        else:
+            layer.weight.set_value(values)
+    return layer
+
+
+def chain(framework: str, cut: str = "") -> Any:
+    """ReLU and three linear layers, before one of which the gradient may be cut off."""
+    base: Any = BASES[framework]
+
+    class Chain(base):  # type: ignore[misc]  # of either framework
+        def __init__(self) -> None:
+            super().__init__()
+            self.act = NN[framework].ReLU()
+            self.one = linear(framework, 1)
+            self.two = linear(framework, 2)
+            self.three = linear(framework, 3)
+
+        def forward(self, x: Any) -> Any:
+            for name in ("act", "one", "two", "three"):
+                x = getattr(self, name)(x.detach() if name == cut else x)
+            return x
+
+    return Chain()
+
+
+def attention(framework: str, cut: str = "") -> Any:
+    """Three projections of one input, and a layer that takes them all."""
+    base: Any = BASES[framework]
+
+    class Core(base):  # type: ignore[misc]  # as above
+        def forward(self, q: Any, k: Any, v: Any) -> Any:
+            return (q * k).tanh() * v
+
+    class Attention(base):  # type: ignore[misc]  # as above
+        def __init__(self) -> None:
+            super().__init__()
+            self.first = linear(framework, 4)
+            self.q, self.k, self.v = (linear(framework, seed) for seed in range(3))
+            self.core = Core()
+
+        def forward(self, x: Any) -> Any:
+            x = self.first(x)
+            q, k, v = self.q(x), self.k(x), self.v(x)
+            return self.core(q, k, v.detach() if cut == "v" else v)
+
+    return Attention()
+
+
+def given(framework: str, *, asks: bool) -> Any:
+    if framework == "torch":
+        return torch.from_numpy(X.copy()).requires_grad_(asks)
+    return paddle.to_tensor(X, stop_gradient=not asks)
+
+
+def dump(
+    model: Any, framework: str, where: Path, *, asks: bool = False, backward: bool = True
+) -> Path:
+    proxy = create_model(model)
+    loss = (proxy(given(framework, asks=asks)) ** 2).mean()
+    if backward:
+        proxy.backward(loss)
+    proxy.dump_report(where)
+    return where
+
+
+def missing(comparison: Comparison) -> list[tuple[str | None, str | None]]:
+    return [
+        (record.base.route, record.base.tensor or record.raw.tensor)
+        for record in comparison.records
+        if record.status == "missing"
+    ]
+
+
+@both
+@pytest.mark.parametrize("asks", [(False, False), (True, True), (True, False), (False, True)])
+@pytest.mark.parametrize("cut_side", ["base", "raw"])
+def test_a_gradient_cut_in_the_middle(
+    framework: str, asks: tuple[bool, bool], cut_side: str, tmp_path: Path
+) -> None:
+    cuts = ("two", "") if cut_side == "base" else ("", "two")
+    base, raw = (
+        dump(chain(framework, cut), framework, tmp_path / name, asks=asked)
+        for name, cut, asked in zip(("base", "raw"), cuts, asks, strict=True)
+    )
+    comparison = compare(base, raw, sections=["report"])
+    assert not comparison.aligned
+    first = comparison.first_divergence
+    assert first is not None
+    assert (first.base.route, first.phase, first.status) == ("two", "backward", "missing")
+    uncut_asks = asks[1] if cut_side == "base" else asks[0]
+    cut_asks = asks[0] if cut_side == "base" else asks[1]
+    above = [("one", "0"), ("act", "0"), ("", "0")] if uncut_asks and cut_asks else []
+    assert missing(comparison) == [("two", "0"), *above]
+
+
+@both
+@pytest.mark.parametrize("asks", [(True, False), (False, True), (True, True), (False, False)])
+@pytest.mark.parametrize("make", [chain, attention])
+def test_gradients_of_inputs_that_one_side_asks_for(
+    framework: str, make: Callable[[str], Any], asks: tuple[bool, bool], tmp_path: Path
+) -> None:
+    base, raw = (
+        dump(make(framework), framework, tmp_path / f"{at}", asks=asked)
+        for at, asked in enumerate(asks)
+    )
+    comparison = compare(base, raw, mode="strict", atol=1e-7)
+    assert comparison.aligned
+    lone = [item.route for item in comparison.unmatched]
+    first = ["", "act", "one"] if make is chain else ["", "first"]
+    assert lone == (first if asks[0] != asks[1] else [])
+
+
+@both
+@pytest.mark.parametrize("asks", [True, False])
+def test_a_side_that_ran_no_backward_pass(framework: str, asks: bool, tmp_path: Path) -> None:
+    base = dump(chain(framework), framework, tmp_path / "base", asks=True)
+    raw = dump(chain(framework), framework, tmp_path / "raw", asks=asks, backward=False)
+    with NO_GRAD[framework]():
+        bare = dump(chain(framework), framework, tmp_path / "bare", backward=False)
+    for other in (raw, bare):
+        for pair in ((base, other), (other, base)):
+            comparison = compare(*pair)
+            assert not comparison.aligned
+            assert missing(comparison) == [(r, "0") for r in ("three", "two", "one", "act", "")]
+            assert compare(*pair, phase="forward").aligned
+    assert compare(raw, bare).aligned
+
+
+@both
+def test_a_backward_pass_that_reaches_no_layer(framework: str, tmp_path: Path) -> None:
+    """The model's output is computed from nothing that is trained, as far as raw knows."""
+    base = dump(chain(framework), framework, tmp_path / "base")
+    model = chain(framework)
+    proxy = create_model(model)
+    result = proxy(given(framework, asks=False))
+    proxy.backward(result.detach().mean() * model.one.weight.mean())
+    proxy.dump_report(tmp_path / "raw")
+    comparison = compare(base, tmp_path / "raw")
+    assert not comparison.aligned
+    assert missing(comparison) == [("three", "0"), ("two", "0")]
+
+
+@both
+@pytest.mark.parametrize("by_user", [True, False])
+def test_a_layer_alone_whose_input_asks_on_one_side(
+    framework: str, by_user: bool, tmp_path: Path
+) -> None:
+    """In raw no layer has a gradient, though its backward ran: its output had one."""
+    for name in ("base", "raw"):
+        proxy = create_model(linear(framework, 1))
+        loss = (proxy(given(framework, asks=name == "base")) ** 2).mean()
+        loss.backward() if by_user else proxy.backward(loss)
+        proxy.dump_report(tmp_path / name)
+    comparison = compare(tmp_path / "base", tmp_path / "raw")
+    assert comparison.aligned
+    assert [item.phase for item in comparison.unmatched] == ["backward"]
+
+
+@both
+@pytest.mark.parametrize("cut_side", ["base", "raw"])
+def test_one_of_a_layers_gradients(framework: str, cut_side: str, tmp_path: Path) -> None:
+    cuts = ("v", "") if cut_side == "base" else ("", "v")
+    base, raw = (
+        dump(attention(framework, cut), framework, tmp_path / f"{at}")
+        for at, cut in enumerate(cuts)
+    )
+    comparison = compare(base, raw)
+    assert missing(comparison) == [("core", "2")]
+    first = comparison.first_divergence
+    assert first is not None
+    assert (first.base.route, first.status) == ("core", "missing")
+
+
+@both
+def test_a_gradient_of_zeros_is_as_good_as_none(framework: str, tmp_path: Path) -> None:
+    parent: Any = BASES[framework]
+
+    class Core(parent):  # type: ignore[misc]  # as above
+        def forward(self, x: Any, y: Any) -> Any:
+            return x + y * 0
+
+    class Blind(parent):  # type: ignore[misc]  # as above
+        def __init__(self, *, cut: bool) -> None:
+            super().__init__()
+            self.one, self.two, self.core = linear(framework, 1), linear(framework, 2), Core()
+            self.cut = cut
+
+        def forward(self, x: Any) -> Any:
+            x = self.one(x)
+            y = self.two(x)
+            return self.core(x, y.detach() if self.cut else y)
+
+    base, raw = (dump(Blind(cut=cut), framework, tmp_path / f"{cut}") for cut in (False, True))
+    comparison = compare(base, raw)
+    assert comparison.aligned
+    assert [(item.route, item.tensor) for item in comparison.unmatched] == [("core", "1")]
