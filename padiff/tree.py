@@ -52,7 +52,8 @@ class TensorRecord:
     parameter's name. `order` is the event's number in the run. `dims` names the axes of a parameter
     whose layout is known, so that two frameworks that store it transposed can be told.
     `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the digest of the
-    array's own metadata.
+    array's own metadata. `tied` is the `array` of the first place at which the model holds the same
+    parameter, None for that place itself.
     """
 
     array: str
@@ -66,6 +67,7 @@ class TensorRecord:
     chunks: tuple[str, ...]
     metadata: str
     dims: tuple[str, ...] | None = None
+    tied: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +167,7 @@ def _node_to_json(node: Node) -> Json:
 
 def _tensor_to_json(tensor: TensorRecord) -> Json:
     stats = tensor.stats
-    return {
+    data: Json = {
         "array": tensor.array,
         "phase": tensor.phase,
         "place": tensor.place,
@@ -186,6 +188,9 @@ def _tensor_to_json(tensor: TensorRecord) -> Json:
         "chunks": list(tensor.chunks),
         "metadata": tensor.metadata,
     }
+    if tensor.tied is not None:
+        data["tied"] = tensor.tied
+    return data
 
 
 def _node_from_json(item: object, where: str, depth: int) -> Node:
@@ -251,4 +256,5 @@ def _tensor_from_json(item: object, where: str) -> TensorRecord:
         ),
         chunks=data.strings("chunks"),
         metadata=data.string("metadata"),
+        tied=data.string("tied") if data.has("tied") else None,
     )

@@ -36,6 +36,7 @@ tensors = st.builds(
     chunks=st.lists(texts, max_size=2).map(tuple),
     metadata=texts,
     dims=st.none() | st.lists(texts, max_size=2).map(tuple),
+    tied=st.none() | texts,
 )
 leaves = st.builds(
     Node,

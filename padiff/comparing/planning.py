@@ -1,11 +1,11 @@
 """Which tensors of two dumps are compared, and in which order causes come before effects."""
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.matching import match_tensors, match_trees
+from padiff.comparing.matching import TensorMatching, match_tensors, match_trees
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
@@ -68,8 +68,7 @@ def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
         sections[0].tree, sections[1].tree, headers[0].layer_map, headers[1].layer_map
     )
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
-    for base, raw in pairs:
-        planner.add_pair(base, raw)
+    planner.add_pairs(pairs)
     for node in matching.base_only:
         planner.add_lone("base", node)
     for node in matching.raw_only:
@@ -85,12 +84,21 @@ class _Planner:
         self._name = sections[0].header.section
         self._positions = _Positions(sections[0].tree, of_calls=self._name == "report")
         self._gradients = ExpectedGradients(*sections)
+        # parameters that have a partner, by the array of the first place that holds each
+        self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
 
-    def add_pair(self, base: Node, raw: Node) -> None:
-        """Two matched layers: their tensors, and those of them without a partner."""
-        matching = match_tensors(self._taken(base), self._taken(raw))
+    def add_pairs(self, pairs: Sequence[tuple[Node, Node]]) -> None:
+        """Matched layers: their tensors, and those of them without a partner."""
+        matched = [(a, b, match_tensors(self._taken(a), self._taken(b))) for a, b in pairs]
+        for _, _, matching in matched:
+            self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
+            self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
+        for base, raw, matching in matched:
+            self._add_pair(base, raw, matching)
+
+    def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:
         for pair in matching.pairs:
             self._plan((base, raw), pair)
         paired = {tensor.phase for tensor, _ in matching.pairs}
@@ -112,7 +120,8 @@ class _Planner:
         self._list(side, node)
         for tensor in self._taken(node):
             # of the gradients in a report nothing is known: the layer itself is what is missing
-            if self._name != "report" or _is_output(node, tensor):
+            is_report = self._name == "report"
+            if _is_output(node, tensor) if is_report else self._is_parameter_missed(side, tensor):
                 if side == "base":
                     self._plan((node, None), (tensor, None))
                 else:
@@ -141,16 +150,19 @@ class _Planner:
     ) -> bool:
         """Whether it is a divergence that `node`, of the side `lacking`, has no such tensor.
 
-        `paired` are the phases of which its layers have tensors in common. A parameter must not be
-        missing. Of a model whose outputs cannot be paired at all nothing is known to agree in the
-        end.
+        `paired` are the phases of which its layers have tensors in common. Of a model whose outputs
+        cannot be paired at all nothing is known to agree in the end.
         """
         if self._name != "report":
-            return True
+            return self._is_parameter_missed("raw" if lacking == "base" else "base", tensor)
         if tensor.phase == "backward":
             others_paired = "backward" in paired
             return self._gradients.is_missed(lacking, node, tensor, others_paired=others_paired)
         return tensor.phase not in paired and _is_output(node, tensor)
+
+    def _is_parameter_missed(self, side: SideName, tensor: TensorRecord) -> bool:
+        """Whether the other side lacks a parameter of `side`: it may hold it at fewer places."""
+        return _first_array(tensor) not in self._compared[side]
 
     def _plan(
         self,
@@ -194,6 +206,11 @@ class _Planner:
                 shape=None if tensor is None else tensor.shape,
             )
         )
+
+
+def _first_array(tensor: TensorRecord) -> str:
+    """The array of a parameter at the first place that holds it."""
+    return tensor.tied or tensor.array
 
 
 def _is_output(node: Node, tensor: TensorRecord) -> bool:

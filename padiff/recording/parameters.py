@@ -100,6 +100,7 @@ class _LayerWriter:
         self._section = section
         self._writer = writer
         self._orders = itertools.count()
+        self._first: dict[tuple[int, Phase | None], str] = {}  # arrays of the parameters, by id
 
     def write(self, route: str, layer: Layer, parameters: dict[str, Tensor]) -> Node:
         """The layer's node, without those below it."""
@@ -112,15 +113,13 @@ class _LayerWriter:
                 if isinstance(host, str):
                     unrecorded.append(Unrecorded(phase, name, host))
                     continue
-                stored = self._writer.add(
-                    array_path(route, 0, leaf),
-                    host.values,
-                    self._framework.parameter_dims(layer, name),
-                )
+                path = array_path(route, 0, leaf)
+                dims = self._framework.parameter_dims(layer, name)
+                stored = self._writer.add(path, host.values, dims)
+                first = self._first.setdefault((id(parameter), phase), path)
                 at = next(self._orders)
-                tensors.append(
-                    record_of(stored, phase=phase, place=name, device=host.device, order=at)
-                )
+                record = record_of(stored, phase=phase, place=name, device=host.device, order=at)
+                tensors.append(replace(record, tied=None if first == path else first))
         return Node(
             name=type(layer).__name__,
             route=route,

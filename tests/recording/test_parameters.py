@@ -8,7 +8,7 @@ import paddle
 import pytest
 import torch
 
-from padiff import create_model, open_dump
+from padiff import compare, create_model, open_dump
 from tests.zoo import SIDES, ZOO, Side, Twin
 
 both = pytest.mark.parametrize("framework", SIDES)
@@ -108,6 +108,68 @@ def test_a_tied_parameter_is_at_each_of_its_places(framework: str, tmp_path: Pat
     bias = SIDES[framework].numpy(model.cell.up.bias)
     for route in ("cell.up", "cell.down"):
         np.testing.assert_array_equal(weights[route].weight["bias"], bias)
+
+
+def language_model(framework: str, head: str) -> Any:
+    """Embeds and predicts with one matrix: by one layer at two places, or by two that share it."""
+    module: Any = torch.nn if framework == "torch" else paddle.nn
+    base: Any = torch.nn.Module if framework == "torch" else paddle.nn.Layer
+    size = (3, 5) if framework == "torch" else (5, 3)
+
+    class Net(base):  # type: ignore[misc]  # of either framework
+        def __init__(self) -> None:
+            super().__init__()
+            if head == "first":
+                self.head = module.Linear(*size, **{BIAS[framework]: False})
+            self.embed = module.Linear(*size, **{BIAS[framework]: False})
+            if head in ("tied", "own"):
+                self.head = module.Linear(*size, **{BIAS[framework]: False})
+            if head in ("first", "tied"):
+                self.head.weight = self.embed.weight
+            if head == "shared":
+                self.head = self.embed
+
+    net = Net()
+    values = np.linspace(-1, 1, 15, dtype="float32").reshape(5, 3)
+    if framework == "torch":
+        net.embed.weight.data.copy_(torch.from_numpy(values))
+    else:
+        net.embed.weight.set_value(values)
+    return net
+
+
+BIAS = {"torch": "bias", "paddle": "bias_attr"}
+
+
+@both
+@pytest.mark.parametrize("heads", [("shared", "tied"), ("tied", "shared"), ("shared", "first")])
+@pytest.mark.parametrize("section", ["params", "weights"])
+def test_a_parameter_that_one_side_holds_at_more_places_is_not_missing(
+    framework: str, heads: tuple[str, str], section: str, tmp_path: Path
+) -> None:
+    for side, head in zip(("base", "raw"), heads, strict=True):
+        proxy = create_model(language_model(framework, head))
+        weight = proxy.model.embed.weight
+        (weight**2).mean().backward()
+        getattr(proxy, f"dump_{section}")(tmp_path / side)
+    tying = open_dump(tmp_path / ("base" if heads[0] == "tied" else "raw"))
+    tree = (tying.params if section == "params" else tying.weights).tree
+    found = {tensor.tied for node in tree.walk() for tensor in node.tensors if tensor.tied}
+    first = "head" if "first" in heads else "embed"
+    suffixes = [".grad", ".weight"] if section == "params" else [""]
+    assert found == {f"{first}/weight{suffix}" for suffix in suffixes}
+    comparison = compare(tmp_path / "base", tmp_path / "raw")
+    assert [(item.kind, item.route) for item in comparison.unmatched] == [("layer", "head")]
+    assert comparison.aligned
+
+
+@both
+def test_a_parameter_of_its_own_is_missing(framework: str, tmp_path: Path) -> None:
+    for side, head in (("base", "shared"), ("raw", "own")):
+        create_model(language_model(framework, head)).dump_params(tmp_path / side)
+    first = compare(tmp_path / "base", tmp_path / "raw").first_divergence
+    assert first is not None
+    assert (first.status, first.raw.route) == ("missing", "head")
 
 
 def test_what_paddle_lists_twice_is_there_once(tmp_path: Path) -> None:
