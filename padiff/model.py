@@ -1,11 +1,13 @@
 """Recording a model: `create_model`, the proxy it returns, and where dumps go."""
 
+import functools
 import itertools
 import threading
 import uuid
 import weakref
 from collections.abc import Iterable
 from pathlib import Path
+from types import MethodType
 from typing import Any
 
 from padiff.errors import UsageError
@@ -50,6 +52,9 @@ def create_model(model: Any, name: str | None = None, *, inputs: bool = False) -
 class ProxyModel:
     """A model that is recorded when it is called. What is not defined here is the model's own.
 
+    Where a method of the model returns the model, as in `create_model(net).eval()`, the proxy is
+    returned.
+
     The report grows with each call until `clear_report` or `try_dump`. A call that raises leaves
     nothing in it. Nothing that the model computes changes, and outside of a call nothing of ours
     is on the model; tensors carry our hooks until all gradients of the call have come, or until
@@ -66,6 +71,7 @@ class ProxyModel:
         self._selection = Selection(self._framework, model)
         self._tries = 0
         self._per_step = 1
+        self._passed_over = False  # a call since the last try_dump, as no dump was to come
         self._start_afresh()
 
     def _start_afresh(self) -> None:
@@ -84,7 +90,10 @@ class ProxyModel:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, and record it unless `try_dump` would not dump this step."""
         thread = threading.get_ident()
-        if thread in self._recording or (self._tries + 1) % self._per_step:
+        if thread in self._recording:
+            return self.model(*args, **kwargs)
+        if (self._tries + 1) % self._per_step:
+            self._passed_over = True
             return self.model(*args, **kwargs)
         self._recording.add(thread)
         try:
@@ -112,7 +121,8 @@ class ProxyModel:
         """Every `per_step`-th call dumps report and params as a step; each clears the report.
 
         The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
-        be dumped are not recorded, from the second call on. Returns where it wrote, or None.
+        be dumped are not recorded, from the second call on; where `per_step` changes, neither is
+        the one that was passed over already. Returns where it wrote, or None.
 
         Call it after the backward and before the optimizer's step, which changes the parameters.
         """
@@ -122,13 +132,14 @@ class ProxyModel:
         step = self._tries
         self._tries += 1
         try:
-            if self._tries % per_step:
+            if self._tries % per_step or (self._passed_over and not self._report.roots):
                 return None
             home = self._home(dir_path)
             self.dump_report(home, step=step)
             self.dump_params(home, step=step)
             return home / f"step_{step}"
         finally:
+            self._passed_over = False
             self.clear_report()
 
     def dump_report(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
@@ -204,7 +215,17 @@ class ProxyModel:
     def __getattr__(self, name: str) -> Any:
         if name == "model":  # not there yet, while copied or unpickled
             raise AttributeError(name)
-        return getattr(self.model, name)
+        value = getattr(self.model, name)
+        if not isinstance(value, MethodType) or value.__self__ is not self.model:
+            return value
+
+        @functools.wraps(value)
+        def call(*args: Any, **kwargs: Any) -> Any:
+            result = value(*args, **kwargs)
+            # eval(), to() and their like return the model: who goes on with it wants it recorded
+            return self if result is self.model else result
+
+        return call
 
     def __repr__(self) -> str:
         return f"<ProxyModel {self.name} of a {self.framework} {type(self.model).__name__}>"

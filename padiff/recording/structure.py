@@ -1,7 +1,8 @@
 """Finding the tensors in what a layer takes and gives, and naming the place of each."""
 
 import dataclasses
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Set, ValuesView
 from dataclasses import dataclass
 from typing import Any
 
@@ -66,7 +67,9 @@ class _Walk:
             return
         parts = _parts(value)
         if parts is None:
-            if _holds_tensor(value, self._is_tensor):
+            if isinstance(value, Iterator):
+                self._refuse(place, f"a {type(value).__qualname__} can be gone through but once")
+            elif _holds_tensor(value, self._is_tensor):
                 self._refuse(place, f"{_kind(value)} is no container that padiff looks into")
         elif id(value) in self._inside:
             self._refuse(place, f"{_kind(value)} contains itself")
@@ -115,7 +118,7 @@ def _holds_tensor(value: Any, is_tensor: IsTensor, depth: int = 0) -> bool:
         return True
     if depth > 3 or isinstance(value, _PLAIN) or callable(value):
         return False
-    if isinstance(value, tuple | list | Set):
+    if isinstance(value, tuple | list | Set | deque | ValuesView):
         inner: Iterable[Any] = value
     else:
         inner = (value if isinstance(value, Mapping) else getattr(value, "__dict__", {})).values()

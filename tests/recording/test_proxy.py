@@ -57,6 +57,23 @@ def test_what_the_proxy_lacks_is_the_models(framework: str) -> None:
 
 
 @both
+def test_a_method_that_returns_the_model_returns_the_proxy(framework: str, tmp_path: Path) -> None:
+    model = ZOO["residual"].build(framework)
+    (x,), _ = ZOO["residual"].inputs(framework)
+    proxy = create_model(model)
+    assert proxy.to("cpu") is proxy
+    if framework == "torch":
+        assert proxy.eval().train().float().requires_grad_().cpu() is proxy
+    assert proxy.apply(lambda layer: None) is proxy
+    assert proxy.up.to("cpu") is model.up
+    assert proxy.state_dict.__name__ == "state_dict"
+    assert next(iter(proxy.children())) is model.up
+    proxy.to("cpu")(x)
+    proxy.dump_report(tmp_path)
+    assert len(open_dump(tmp_path).report) == 4
+
+
+@both
 def test_a_proxy_can_be_half_made(framework: str) -> None:
     """As copying makes them: looking for the model must not look for the model."""
     with pytest.raises(AttributeError, match="model"):

@@ -71,6 +71,21 @@ def test_steps_that_are_not_written_are_not_recorded(framework: str, tmp_path: P
 
 
 @both
+def test_a_per_step_that_changes(framework: str, tmp_path: Path) -> None:
+    """The call that the old number passed over was not recorded: there is nothing to dump of it."""
+    proxy = proxy_of(framework)
+    home = tmp_path / "run.zarr"
+    written = []
+    for per_step in (5, 1, 1, 3, 2, 2, 4):
+        step(proxy)
+        written.append(proxy.try_dump(per_step, home))
+    steps = [None, None, home / "step_2", None, None, home / "step_5", None]
+    assert written == steps
+    with pytest.raises(UsageError, match="expected a recorded call"):
+        proxy.try_dump(1, home)  # without any call
+
+
+@both
 @pytest.mark.parametrize("per_step", [0, -1, 1.5, "2", True, None])
 def test_a_wrong_per_step(framework: str, per_step: Any, tmp_path: Path) -> None:
     proxy = proxy_of(framework)

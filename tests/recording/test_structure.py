@@ -1,6 +1,6 @@
 """Where tensors are found in what layers take and give; NumPy arrays stand for tensors."""
 
-from collections import OrderedDict, UserDict, namedtuple
+from collections import OrderedDict, UserDict, deque, namedtuple
 from dataclasses import dataclass, field
 from enum import Enum
 from types import SimpleNamespace
@@ -137,3 +137,20 @@ def test_a_very_deep_container() -> None:
 def test_one_container_at_two_places_is_entered_twice() -> None:
     pair = (A, B)
     assert list(places({"x": pair, "y": pair})) == ["x.0", "x.1", "y.0", "y.1"]
+
+
+def test_what_can_be_gone_through_but_once_is_told_and_left_alone() -> None:
+    generator, mapped = (value for value in (A, B)), map(str, [A])
+    found = refused((generator, {"m": mapped}))
+    assert found == {
+        "0": "a generator can be gone through but once",
+        "1.m": "a map can be gone through but once",
+    }
+    assert list(generator) == [A, B]
+    assert len(list(mapped)) == 1
+    assert refused(iter([A])) == {"0": "a list_iterator can be gone through but once"}
+
+
+@pytest.mark.parametrize("value", [deque([A]), {"x": A}.values()])
+def test_other_collections_are_told(value: object) -> None:
+    assert "is no container that padiff looks into" in refused(value)["0"]
