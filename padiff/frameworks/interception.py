@@ -7,12 +7,14 @@ function to call, does neither.
 
 import threading
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any, Protocol
 
 __all__ = ["Interception", "Observer", "intercept"]
 
 # Two threads may record one model at once; each puts on and takes off its own wrappers.
 _CHANGING = threading.Lock()
+_STATE = "__getstate__"  # copying and pickling ask the instance for it
 
 
 class Observer(Protocol):
@@ -55,10 +57,6 @@ class Interception:
         self.observer.end(token, result)
         return result
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> object:
-        # A layer copied while it runs: the copy must run itself, not the layer it was made from.
-        return getattr(type(self.layer), self.attribute).__get__(memo[id(self.layer)])
-
     def remove(self) -> None:
         """Take this wrapper off, whatever was put over it meanwhile; twice is fine."""
         self.active = False
@@ -72,13 +70,57 @@ class Interception:
                     del held[self.attribute]
                 else:
                     held[self.attribute] = top
+            if not isinstance(top, Interception) and isinstance(held.get(_STATE), _State):
+                del held[_STATE]
+
+
+class _State:
+    """In the place of a watched layer's `__getstate__`: copies and pickles get nothing of ours.
+
+    They must run themselves, not the layer that they were made from.
+    """
+
+    __slots__ = ("attribute", "hooks", "layer")
+
+    def __init__(self, layer: Any, attribute: str, hooks: Mapping[str, object]) -> None:
+        self.layer = layer
+        self.attribute = attribute
+        self.hooks = hooks
+
+    def __call__(self) -> object:
+        held = vars(self.layer)
+        ours = {name: held[name] for name in (_STATE, self.attribute, *self.hooks)}
+        below = ours[self.attribute]
+        while isinstance(below, Interception):
+            below = below.previous
+        try:  # without anything of ours for as long as it is asked
+            del held[_STATE], held[self.attribute]
+            if below is not None:
+                held[self.attribute] = below
+            for name, hook in self.hooks.items():
+                kept = ((key, other) for key, other in held[name].items() if other is not hook)
+                held[name] = type(held[name])(kept)
+            read: Callable[[Any], object] = getattr(type(self.layer), _STATE)
+            state = read(self.layer)
+            return held.copy() if state is held else state
+        finally:
+            held.update(ours)
 
 
 def intercept(
-    layer: Any, attribute: str, default: Callable[..., Any], observer: Observer
+    layer: Any,
+    attribute: str,
+    default: Callable[..., Any],
+    observer: Observer,
+    *,
+    hooks: Mapping[str, object] = MappingProxyType({}),
 ) -> Interception:
-    """Put a wrapper into the instance's `attribute`, over what is there or else over `default`."""
+    """Put a wrapper into the instance's `attribute`, over what is there or else over `default`.
+
+    `hooks` are those that the caller adds besides, by the attribute that holds them.
+    """
     with _CHANGING:
         wrapper = Interception(layer, attribute, default, observer)
         vars(layer)[attribute] = wrapper
+        vars(layer).setdefault(_STATE, _State(layer, attribute, hooks))
     return wrapper

@@ -112,7 +112,8 @@ class _Paddle(Framework):
     def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
         # One hook for all observers: who comes from within a hook must not change the hooks.
         with _CHANGING:
-            interception = intercept(layer, _CALL, layer._dygraph_call_func, observer)
+            run = layer._dygraph_call_func
+            interception = intercept(layer, _CALL, run, observer, hooks=_OUR_HOOKS)
             if not any(hook is _nothing for hook in layer._forward_pre_hooks.values()):
                 layer.register_forward_pre_hook(_nothing)
 
@@ -149,6 +150,9 @@ class _Paddle(Framework):
 
 def _nothing(layer: Layer, inputs: object) -> None:
     """A hook that is there to be there."""
+
+
+_OUR_HOOKS = {"_forward_pre_hooks": _nothing}
 
 
 FRAMEWORK: Framework = _Paddle()

@@ -109,25 +109,79 @@ def test_hooks_of_the_user_stay_as_they_were(framework: str) -> None:
     assert ran == ["pre", "post", "pre"]
 
 
+def pickled(layer: Any) -> Any:
+    return pickle.loads(pickle.dumps(layer))
+
+
+DUPLICATES = [copy.copy, copy.deepcopy, pickled]
+
+
 @both
-def test_a_layer_copied_while_it_runs_is_itself(framework: str) -> None:
+@pytest.mark.parametrize("duplicate", DUPLICATES)
+@pytest.mark.parametrize("nested", [False, True])
+def test_a_layer_copied_while_it_runs_is_itself(
+    framework: str, duplicate: Any, nested: bool, tmp_path: Path
+) -> None:
+    side = SIDES[framework]
     model = ZOO["residual"].build(framework)
     (x,), _ = ZOO["residual"].inputs(framework)
     copies: list[Any] = []
 
     def copy_once(*_: Any) -> None:
         if not copies:
-            copies.append(copy.deepcopy(model.up))
+            copies.append(duplicate(model.up))
+            copies[0](x)  # while the layer that it was made from is watched
 
-    model.act.register_forward_hook(copy_once)
-    create_model(model)(x)
+    base: Any = torch.nn.Module if framework == "torch" else paddle.nn.Layer
+
+    class Outer(base):  # type: ignore[misc]  # of either framework
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = model
+
+        def forward(self, x: Any) -> Any:
+            return proxy(x)
+
+    model.act.register_forward_pre_hook(copy_once)
+    proxy = create_model(model)
+    plain = set(vars(model.up))
+    create_model(Outer())(x) if nested else proxy(x)  # by one that watches, or by two
     (copied,) = copies
-    assert not any(isinstance(value, Interception) for value in vars(copied).values())
-    with (torch if framework == "torch" else paddle).no_grad():
-        copied.weight.zero_()
-    assert not np.any(SIDES[framework].numpy(copied(x * 0) - copied.bias))
-    changed, kept = (SIDES[framework].numpy(layer(x)) for layer in (copied, model.up))
-    assert np.any(changed != kept)
+    assert vars(copied).keys() == vars(model.up).keys() == plain
+    for value in vars(copied).values():
+        assert not isinstance(value, Interception)
+        assert not (isinstance(value, dict) and any("padiff" in repr(v) for v in value.values()))
+    proxy.dump_report(tmp_path)
+    assert [n.call for n in open_dump(tmp_path).report.tree.walk() if n.route == "up"] == [0]
+    # a shallow copy shares the parameters until it gets its own
+    zeros = side.tensor(np.zeros((3, 4), "float32"))
+    copied.forward = lambda _: zeros
+    assert not np.any(side.numpy(copied(x)))
+    assert np.any(side.numpy(model.up(x)))
+
+
+@both
+@pytest.mark.parametrize("duplicate", [copy.copy, copy.deepcopy])
+def test_a_layer_with_a_state_of_its_own_is_copied_by_it(framework: str, duplicate: Any) -> None:
+    base: Any = torch.nn.Module if framework == "torch" else paddle.nn.Layer
+    copies: list[Any] = []
+
+    class Stateful(base):  # type: ignore[misc]  # of either framework
+        def forward(self, x: Any) -> Any:
+            if not copies:
+                copies.append(duplicate(self))
+            return x
+
+        def __getstate__(self) -> Any:
+            return (self.__dict__.copy(), "mine")
+
+        def __setstate__(self, state: Any) -> None:
+            self.__dict__.update(state[0])
+            self.seen = state[1]
+
+    (x,), _ = ZOO["residual"].inputs(framework)
+    create_model(Stateful())(x)
+    assert copies[0].seen == "mine"
 
 
 def test_a_torch_model_pickled_while_it_runs() -> None:
