@@ -102,7 +102,7 @@ class _State:
                 held[name] = type(held[name])(kept)
             read: Callable[[Any], object] = getattr(type(self.layer), _STATE)
             state = read(self.layer)
-            return held.copy() if state is held else state
+            return dict(vars(self.layer)) if state is held else state
         finally:
             held.update(ours)
 
