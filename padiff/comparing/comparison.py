@@ -224,7 +224,8 @@ class Comparison:
     """What comparing two locations found; `records` are in event order.
 
     `trees` are the layers of base and raw where the first divergence is (else, of the first
-    section compared): for showing, and no part of the JSON document.
+    section compared): for showing, and no part of the JSON document. `notes` say what a reader must
+    know of the comparison as a whole, a sentence each.
     """
 
     criterion: Criterion
@@ -234,6 +235,7 @@ class Comparison:
     unmatched: tuple[Unmatched, ...]
     strict_structure: bool
     trees: tuple[LayerTree, LayerTree] = field(repr=False)
+    notes: tuple[str, ...] = ()
 
     @property
     def first_divergence(self) -> Record | None:
@@ -280,4 +282,5 @@ class Comparison:
             "first_divergence": None if first is None else first.to_json(),
             "records": [record.to_json() for record in self.records],
             "unmatched": [item.to_json() for item in self.unmatched],
+            "notes": list(self.notes),
         }

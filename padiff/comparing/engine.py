@@ -69,6 +69,7 @@ def compare(
     del pairs  # so that what a step holds open is let go when the step is done
     total = len(by_step)
     records: list[Record] = []
+    notes: dict[str, None] = {}  # each once, in order
     layers_found = 0
     shown: _Step | None = None
     while by_step:
@@ -76,13 +77,20 @@ def compare(
         step = _compare_step(by_step.popleft(), scope, criterion, len(records), jobs, tell)
         records += step.records
         unmatched += step.unmatched
+        notes.update(dict.fromkeys(step.notes))
         layers_found += step.layers
         if shown is None or (step.diverged and not shown.diverged):
             shown = step
     _check_found(scope, layers_found, records, sources)
     trees = (LayerTree(), LayerTree()) if shown is None else shown.trees
     return Comparison(
-        criterion, *sources, tuple(records), tuple(unmatched), strict_structure, trees
+        criterion,
+        *sources,
+        tuple(records),
+        tuple(unmatched),
+        strict_structure,
+        trees,
+        tuple(notes),
     )
 
 
@@ -92,6 +100,7 @@ class _Step:
 
     records: list[Record]
     unmatched: list[Unmatched]
+    notes: list[str]
     layers: int
     trees: tuple[LayerTree, LayerTree]
 
@@ -123,6 +132,7 @@ def _compare_step(
     return _Step(
         records,
         [item for plan in plans for item in plan.unmatched],
+        [note for plan in plans for note in plan.notes],
         sum(plan.layers for plan in plans),
         _trees(planned, records, dumps[0]),
     )

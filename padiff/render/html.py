@@ -26,7 +26,9 @@ _COLUMNS = ("stage", "base", "raw", "tensor", "status", "max abs", "mean abs", "
 def render(comparison: Comparison) -> str:
     """The page: verdict, first divergence, both layer trees, and every record in event order."""
     first = comparison.first_divergence
-    parts = [f"<h1>{_safe(verdict(comparison))}</h1>", *_first(comparison, first)]
+    parts = [f"<h1>{_safe(verdict(comparison))}</h1>"]
+    parts += [f"<p>{_safe(note, 400)}</p>" for note in comparison.notes]
+    parts += _first(comparison, first)
     head = "".join(f"<th>{name}</th>" for name in _COLUMNS)
     rows = "".join(_row(record) for record in comparison.records)
     parts.append(f"<h2>Records</h2><table><tr>{head}</tr>{rows}</table>")
@@ -43,8 +45,8 @@ def render(comparison: Comparison) -> str:
     )
 
 
-def _safe(text: str) -> str:
-    return escape(clean(text))
+def _safe(text: str, limit: int = 120) -> str:
+    return escape(clean(text, limit))
 
 
 def _first(comparison: Comparison, first: Record | None) -> list[str]:

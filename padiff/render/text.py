@@ -23,6 +23,7 @@ __all__ = ["render"]
 _WORST = 5
 _UNMATCHED = 6
 _FRAMES = 2
+_NOTE = 400  # a sentence or two, whatever the stores' names in it
 _FILE = 60
 _COLUMNS = 100
 
@@ -35,6 +36,7 @@ def render(comparison: Comparison) -> str:
         lines.append(
             f"  {name:<4}  {clean(source.model, 40)}, {framework}, {clean(source.location)}"
         )
+    lines += [f"  {clean(note, _NOTE)}" for note in comparison.notes]
     first = comparison.first_divergence
     if first is not None:
         lines += ["", *_first(comparison, first)]

@@ -1,5 +1,6 @@
 """The text of a comparison: the answer first, what is known of the cause, and one screen of it."""
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import numpy as np
 import pytest
 
 from padiff.comparing.engine import compare
+from padiff.render.html import render as render_html
 from padiff.render.outline import outline
 from padiff.render.text import render
 from padiff.render.words import clean
@@ -123,6 +125,16 @@ def test_what_has_no_partner_is_listed_with_its_outermost_layer(tmp_path: Path) 
     )
     assert strict.startswith("NOT ALIGNED: 1 tensor of report agree")
     assert "structures differ" in strict
+
+
+def test_notes_stand_below_the_sources(tmp_path: Path) -> None:
+    locations = [write_dump(tmp_path / side, net()) for side in ("base", "raw")]
+    comparison = dataclasses.replace(compare(*locations), notes=("Mind\x1b the <gap>.",))
+    lines = render(comparison).splitlines()
+    assert lines[2].startswith("  raw ")
+    assert lines[3] == "  Mind\\x1b the <gap>."
+    assert "<p>Mind\\x1b the &lt;gap&gt;.</p>" in render_html(comparison)
+    assert comparison.to_json()["notes"] == ["Mind\x1b the <gap>."]
 
 
 def test_a_large_model_fits_a_screen(tmp_path: Path) -> None:
