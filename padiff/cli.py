@@ -73,7 +73,9 @@ read, is incomplete, or has nothing in common with the other.
     help="Compare only layers whose route fits, such as 'blocks.1.*'.",
 )
 @click.option(
-    "--strict-structure", is_flag=True, help="Count a layer without a partner as a divergence."
+    "--strict-structure",
+    is_flag=True,
+    help="Count a layer, or an input or output of the model, without a partner as a divergence.",
 )
 @click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
 @click.option(

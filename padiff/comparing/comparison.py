@@ -26,7 +26,7 @@ SCHEMA = "padiff-comparison/1"
 
 Status = Literal["match", "mismatch", "shape", "nonfinite", "missing"]
 SideName = Literal["base", "raw"]
-Kind = Literal["section", "layer", "tensor"]
+Kind = Literal["section", "layer", "tensor", "unrecorded"]
 Value = int | float | complex
 
 
@@ -169,10 +169,11 @@ def _json_value(value: object) -> object:
 
 @dataclass(frozen=True, slots=True)
 class Unmatched:
-    """What one side has and the other has not.
+    """What one side has and cannot be compared, mostly because the other has it not.
 
     `kind` tells whether it is a whole section of a step and rank (`route` is then the model's), a
-    layer, or one tensor of a layer that itself has a partner.
+    layer, or one tensor of a layer that itself has a partner; or a value of such a layer that could
+    not be stored, for a `reason`.
     """
 
     side: SideName
@@ -186,6 +187,7 @@ class Unmatched:
     phase: Phase | None = None
     tensor: str | None = None
     shape: tuple[int, ...] | None = None
+    reason: str = ""
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -201,12 +203,13 @@ class Unmatched:
             "phase": self.phase,
             "tensor": self.tensor,
             "shape": None if self.shape is None else list(self.shape),
+            "reason": self.reason,
         }
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """How many pairs were compared, and how many things have no partner."""
+    """How many pairs were compared, and how many things were listed that were not."""
 
     compared: int
     diverged: int
@@ -244,8 +247,16 @@ class Comparison:
 
     @property
     def structure_differs(self) -> bool:
-        """Whether a layer, or a whole section, is on one side only."""
-        return any(item.kind != "tensor" for item in self.unmatched)
+        """Whether a layer, a whole section, or a tensor of the model's own, is on one side only.
+
+        Layers may return more on one side, and gradients be asked for on one side: only what the
+        model itself is given and returns is part of its structure.
+        """
+        return any(
+            item.kind in ("section", "layer")
+            or (item.kind == "tensor" and not item.route and item.phase != "backward")
+            for item in self.unmatched
+        )
 
     @property
     def aligned(self) -> bool:

@@ -48,7 +48,8 @@ def compare(
     `sections`, `steps`, `ranks` and `layers` (patterns of routes, such as `blocks.1.*`) narrow it
     down; None takes all there is. `phase` is `both`, `forward` or `backward`. `mode` is `mean`, by
     which the mean of `abs(raw - base)` must be within `atol + rtol * mean(abs(base))`, or `strict`,
-    by which each element must be. With `strict_structure` a layer without a partner is a failure.
+    by which each element must be. With `strict_structure` a layer, or an input or output of the
+    model itself, without a partner is a failure.
     `jobs` threads compare, by default one a processor. `progress` is called with the share done.
 
     Raises UsageError (a ValueError) for an argument that makes no sense or asks for what is not

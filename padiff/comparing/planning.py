@@ -69,6 +69,9 @@ def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
     )
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
     planner.add_pairs(pairs)
+    if name == "report" and scope.takes_phase("forward"):
+        for pair in _silent([pair for pair in pairs if not pair[0].route]):
+            planner.add_silent(*pair)
     for node in matching.base_only:
         planner.add_lone("base", node)
     for node in matching.raw_only:
@@ -112,6 +115,12 @@ class _Planner:
                 self._plan((base, raw), (None, tensor))
             else:
                 self._list("raw", raw, tensor)
+        self._list_unrecorded("base", base)
+        self._list_unrecorded("raw", raw)
+
+    def add_silent(self, base: Node, raw: Node) -> None:
+        """A call of the model of which no output is there to compare: nothing is known to agree."""
+        self._plan((base, raw), (None, None), "forward")
 
     def add_lone(self, side: SideName, node: Node) -> None:
         """A layer without a partner: listed, and what must not be missing is planned as such."""
@@ -168,10 +177,11 @@ class _Planner:
         self,
         nodes: tuple[Node | None, Node | None],
         tensors: tuple[TensorRecord | None, TensorRecord | None],
+        phase: Phase | None = None,
     ) -> None:
         base = nodes[0]
         tensor = tensors[0] or tensors[1]
-        phase = None if tensor is None else tensor.phase
+        phase = phase if tensor is None else tensor.phase
         cause = _CAUSES[self._name, phase == "backward"]
         # of a model called in a loop, what later calls are given is what the first ones made
         roots = self._sections[0].tree.roots
@@ -189,6 +199,25 @@ class _Planner:
                 tensors,
             )
         )
+
+    def _list_unrecorded(self, side: SideName, node: Node) -> None:
+        self.unmatched += [
+            Unmatched(
+                side=side,
+                kind="unrecorded",
+                section=self._name,
+                step=self._dumps.step,
+                rank=self._dumps.rank,
+                route=node.route,
+                class_name=node.name,
+                call=node.call,
+                phase=value.phase,
+                tensor=value.place,
+                reason=value.reason,
+            )
+            for value in node.unrecorded
+            if self._scope.takes_phase(value.phase)
+        ]
 
     def _list(self, side: SideName, node: Node, tensor: TensorRecord | None = None) -> None:
         self.unmatched.append(
@@ -211,6 +240,21 @@ class _Planner:
 def _first_array(tensor: TensorRecord) -> str:
     """The array of a parameter at the first place that holds it."""
     return tensor.tied or tensor.array
+
+
+def _silent(calls: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
+    """The calls of the model without any output on either side, of which some should be there.
+
+    It could not be stored; or no call of the model has one.
+    """
+    silent = [
+        pair for pair in calls if not any(t.phase == "forward" for n in pair for t in n.tensors)
+    ]
+    if len(silent) == len(calls):
+        return silent
+    return [
+        pair for pair in silent if any(v.phase == "forward" for n in pair for v in n.unrecorded)
+    ]
 
 
 def _is_output(node: Node, tensor: TensorRecord) -> bool:

@@ -38,6 +38,8 @@ def record_of(
         if statistics.nonfinite:
             status = "nonfinite"
         notes = _notes(statistics, base, raw)
+    elif status == "missing":
+        notes = _reasons(planned)
     known = base or raw
     return Record(
         step=planned.dumps.step,
@@ -90,6 +92,19 @@ def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) ->
     if statistics.agreeing:
         notes.append(f"NaN or infinite alike in {statistics.agreeing} places")
     return notes
+
+
+def _reasons(planned: Planned) -> list[str]:
+    """Why a side that lacks a tensor could not store it, as it noted then."""
+    known = planned.tensors[0] or planned.tensors[1]
+    return [
+        f"{side}: {value.reason}"
+        for side, node, tensor in zip(("base", "raw"), planned.nodes, planned.tensors, strict=True)
+        if tensor is None and node is not None
+        for value in node.unrecorded
+        # of a layer that raised, no place is known
+        if value.phase == planned.phase and (known is None or value.place in ("", known.place))
+    ]
 
 
 def _side(node: Node | None, tensor: TensorRecord | None) -> Side:

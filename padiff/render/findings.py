@@ -23,11 +23,19 @@ def verdict(comparison: Comparison) -> str:
         return f"ALIGNED: {compared} agree{same} ({tolerance})."
     if comparison.first_divergence is None:
         return f"NOT ALIGNED: {compared} agree ({tolerance}), but the structures differ."
-    missing = sum(record.status == "missing" for record in comparison.records)
-    differ = f"{totals.diverged - missing} of {compared} differ"
+    silent = sum(map(_is_silent, comparison.records))
+    missing = sum(record.status == "missing" for record in comparison.records) - silent
+    differ = f"{totals.diverged - missing - silent} of {compared} differ"
     if missing:
         differ += f" and {missing} {'have' if missing > 1 else 'has'} no partner"
+    if silent:
+        differ += f"{', and' if missing else ', but'} no output of the model could be compared"
     return f"NOT ALIGNED: {differ} ({tolerance})."
+
+
+def _is_silent(record: Record) -> bool:
+    """Whether it stands for a call of the model without any output to compare."""
+    return record.base.tensor is None and record.raw.tensor is None
 
 
 def _plural(word: str, count: int) -> str:
@@ -37,6 +45,8 @@ def _plural(word: str, count: int) -> str:
 def figures(comparison: Comparison, record: Record) -> list[str]:
     """How large the difference of one record is, against what was allowed."""
     if record.status == "missing":
+        if _is_silent(record):
+            return ["neither side has an output of the model to compare"]
         lacking = "raw" if record.raw.tensor is None else "base"
         return [f"{lacking} has no such tensor"]
     found = record.figures
@@ -77,6 +87,11 @@ def cause(comparison: Comparison, first: Record) -> str:
         for record in comparison.records[: first.order]
         if (record.step, record.rank) == (first.step, first.rank)
     ]
+    if _is_silent(first):
+        return (
+            "Whether the models agree in the end is not known: let them return tensors, alone or "
+            "in tuples, lists, dicts or dataclasses, or choose layers inside them."
+        )
     if first.status == "missing":
         return "What one side lacks cannot be compared."
     match stage(first):

@@ -34,11 +34,11 @@ def render(comparison: Comparison) -> str:
     parts.append(f"<h2>Records</h2><table><tr>{head}</tr>{rows}</table>")
     alone = "".join(
         f"<li>{item.side}: {item.kind} {_safe(item.route)} {_safe(item.tensor or '')} "
-        f"({item.section})</li>"
+        f"({item.section}) {_safe(item.reason)}</li>"
         for item in comparison.unmatched
     )
     if alone:
-        parts.append(f"<h2>Without a partner</h2><ul>{alone}</ul>")
+        parts.append(f"<h2>Without a partner, or not stored</h2><ul>{alone}</ul>")
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><title>padiff</title>'
         f"<style>{_STYLE}</style>{''.join(parts)}</html>\n"

@@ -1,5 +1,6 @@
 """A comparison for the terminal: the answer first, about one screen in all."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
@@ -65,7 +66,7 @@ def _first(comparison: Comparison, record: Record) -> list[str]:
         values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
         lines.append(f"  worst at {list(found.worst_index)}: {values}")
     if record.note:
-        lines.append(f"  {clean(record.note)}")
+        lines.append(f"  {clean(record.note, _NOTE)}")
     lines.append(f"  {cause(comparison, record)}")
     return lines + _stacks(comparison, record)
 
@@ -144,11 +145,18 @@ def _badness(record: Record) -> float:
 
 
 def _unmatched(comparison: Comparison) -> list[str]:
-    """What has no partner, the layers inside a listed layer left out."""
-    items = _outermost(comparison.unmatched)
+    """What has no partner, the layers inside a listed layer left out, and what was not stored."""
+    refused = [item for item in comparison.unmatched if item.kind == "unrecorded"]
+    alone = [item for item in comparison.unmatched if item.kind != "unrecorded"]
+    return _listed("Without a partner", len(alone), _outermost(alone)) + _listed(
+        "Not stored, so not compared", len(refused), refused
+    )
+
+
+def _listed(title: str, count: int, items: Sequence[Unmatched]) -> list[str]:
     if not items:
         return []
-    lines = ["", f"Without a partner ({len(comparison.unmatched)} in all):"]
+    lines = ["", f"{title} ({count} in all):"]
     for item in items[:_UNMATCHED]:
         lines.append(f"  {item.side:<4}  {_describe(item)}")
     if len(items) > _UNMATCHED:
@@ -156,7 +164,7 @@ def _unmatched(comparison: Comparison) -> list[str]:
     return lines
 
 
-def _outermost(items: tuple[Unmatched, ...]) -> list[Unmatched]:
+def _outermost(items: Sequence[Unmatched]) -> list[Unmatched]:
     layers = {
         (item.side, item.section, item.step, item.rank, item.route)
         for item in items
@@ -173,15 +181,12 @@ def _outermost(items: tuple[Unmatched, ...]) -> list[Unmatched]:
 
 
 def _describe(item: Unmatched) -> str:
-    where = ", ".join(
-        f"{kind} {value}"
-        for kind, value in (("step", item.step), ("rank", item.rank))
-        if value is not None
-    )
+    where = when(item)
     at = f"{item.section}{f', {where}' if where else ''}"
     if item.kind == "section":
         return f"all of {at}"
     layer = f"{clean(item.route, 60) or 'the model itself'} ({clean(item.class_name, 40)})"
     if item.kind == "layer":
         return f"{layer} in {at}"
-    return f"{item.phase or 'parameter'} {clean(item.tensor or '', 40)} of {layer} in {at}"
+    reason = f": {clean(item.reason, 80)}" if item.reason else ""
+    return f"{item.phase or 'parameter'} {clean(item.tensor or '', 40)} of {layer} in {at}{reason}"

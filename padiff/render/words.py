@@ -1,6 +1,6 @@
 """Short texts that every rendering of a comparison shares; nothing a store holds comes out raw."""
 
-from padiff.comparing.comparison import Record, Side
+from padiff.comparing.comparison import Record, Side, Unmatched
 
 __all__ = [
     "clean",
@@ -64,12 +64,12 @@ def tensor_name(record: Record) -> str:
         return f"gradient of {place}" if record.phase == "backward" else f"parameter {place}"
     if record.phase == "backward":
         return f"gradient of input {place}"
-    return f"{'input' if record.phase == 'input' else 'output'} {place}"
+    return f"{'input' if record.phase == 'input' else 'output'} {place}".rstrip()
 
 
-def when(record: Record) -> str:
+def when(item: Record | Unmatched) -> str:
     """Step and rank, as far as there are any: `step 3, rank 0`."""
-    named = (("step", record.step), ("rank", record.rank))
+    named = (("step", item.step), ("rank", item.rank))
     return ", ".join(f"{kind} {value}" for kind, value in named if value is not None)
 
 

@@ -278,6 +278,25 @@ def test_a_mapped_layer_that_returns_more_is_no_divergence(tmp_path: Path) -> No
     assert compare(tmp_path / "base", tmp_path / "raw", strict_structure=True).aligned
 
 
+@pytest.mark.parametrize("what", ["out", "inputs"])
+def test_more_outputs_of_the_model_itself_are_a_matter_of_structure(
+    tmp_path: Path, what: str
+) -> None:
+    base = Layer("", "Net", out=Y, inputs=X)
+    given = {"0": X, "1": Z} if what == "inputs" else X
+    returned = {"0": Y, "1": Z} if what == "out" else Y
+    raw = dataclasses.replace(base, inputs=given, out=returned)
+    locations = stores(tmp_path, base, raw)
+    assert compare(*locations).aligned
+    assert not compare(*locations, strict_structure=True).aligned
+    assert not compare(*reversed(locations), strict_structure=True).aligned
+
+
+def test_gradients_asked_for_on_one_side_are_no_matter_of_structure(tmp_path: Path) -> None:
+    locations = stores(tmp_path, network(), without_gradients(network(), "", "first"))
+    assert compare(*locations, strict_structure=True).aligned
+
+
 def test_a_model_whose_outputs_cannot_be_paired_is_not_aligned(tmp_path: Path) -> None:
     inner = Layer("fc", "Linear", out=Y)
     base = Layer("", "Net", out={"a": Y, "b": X[:2]}, children=[inner])
