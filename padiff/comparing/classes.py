@@ -2,7 +2,7 @@
 
 from functools import cache
 
-__all__ = ["class_score"]
+__all__ = ["class_score", "does_one_thing", "spelling"]
 
 # Where casefolding does not make the names of torch and paddle equal.
 _SYNONYMS = {
@@ -54,6 +54,19 @@ _FAMILIES = {
     "container": "moduledict modulelist parameterlist sequential",
 }
 _FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
+# Families of layers that are there to hold other layers.
+_HOLDERS = ("container", "transformer", "transformer layer")
+
+
+def spelling(name: str) -> str:
+    """One name for a class, however either framework spells it."""
+    return _SYNONYMS.get(name.casefold(), name.casefold())
+
+
+def does_one_thing(name: str) -> bool:
+    """Whether it is a framework's layer for one job, whatever layers it may be made of."""
+    family = _FAMILY_OF.get(spelling(name))
+    return family is not None and family not in _HOLDERS
 
 
 @cache
@@ -63,7 +76,7 @@ def class_score(base: str, raw: str) -> float | None:
     2: the same class in either framework's spelling; 1: akin; 0: one is neither framework's, so
     that nothing is known of it.
     """
-    a, b = (_SYNONYMS.get(name.casefold(), name.casefold()) for name in (base, raw))
+    a, b = spelling(base), spelling(raw)
     if a == b:
         return 2.0
     if a not in _FAMILY_OF or b not in _FAMILY_OF:

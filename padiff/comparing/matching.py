@@ -3,10 +3,11 @@
 What finds no partner is part of the answer, never dropped.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass
 
-from padiff.comparing.alignment import Candidate, align, candidates, kinship
+from padiff.comparing.classes import class_score
+from padiff.comparing.siblings import Siblings
 from padiff.errors import FormatError
 from padiff.tree import LayerTree, Node, TensorRecord
 
@@ -31,16 +32,6 @@ class TensorMatching:
     raw_only: tuple[TensorRecord, ...]
 
 
-@dataclass(slots=True)
-class _Trees:
-    """The state of one matching: what is settled so far."""
-
-    mapped: set[int]  # ids of the nodes that the layer map pairs, or leaves alone
-    pairs: list[tuple[Node, Node]] = field(default_factory=list)
-    base_left: list[Candidate] = field(default_factory=list)
-    raw_left: list[Candidate] = field(default_factory=list)
-
-
 def match_trees(
     base: LayerTree,
     raw: LayerTree,
@@ -55,21 +46,28 @@ def match_trees(
     wrapper. FormatError when both sides have a layer map and these differ in length.
     """
     mapped_pairs, mapped = _match_maps(base, raw, base_map, raw_map)
-    trees = _Trees(mapped, list(mapped_pairs))
+    siblings = Siblings(mapped)
     models = list(zip(_models(base), _models(raw), strict=False))
-    trees.pairs += models
+    pairs = [*mapped_pairs, *models]
     rooted = {id(node) for pair in models for node in pair}
-    _match_below(
-        trees,
-        [node for node in base.roots if id(node) not in rooted],
-        [node for node in raw.roots if id(node) not in rooted],
+    lists: list[tuple[Sequence[Node], Sequence[Node]]] = [
+        (a.children, b.children) for a, b in [*models, *mapped_pairs]
+    ]
+    lists.append(
+        (
+            [node for node in base.roots if id(node) not in rooted],
+            [node for node in raw.roots if id(node) not in rooted],
+        )
     )
-    for a, b in [*models, *mapped_pairs]:
-        _match_below(trees, a.children, b.children)
-    paired = {id(node) for pair in trees.pairs for node in pair}
+    while lists:
+        found = siblings.pair(*lists.pop())
+        pairs += found
+        lists += [(a.children, b.children) for a, b in found]
+    pairs += _by_contents(base, raw, pairs, mapped)
+    paired = {id(node) for pair in pairs for node in pair}
     order = {id(node): place for place, node in enumerate(base.walk())}
     return Matching(
-        tuple(sorted(trees.pairs, key=lambda pair: order[id(pair[0])])),
+        tuple(sorted(pairs, key=lambda pair: order[id(pair[0])])),
         tuple(node for node in base.walk() if id(node) not in paired),
         tuple(node for node in raw.walk() if id(node) not in paired),
     )
@@ -102,62 +100,58 @@ def _match_maps(
     return pairs, mapped
 
 
-def _match_below(trees: _Trees, base: Sequence[Node], raw: Sequence[Node]) -> None:
-    """Pair two lists of siblings, and whatever lies below the pairs."""
-    stack = [(base, raw)]
-    while stack:
-        left, right = stack.pop()
-        for a, b in _match_siblings(trees, left, right):
-            trees.pairs.append((a, b))
-            stack.append((a.children, b.children))
+def _by_contents(
+    base: LayerTree, raw: LayerTree, pairs: Sequence[tuple[Node, Node]], settled: Set[int]
+) -> list[tuple[Node, Node]]:
+    """Containers left over on both sides that hold the same pairs of layers, and little else."""
+    taken = settled | {id(node) for pair in pairs for node in pair}
+    # a pair counts as one layer when it is one on either side
+    single = {
+        id(node): at
+        for at, pair in enumerate(pairs)
+        if not all(node.children for node in pair)
+        for node in pair
+    }
+    left, right = (_contents(tree, single, taken) for tree in (base, raw))
+    found = []
+    for a, inside in left:
+        fit = [
+            at
+            for at, (b, other) in enumerate(right)
+            if other == inside and class_score(a.name, b.name) is not None
+        ]
+        if fit:
+            best = max(fit, key=lambda at: class_score(a.name, right[at][0].name) or 0)
+            found.append((a, right.pop(best)[0]))
+    return found
 
 
-def _match_siblings(
-    trees: _Trees, base: Sequence[Node], raw: Sequence[Node]
-) -> Iterator[tuple[Node, Node]]:
-    """Pairs of siblings; when containers are left over on both sides, pairs of what they hold."""
-    left = candidates([node for node in base if id(node) not in trees.mapped])
-    right = candidates([node for node in raw if id(node) not in trees.mapped])
-    while left and right:
-        pairs = align(left, right)
-        yield from ((left[i].node, right[j].node) for i, j in pairs)
-        left = _without(left, {i for i, _ in pairs})
-        right = _without(right, {j for _, j in pairs})
-        moved = _moved(left, right)
-        yield from ((left[i].node, right[j].node) for i, j in moved)
-        left = _without(left, {i for i, _ in moved})
-        right = _without(right, {j for _, j in moved})
-        tallest = max((item.height for item in (*left, *right)), default=0)
-        if not tallest:
-            return
-        # a wrapper is taller than what it wraps, which may stand unwrapped on the other side
-        left = _opened(trees, left, tallest)
-        right = _opened(trees, right, tallest)
+def _contents(
+    tree: LayerTree, single: Mapping[int, int], taken: Set[int]
+) -> list[tuple[Node, frozenset[int]]]:
+    """The containers that are not taken, outermost first, and the pairs they hold.
 
+    Left out are those that hold more layers without a partner than with one.
+    """
+    found: list[tuple[Node, frozenset[int]]] = []
 
-def _without(items: list[Candidate], taken: set[int]) -> list[Candidate]:
-    return [item for at, item in enumerate(items) if at not in taken]
+    def visit(node: Node) -> tuple[frozenset[int], int]:
+        at = len(found)
+        if id(node) in single:
+            return frozenset([single[id(node)]]), 1
+        if not node.children:
+            return frozenset(), 1
+        below = [visit(child) for child in node.children]
+        inside = frozenset().union(*(pairs for pairs, _ in below))
+        layers = sum(count for _, count in below)
+        if id(node) not in taken and 2 * len(inside) >= max(1, layers):
+            found.insert(at, (node, inside))
+        return inside, layers
 
-
-def _moved(left: Sequence[Candidate], right: Sequence[Candidate]) -> list[tuple[int, int]]:
-    """Layers of one route and call that the two sides run in another order."""
-    places = {c.key: j for j, c in enumerate(right) if not c.numbered}
-    return [
-        (i, places[c.key])
-        for i, c in enumerate(left)
-        if c.key in places and kinship(c, right[places[c.key]]) is not None
-    ]
-
-
-def _opened(trees: _Trees, items: Sequence[Candidate], height: int) -> list[Candidate]:
-    """The containers of that height replaced by what they hold."""
-    nodes: list[Node] = []
-    for item in items:
-        if item.height == height:
-            nodes += [child for child in item.node.children if id(child) not in trees.mapped]
-        else:
-            nodes.append(item.node)
-    return candidates(nodes)
+    if any(node.children and id(node) not in taken for node in tree.walk()):
+        for root in tree.roots:
+            visit(root)
+    return found
 
 
 def match_tensors(base: Sequence[TensorRecord], raw: Sequence[TensorRecord]) -> TensorMatching:

@@ -22,7 +22,8 @@ TIERS = """
     store
     comparing.classes comparing.criterion
     comparing.alignment comparing.statistics
-    comparing.arithmetic comparing.matching
+    comparing.arithmetic comparing.siblings
+    comparing.matching
     comparing.streaming
     comparing.comparison comparing.integrity
     comparing.gradients comparing.scope

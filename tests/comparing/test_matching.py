@@ -2,11 +2,14 @@
 
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from padiff import compare, create_model
 from padiff.comparing.classes import class_score
 from padiff.comparing.matching import match_tensors, match_trees
 from padiff.errors import FormatError
@@ -196,6 +199,173 @@ def test_blocks_in_a_row_pair_with_blocks_in_groups() -> None:
     assert routes(row, groups) == (expected, set(), {"0", "1"})
     swapped = {(b, a) for a, b in expected}
     assert routes(groups, row) == (swapped, {"0", "1"}, set())
+
+
+def test_what_runs_elsewhere_is_no_partner_for_what_runs_here() -> None:
+    middle = node("m1", "LayerNorm"), node("m2", "LayerNorm")
+    base = net(node("a", "Linear"), *middle, node("b", "Linear"))
+    raw = net(node("x", "Linear"), *middle, node("a", "Linear"))
+    assert routes(base, raw) == (same("a", "m1", "m2"), {"b"}, {"x"})
+
+
+def test_numbered_layers_that_run_in_another_order() -> None:
+    def block(route: str) -> Node:
+        return node(route, "Block", node(f"{route}.fc", "Linear"))
+
+    blocks = [block(f"blocks.{at}") for at in range(4)]
+    base, raw = net(*blocks, node("head", "Linear")), net(*blocks[::-1], node("head", "Linear"))
+    both = [f"blocks.{at}" for at in range(4)]
+    assert routes(base, raw) == (same("head", *both, *(f"{at}.fc" for at in both)), set(), set())
+
+
+def test_numbers_do_not_join_layers_of_other_shapes_that_run_elsewhere() -> None:
+    base = net(*(node(f"blocks.{at}", "Linear", shape=(at + 2,)) for at in (0, 1)))
+    raw = net(node("blocks.1", "Linear", shape=(2,)), node("blocks.0", "Linear", shape=(3,)))
+    crossed = {("blocks.0", "blocks.1"), ("blocks.1", "blocks.0")}
+    assert routes(base, raw)[0] == crossed
+
+
+def test_groups_that_are_cut_differently() -> None:
+    def block(route: str) -> Node:
+        return node(route, "Block", node(f"{route}.fc", "Linear"), node(f"{route}.act", "ReLU"))
+
+    def group(route: str, count: int) -> Node:
+        return node(route, "Sequential", *(block(f"{route}.{at}") for at in range(count)))
+
+    for extra in ((), (node("drop", "Dropout"),)):
+        base = net(node("stem", "Conv2d"), group("blocks", 8), node("head", "Linear"))
+        raw = net(
+            node("stem", "Conv2D"), group("s1", 6), group("s2", 2), *extra, node("head", "Linear")
+        )
+        expected = {(f"blocks.{at}", f"s{1 + at // 6}.{at % 6}") for at in range(8)}
+        expected |= {(f"{a}.{part}", f"{b}.{part}") for a, b in expected for part in ("fc", "act")}
+        expected |= same("stem", "head")
+        assert routes(base, raw) == (expected, {"blocks"}, {"s1", "s2", *(e.route for e in extra)})
+
+
+def test_a_layer_on_the_other_side_of_a_boundary() -> None:
+    a, b, c = (node(f"one.{at}", "Linear") for at in range(3))
+    base = net(node("one", "Sequential", a, b), node("two", "Sequential", c))
+    one = node("x.0", "Linear")
+    two = node("y.0", "Linear"), node("y.1", "Linear")
+    raw = net(node("x", "Sequential", one), node("y", "Sequential", *two))
+    pairs, left, right = routes(base, raw)
+    assert pairs == {("one.0", "x.0"), ("one.1", "y.0"), ("one.2", "y.1")}
+    assert (left, right) == ({"one", "two"}, {"x", "y"})
+
+
+def test_containers_that_hold_the_same_are_found_by_that() -> None:
+    def stage(route: str, *kinds: str) -> Node:
+        return node(route, "Stage", *(node(f"{route}.{n}", kind) for n, kind in enumerate(kinds)))
+
+    first = ("Conv2d", "ReLU", "MaxPool2d")
+    base = net(
+        stage("a", *first), stage("b", "Linear", "Linear", "Linear"), stage("c", "LayerNorm")
+    )
+    raw = net(stage("p", *first), stage("q", "Linear"), stage("r", "Linear", "Linear", "LayerNorm"))
+    pairs, left, right = routes(base, raw)
+    assert ("a", "p") in pairs
+    assert {("b.0", "q.0"), ("b.1", "r.0"), ("b.2", "r.1"), ("c.0", "r.2")} <= pairs
+    assert (left, right) == ({"b", "c"}, {"q", "r"})
+
+
+def test_a_block_that_lacks_a_layer_keeps_its_place() -> None:
+    def block(route: str, *names: str) -> Node:
+        return node(route, "Block", *(node(f"{route}.{name}", "Linear") for name in names))
+
+    base = net(*(block(f"b{at}", "u", "v", "w") for at in range(3)))
+    raw = net(block("c0", "x", "y", "z"), block("c1", "x", "y"), block("c2", "x", "y", "z"))
+    pairs, left, _ = routes(base, raw)
+    assert {("b0", "c0"), ("b1", "c1"), ("b2", "c2"), ("b2.u", "c2.x"), ("b2.w", "c2.z")} <= pairs
+    assert len(left) == 1
+    assert left < {"b1.u", "b1.v", "b1.w"}
+
+
+KINDS = ["Linear", "ReLU", "LayerNorm", "Mine", "LSTM"]
+
+
+@st.composite
+def grouped(draw: st.DrawFn, count: int) -> list[list[int]]:
+    """Routes of `count` leaves as indexes: somehow cut into groups, some of these into groups."""
+
+    def cut(indexes: list[int], prefix: list[int], depth: int) -> list[list[int]]:
+        if depth == 0 or len(indexes) < 2 or draw(st.booleans()):
+            return [[*prefix, at] for at in range(len(indexes))]
+        ends = sorted(draw(st.sets(st.integers(1, len(indexes) - 1), max_size=3)))
+        parts = [indexes[a:b] for a, b in zip([0, *ends], [*ends, len(indexes)], strict=True)]
+        found = []
+        for at, part in enumerate(parts):
+            alone = len(part) == 1 and draw(st.booleans())
+            found += [[*prefix, at]] if alone else cut(part, [*prefix, at], depth - 1)
+        return found
+
+    return cut(list(range(count)), [], 3)
+
+
+def grouped_net(
+    routes_: list[list[int]], kinds: list[str], word: str
+) -> tuple[LayerTree, list[str]]:
+    """The leaves of those routes in sequences, and each leaf's route in words."""
+    names_ = [".".join(f"{word}{at}" for at in route) for route in routes_]
+
+    def build(low: int, high: int, depth: int) -> list[Node]:
+        nodes, at = [], low
+        while at < high:
+            route = ".".join(names_[at].split(".")[: depth + 1])
+            if len(routes_[at]) == depth + 1:
+                nodes.append(node(route, kinds[at]))
+                at += 1
+                continue
+            end = at
+            while end < high and routes_[end][: depth + 1] == routes_[at][: depth + 1]:
+                end += 1
+            nodes.append(node(route, "Sequential", *build(at, end, depth + 1)))
+            at = end
+        return nodes
+
+    return net(*build(0, len(kinds), 0)), names_
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.data(), st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), st.booleans())
+def test_however_layers_are_grouped_each_finds_its_twin(
+    data: st.DataObject, kinds: list[str], numbered: bool
+) -> None:
+    words = ("", "") if numbered else ("a", "b")
+    base, ours = grouped_net(data.draw(grouped(len(kinds))), kinds, words[0])
+    raw, theirs = grouped_net(data.draw(grouped(len(kinds))), kinds, words[1])
+    pairs, _, _ = routes(base, raw)
+    assert set(zip(ours, theirs, strict=True)) <= pairs
+
+
+class Cut(torch.nn.Module):
+    """Eight layers, in as many sequences as there are `sizes`."""
+
+    def __init__(self, *sizes: int) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        layers = [torch.nn.Linear(3, 3) if at % 2 else torch.nn.GELU() for at in range(8)]
+        self.names = [f"s{len(sizes)}{at}" for at in range(len(sizes))]
+        for name, size in zip(self.names, sizes, strict=True):
+            self.add_module(name, torch.nn.Sequential(*layers[:size]))
+            del layers[:size]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for name in self.names:
+            x = getattr(self, name)(x)
+        return x
+
+
+def test_recorded_runs_of_groups_that_are_cut_differently_are_aligned(tmp_path: Path) -> None:
+    for at, sizes in enumerate([(8,), (3, 5), (5, 2, 1)]):
+        model = create_model(Cut(*sizes), name="Cut")
+        model.backward(model(torch.linspace(-1, 1, 6).reshape(2, 3)).square().sum())
+        model.try_dump(dir_path=str(tmp_path / str(at)))
+    for base, raw in ((0, 1), (1, 2), (2, 0)):
+        comparison = compare(tmp_path / str(base), tmp_path / str(raw), mode="strict", atol=0)
+        assert comparison.aligned
+        assert {item.kind for item in comparison.unmatched} == {"layer"}
+        assert comparison.totals.identical == comparison.totals.compared > 30
 
 
 def test_the_layer_map_goes_before_all_else() -> None:
