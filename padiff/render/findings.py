@@ -1,11 +1,15 @@
 """What a comparison means, in sentences: the verdict, and what is known of the first divergence."""
 
-from padiff.comparing.comparison import Comparison, Record
-from padiff.render.words import number, stage
+from collections.abc import Iterable
+
+from padiff.comparing.comparison import Comparison, Record, Side
+from padiff.render.words import layer_name, number, stage
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
 
 __all__ = ["cause", "figures", "find_node", "verdict"]
+
+_NOISE = 0.1  # of its size; real gradients that differ by so much are seen as soon as any are
 
 
 def verdict(comparison: Comparison) -> str:
@@ -47,8 +51,8 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
     if record.status == "missing":
         if _is_silent(record):
             return ["neither side has an output of the model to compare"]
-        lacking = "raw" if record.raw.tensor is None else "base"
-        return [f"{lacking} has no such tensor"]
+        lacking, side = _lacking(record)
+        return [f"{lacking} has no such {'layer' if side.route is None else 'tensor'}"]
     found = record.figures
     if found is None:
         return [
@@ -73,6 +77,11 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
     return lines
 
 
+def _lacking(record: Record) -> tuple[str, Side]:
+    """The side on which a tensor is missing."""
+    return ("raw", record.raw) if record.raw.tensor is None else ("base", record.base)
+
+
 def find_node(comparison: Comparison, record: Record, side: int) -> Node | None:
     """The layer of a record in the tree of base (0) or raw (1)."""
     where = (record.base, record.raw)[side]
@@ -89,28 +98,113 @@ def cause(comparison: Comparison, first: Record) -> str:
     ]
     if _is_silent(first):
         return (
-            "Whether the models agree in the end is not known: let them return tensors, alone or "
-            "in tuples, lists, dicts or dataclasses, or choose layers inside them."
+            "Nothing is known of what the models return: let it be tensors, alone or in tuples, "
+            "lists, dicts or dataclasses."
         )
     if first.status == "missing":
-        return "What one side lacks cannot be compared."
+        return _missing_cause(first)
     match stage(first):
         case "Model inputs":
             return "The two models were fed different inputs; all else may follow from that."
         case "Weights":
-            return "The two models have different weights; all else may follow from that."
+            return _weights_cause(comparison, first)
         case "Gradients":
             if any(stage(record) == "Backward stage" for record in before):
                 return "The gradients between the layers agree, those of the weights do not."
             return "No gradients between the layers were compared."
         case "Updated weights":
-            if any(stage(record) == "Gradients" for record in before):
-                return "The gradients agree: the optimizers differ."
-            return "No gradients were compared: the optimizers or the gradients differ."
+            return _update_cause(comparison, first, first.step)
         case "Forward stage":
             return _forward_cause(first, before)
         case _:
-            return _backward_cause(first, before)
+            return _backward_cause(first, before) + _shared(comparison, first)
+
+
+def _missing_cause(first: Record) -> str:
+    side, where = _lacking(first)
+    if first.section == "report":
+        if first.phase != "backward":
+            return "What one side lacks cannot be compared."
+        return f"No gradient reached it in {side}: it is cut off there, or nothing asked for one."
+    if where.route is None:
+        return (
+            f"A whole layer is absent in {side}: the model has none there, or a black or white "
+            "list of that side alone leaves it out."
+        )
+    if first.phase == "backward":
+        return f"The parameter has no gradient in {side}: it is frozen or not used there."
+    return "The layers themselves differ: what one side lacks cannot be compared."
+
+
+def _weights_cause(comparison: Comparison, first: Record) -> str:
+    """Why weights differ at the beginning of a step."""
+    differ = "The two models have different weights; all else may follow from that."
+    agreed = [
+        record.step
+        for record in comparison.records[: first.order]
+        if record.step is not None
+        and record.step != first.step
+        and (record.rank, record.section, record.phase) == (first.rank, first.section, first.phase)
+        and _parameter(record) == _parameter(first)
+    ]
+    if not agreed or first.step is None:
+        return differ
+    if agreed[-1] + 1 < first.step:
+        return f"They agreed in step {agreed[-1]}: what was done to them since then differs."
+    return f"They agreed in step {agreed[-1]}. {_update_cause(comparison, first, agreed[-1])}"
+
+
+def _update_cause(comparison: Comparison, first: Record, step: int | None) -> str:
+    """Why weights differ that agreed before the gradients of `step` were applied to them."""
+    gradients = {
+        _parameter(record): record
+        for record in comparison.records
+        if (record.step, record.rank) == (step, first.rank) and stage(record) == "Gradients"
+    }
+    if not gradients:
+        return "No gradients were compared: the optimizers or the gradients differ."
+    blamed = [
+        gradients.get(_parameter(record))
+        for record in comparison.records
+        if record.diverged
+        and (record.step, record.rank, record.section, record.phase)
+        == (first.step, first.rank, first.section, first.phase)
+    ]
+    if all(one is not None and _is_noise(one, gradients.values()) for one in blamed):
+        return (
+            "Its gradients are rounding noise, as small and as far apart: an optimizer such as "
+            "Adam scales them up."
+        )
+    own = gradients.get(_parameter(first))
+    if own is not None and _apart(own) >= _NOISE and not _is_noise(own, gradients.values()):
+        return (
+            f"Its gradients differ by {_apart(own):.0%} of their size, which atol "
+            f"{comparison.criterion.atol:g} allows: compare them with a smaller one."
+        )
+    return "The gradients agree: the optimizers differ."
+
+
+def _parameter(record: Record) -> tuple[str | None, ...]:
+    return record.base.route, record.base.tensor, record.raw.route, record.raw.tensor
+
+
+def _is_noise(gradient: Record, gradients: Iterable[Record]) -> bool:
+    """Whether a gradient differs by much of its size, and yet by less than others that agree do."""
+    own = gradient.figures
+    return (
+        own is not None
+        and own.rel_l2 >= _NOISE
+        and any(
+            one.figures is not None
+            and one.figures.rel_l2 < own.rel_l2 * _NOISE
+            and one.figures.max_abs >= own.max_abs
+            for one in gradients
+        )
+    )
+
+
+def _apart(record: Record) -> float:
+    return 0.0 if record.figures is None else record.figures.rel_l2
 
 
 def _forward_cause(first: Record, before: list[Record]) -> str:
@@ -141,6 +235,31 @@ def _backward_cause(first: Record, before: list[Record]) -> str:
             "or on the way to it."
         )
     return "It is the first gradient: the loss differs, or the backward of what leads to it."
+
+
+def _shared(comparison: Comparison, first: Record) -> str:
+    """That layers beside this one show the very same gradient, where they do."""
+    others = [
+        layer_name(record.base)
+        for record in comparison.records
+        if record.section == "report"
+        and (record.step, record.rank, record.phase) == (first.step, first.rank, first.phase)
+        and (record.figures, record.base.shape) == (first.figures, first.base.shape)
+        and not _nested(record.base.route or "", first.base.route or "")
+    ]
+    if first.figures is None or not others:
+        return ""
+    named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
+    return (
+        f" The same is seen at {named}: where one tensor feeds several layers, each shows the sum, "
+        "and any of them may make the difference."
+    )
+
+
+def _nested(a: str, b: str) -> bool:
+    """Whether the routes are one, or that of a layer and one inside it."""
+    short, long = sorted((a, b), key=len)
+    return short in ("", long) or long.startswith(f"{short}.")
 
 
 def _inside(first: Record, before: list[Record]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import zip_longest
 from pathlib import Path
+from textwrap import wrap
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.findings import cause, figures, find_node, verdict
@@ -27,6 +28,7 @@ _FRAMES = 2
 _NOTE = 400  # a sentence or two, whatever the stores' names in it
 _FILE = 60
 _COLUMNS = 100
+_WIDTH = 118
 
 
 def render(comparison: Comparison) -> str:
@@ -37,7 +39,8 @@ def render(comparison: Comparison) -> str:
         lines.append(
             f"  {name:<4}  {clean(source.model, 40)}, {framework}, {clean(source.location)}"
         )
-    lines += [f"  {clean(note, _NOTE)}" for note in comparison.notes]
+    for note in comparison.notes:
+        lines += _wrapped(clean(note, _NOTE))
     first = comparison.first_divergence
     if first is not None:
         lines += ["", *_first(comparison, first)]
@@ -66,9 +69,13 @@ def _first(comparison: Comparison, record: Record) -> list[str]:
         values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
         lines.append(f"  worst at {list(found.worst_index)}: {values}")
     if record.note:
-        lines.append(f"  {clean(record.note, _NOTE)}")
-    lines.append(f"  {cause(comparison, record)}")
+        lines += _wrapped(clean(record.note, _NOTE))
+    lines += _wrapped(cause(comparison, record))
     return lines + _stacks(comparison, record)
+
+
+def _wrapped(sentence: str) -> list[str]:
+    return wrap(sentence, _WIDTH, initial_indent="  ", subsequent_indent="  ")
 
 
 def _stacks(comparison: Comparison, record: Record) -> list[str]:
