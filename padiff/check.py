@@ -64,6 +64,11 @@ def _check(
     section: SectionName, base: Location, raw: Location, cfg: Mapping[str, Any] | None
 ) -> bool:
     options = {} if cfg is None else cfg
+    if not isinstance(options, Mapping):
+        raise UsageError(
+            f"expected cfg to be a dict of {', '.join(_ARGUMENTS)}, got {options!r}: "
+            "leave it out for the defaults"
+        )
     unknown = sorted(str(key) for key in options if key not in _ARGUMENTS)
     if unknown:
         raise UsageError(

@@ -112,11 +112,24 @@ def test_both_modes(tmp_path: Path) -> None:
         ({"atol": -1}, "atol to be a finite number >= 0"),
         ({"rtol": "1"}, "rtol to be a finite number >= 0"),
         ({"compare_mode": "max"}, "mean or strict, got 'max'"),
+        (5, "cfg to be a dict of atol, rtol, compare_mode, got 5: leave it out"),
+        ([1], r"cfg to be a dict of .*, got \[1\]"),
+        ([], r"cfg to be a dict of .*, got \[\]"),
+        ("atol", "cfg to be a dict of .*, got 'atol'"),
     ],
 )
-def test_a_wrong_configuration_is_an_error(tmp_path: Path, cfg: dict[str, Any], words: str) -> None:
+def test_a_wrong_configuration_is_an_error(tmp_path: Path, cfg: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         check_report(*dumps(tmp_path, 0, "report"), cfg)
+
+
+@pytest.mark.parametrize("location", [None, 5, b"base"])
+def test_what_is_no_path_is_an_error(tmp_path: Path, location: Any) -> None:
+    base, raw = dumps(tmp_path, 0, "report")
+    with pytest.raises(ValueError, match=r"path of a padiff store for base, got "):
+        check_report(location, raw)
+    with pytest.raises(ValueError, match=r"path of a padiff store for raw, got "):
+        check_report(base, location)
 
 
 def test_a_missing_section_is_an_error(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from padiff.comparing.criterion import Criterion
+from padiff.comparing.statistics import Value
 from padiff.jsonio import Json, finite_or_name
 from padiff.store.format import SectionName
 from padiff.tree import LayerTree, Phase
@@ -27,7 +28,6 @@ SCHEMA = "padiff-comparison/1"
 Status = Literal["match", "mismatch", "shape", "nonfinite", "missing"]
 SideName = Literal["base", "raw"]
 Kind = Literal["section", "layer", "tensor", "unrecorded"]
-Value = int | float | complex
 
 
 @dataclass(frozen=True, slots=True)

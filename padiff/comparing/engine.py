@@ -1,5 +1,6 @@
 """Compare two locations: what `padiff-check` and the `check_*` functions are made of."""
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -56,6 +57,9 @@ def compare(
     there, LocationError where nothing lies, and FormatError, or one of its kind, for what is no
     store, is unfinished, damaged, or has nothing in common with the other side.
     """
+    for side, location in (("base", base), ("raw", raw)):
+        if not isinstance(location, str | os.PathLike):
+            raise UsageError(f"expected the path of a padiff store for {side}, got {location!r}")
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
     scope = scope_of(sections, phase, steps, ranks, layers)
     if jobs is not None and (type(jobs) is not int or not 1 <= jobs <= _MOST_JOBS):
@@ -82,7 +86,7 @@ def compare(
         layers_found += step.layers
         if shown is None or (step.diverged and not shown.diverged):
             shown = step
-    _check_found(scope, layers_found, records, sources)
+    _check_found(scope, layers_found, records, unmatched, sources)
     trees = (LayerTree(), LayerTree()) if shown is None else shown.trees
     return Comparison(
         criterion,
@@ -164,14 +168,28 @@ def _share_of_all(
 
 
 def _check_found(
-    scope: Scope, layers: int, records: Sequence[Record], sources: tuple[Source, Source]
+    scope: Scope,
+    layers: int,
+    records: Sequence[Record],
+    unmatched: Sequence[Unmatched],
+    sources: tuple[Source, Source],
 ) -> None:
     """Nothing compared is no agreement."""
     where = " and ".join(source.location for source in sources)
     if scope.layers is not None and not layers:
+        lone = {
+            f"{u.route} ({u.class_name}) in {u.side}": u for u in unmatched if u.kind == "layer"
+        }
+        wanted = f"expected a layer whose route fits {' or '.join(scope.layers)} in {where}"
+        if lone:
+            found = ", ".join([*lone][:3]) + (", ..." if len(lone) > 3 else "")
+            raise UsageError(
+                f"{wanted}, found only what has no partner on the other side: {found}; compare "
+                "without choosing layers to see what they were paired with"
+            )
         raise UsageError(
-            f"expected a layer whose route fits {' or '.join(scope.layers)} in {where}, found none:"
-            " routes are dotted names without the model's own, such as blocks.1.mlp"
+            f"{wanted}, found none: "
+            "routes are dotted names without the model's own, such as blocks.1.mlp"
         )
     if not records:
         raise FormatError(

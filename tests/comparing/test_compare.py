@@ -588,6 +588,12 @@ def test_layers_are_chosen_by_pattern_on_either_side(tmp_path: Path) -> None:
         compare(*locations, layers=["nothing.*"])
 
 
+def test_layers_that_one_side_alone_has_are_said_to_have_no_partner(tmp_path: Path) -> None:
+    locations = stores(tmp_path, network(), network(extra=(Layer("extra", "Dropout", out=Y),)))
+    with pytest.raises(UsageError, match=r"no partner on the other side: extra \(Dropout\) in raw"):
+        compare(*locations, layers=["ext*"])
+
+
 def test_phases_are_chosen(tmp_path: Path) -> None:
     locations = stores(tmp_path, network(), network("first forward"))
     assert compare(*locations, phase="backward").aligned
