@@ -177,15 +177,14 @@ def _check_found(
     """Nothing compared is no agreement."""
     where = " and ".join(source.location for source in sources)
     if scope.layers is not None and not layers:
-        lone = {
-            f"{u.route} ({u.class_name}) in {u.side}": u for u in unmatched if u.kind == "layer"
-        }
         wanted = f"expected a layer whose route fits {' or '.join(scope.layers)} in {where}"
+        found = [f"{u.route} ({u.class_name}) in {u.side}" for u in unmatched if u.kind == "layer"]
+        lone = list(dict.fromkeys(found))
         if lone:
-            found = ", ".join([*lone][:3]) + (", ..." if len(lone) > 3 else "")
             raise UsageError(
-                f"{wanted}, found only what has no partner on the other side: {found}; compare "
-                "without choosing layers to see what they were paired with"
+                f"{wanted}, found only what has no partner on the other side: "
+                f"{', '.join(lone[:3])}{', ...' if len(lone) > 3 else ''}; choose other layers, or "
+                "name these in the layer maps of both sides"
             )
         raise UsageError(
             f"{wanted}, found none: "
