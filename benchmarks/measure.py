@@ -79,16 +79,21 @@ def scratch(needed: int) -> Iterator[Path]:
 
 
 def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
-    """A committed report of the model's children, one layer and output a tensor."""
+    """A committed report: a layer and output a tensor, the last one being the model's own."""
     with SectionWriter(location, "report") as writer:
-        nodes = []
-        for order, (route, values) in enumerate(tensors.items(), start=1):
+        nodes: list[Node] = []
+        for order, (name, values) in enumerate(tensors.items(), start=1):
+            is_model = order == len(tensors)
+            route = "" if is_model else name
             stored = writer.add(array_path(route, 0, "forward.0"), values)
             record = record_of(stored, phase="forward", place="0", device="cpu", order=order)
+            if is_model:
+                root = Node("Model", "", 0, 0, tensors=(record,), children=tuple(nodes))
             nodes.append(Node("Layer", route, 0, order, tensors=(record,)))
-        tree = LayerTree((Node("Model", "", 0, 0, children=tuple(nodes)),))
         writer.commit(
-            SectionHeader("report", "Model", "torch", "0", (), tree, "2026-01-01T00:00:00Z")
+            SectionHeader(
+                "report", "Model", "torch", "0", (), LayerTree((root,)), "2026-01-01T00:00:00Z"
+            )
         )
 
 

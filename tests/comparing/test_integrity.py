@@ -25,6 +25,7 @@ def stores(
             Layer(
                 "",
                 "Net",
+                out=SMALL,
                 children=[Layer("a", "L", out=SMALL * scale), Layer("b", "L", out=values + by)],
             ),
         )
