@@ -117,9 +117,11 @@ class Node:
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""
-        yield self
-        for child in self.children:
-            yield from child.walk()
+        left = [self]
+        while left:
+            node = left.pop()
+            yield node
+            left += reversed(node.children)
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,7 @@ def match_trees(
     while lists:
         found = siblings.pair(*lists.pop())
         pairs += found
-        lists += [(a.children, b.children) for a, b in found]
+        lists += [(a.children, b.children) for a, b in found if a.children and b.children]
     pairs += _by_contents(base, raw, pairs, mapped)
     paired = {id(node) for pair in pairs for node in pair}
     order = {id(node): place for place, node in enumerate(base.walk())}
@@ -160,8 +160,10 @@ def match_tensors(base: Sequence[TensorRecord], raw: Sequence[TensorRecord]) -> 
     Then by a place that differs in case alone; then, where just as many are left of a phase on both
     sides and their shapes agree in turn, in order: a dict on one side may be a tuple on the other.
     """
-    rows = {id(record): at for at, record in enumerate(base)}
     pairs = _by_key(base, raw, lambda record: (record.phase, record.place))
+    if len(pairs) == len(base) == len(raw):
+        return TensorMatching(tuple(pairs), (), ())
+    rows = {id(record): at for at, record in enumerate(base)}
     left, right = _rest(base, raw, pairs)
     pairs += _by_key(left, right, lambda record: (record.phase, record.place.casefold()))
     left, right = _rest(base, raw, pairs)

@@ -27,6 +27,8 @@ class Siblings:
         """
         left, right = self._candidates(base), self._candidates(raw)
         pairs = self._pairs(left, right, numbers=True)
+        if not _tallest(left, right):
+            return [(a.node, b.node) for a, b in pairs]
         kept, wanted = _kept(pairs), _overlap(_leaves(left), _leaves(right))
         while kept < wanted and (height := _tallest(left, right)):
             left, right = self._opened(left, height), self._opened(right, height)
