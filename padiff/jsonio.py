@@ -1,6 +1,5 @@
 """JSON as padiff writes and trusts it: numbers that JSON lacks are strings, types are checked."""
 
-import contextlib
 import json
 import math
 from collections.abc import Sequence
@@ -8,14 +7,14 @@ from typing import Any, TypeVar
 
 from padiff.errors import FormatError
 
-__all__ = ["Json", "Reader", "dumps", "finite_or_name", "loads"]
+__all__ = ["NAMED_NUMBERS", "Json", "Reader", "dumps", "finite_or_name", "loads"]
 
 Json = dict[str, Any]
 T = TypeVar("T", bound=str)
 
 _LONGEST = 2**63 - 1
 _MOST_AXES = 64
-_NAMES = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
+NAMED_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
 def finite_or_name(value: float | None) -> float | str | None:
@@ -64,27 +63,27 @@ class Reader:
     the key is absent or of another type.
     """
 
-    __slots__ = ("_data", "where")
+    __slots__ = ("values", "where")
 
     def __init__(self, data: object, where: str) -> None:
         if type(data) is not dict:
             raise FormatError(f"expected an object in {where}, found {type(data).__name__}")
-        self._data = data
+        self.values = data
         self.where = where
 
     def _refuse(self, key: str, words: str) -> FormatError:
-        found = type(self._data[key]).__name__ if key in self._data else "nothing"
+        found = type(self.values[key]).__name__ if key in self.values else "nothing"
         return FormatError(f"expected {words} under {key!r} in {self.where}, found {found}")
 
     def string(self, key: str) -> str:
-        value = self._data.get(key)
+        value = self.values.get(key)
         if type(value) is str:
             return value
         raise self._refuse(key, "a string")
 
     def choice(self, key: str, words: Sequence[T]) -> T:
         """One of a few strings."""
-        value = self._data.get(key)
+        value = self.values.get(key)
         for word in words:
             if word == value:
                 return word
@@ -92,15 +91,8 @@ class Reader:
             f"expected one of {', '.join(words)} under {key!r} in {self.where}, found {value!r:.40}"
         )
 
-    def count(self, key: str) -> int:
-        """A whole number of at least 0."""
-        value = self._data.get(key)
-        if type(value) is int and value >= 0:  # a bool is none
-            return value
-        raise self._refuse(key, "a whole number of at least 0")
-
     def items(self, key: str) -> Sequence[Any]:
-        value = self._data.get(key)
+        value = self.values.get(key)
         if type(value) is list:
             return value
         raise self._refuse(key, "a list")
@@ -114,17 +106,10 @@ class Reader:
 
     def flag(self, key: str) -> bool | None:
         """True or False; None where the key is absent or null."""
-        value = self._data.get(key)
+        value = self.values.get(key)
         if value is None or type(value) is bool:
             return value
         raise self._refuse(key, "true or false")
-
-    def flags(self, key: str) -> dict[str, bool]:
-        """True or False by name."""
-        value = self._data.get(key)
-        if type(value) is dict and all(type(flag) is bool for flag in value.values()):
-            return value
-        raise self._refuse(key, "an object of true and false")
 
     def shape(self, key: str) -> tuple[int, ...]:
         """Sizes that NumPy can take: more axes, or longer ones, no array has."""
@@ -142,21 +127,9 @@ class Reader:
             )
         return tuple(values)
 
-    def number(self, key: str) -> float | None:
-        """A number, the name of one that JSON lacks, or null."""
-        value = self._data.get(key)
-        if value is None or type(value) is float:
-            return value
-        if type(value) is str and value in _NAMES:
-            return _NAMES[value]
-        if type(value) is int:
-            with contextlib.suppress(OverflowError):
-                return float(value)
-        raise self._refuse(key, "a number")
-
     def object(self, key: str) -> "Reader":
-        return Reader(self._data.get(key), f"{key!r} of {self.where}")
+        return Reader(self.values.get(key), f"{key!r} of {self.where}")
 
     def has(self, key: str) -> bool:
         """Whether `key` is there and not null."""
-        return self._data.get(key) is not None
+        return self.values.get(key) is not None

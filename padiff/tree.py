@@ -2,10 +2,12 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from msgspec import Meta, ValidationError, convert
 
 from padiff.errors import FormatError
-from padiff.jsonio import Json, Reader, finite_or_name
+from padiff.jsonio import NAMED_NUMBERS, Json, finite_or_name
 
 __all__ = [
     "Frame",
@@ -20,10 +22,17 @@ __all__ = [
 
 Phase = Literal["input", "forward", "backward"]
 NodeType = Literal["net", "in map", "api"]
-_PHASES: tuple[Phase, ...] = get_args(Phase)
-_NODE_TYPES: tuple[NodeType, ...] = get_args(NodeType)
 
 MAX_DEPTH = 256  # of nested layers; what goes deeper is no model, and would exhaust the stack
+
+# What a tree that comes from a file is held to.
+Count = Annotated[int, Meta(ge=0)]
+# NumPy can take no more axes, nor longer ones.
+Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(max_length=64)]
+if TYPE_CHECKING:
+    Number = float
+else:  # which JSON may have to name
+    Number = float | Literal[tuple(NAMED_NUMBERS)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,13 +42,19 @@ class TensorStats:
     Complex tensors are described by their absolute values.
     """
 
-    min: float | None
-    max: float | None
-    mean: float | None
-    mean_abs: float | None
-    l2: float | None
-    nan: int
-    inf: int
+    min: Number | None
+    max: Number | None
+    mean: Number | None
+    mean_abs: Number | None
+    l2: Number | None
+    nan: Count
+    inf: Count
+
+    def __post_init__(self) -> None:
+        for name in ("min", "max", "mean", "mean_abs", "l2"):
+            value = getattr(self, name)
+            if type(value) is str:
+                object.__setattr__(self, name, NAMED_NUMBERS[value])
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +74,10 @@ class TensorRecord:
     array: str
     phase: Phase | None
     place: str
-    shape: tuple[int, ...]
+    shape: Shape
     dtype: str
     device: str
-    order: int
+    order: Count
     stats: TensorStats
     chunks: tuple[str, ...]
     metadata: str
@@ -75,7 +90,7 @@ class Frame:
     """One line of the user's code on the way to a layer's call."""
 
     file: str
-    line: int
+    line: Count
     function: str
     code: str
 
@@ -104,8 +119,8 @@ class Node:
 
     name: str
     route: str
-    call: int
-    order: int
+    call: Count
+    order: Count
     type: NodeType = "net"
     repr: str = ""
     stack: tuple[Frame, ...] = ()
@@ -144,7 +159,18 @@ class LayerTree:
         """Rebuild a tree from what `to_json` gave; FormatError names the first thing amiss."""
         if not isinstance(items, list):
             raise FormatError(f"expected a list of layers in {where}, found {type(items).__name__}")
-        return cls(tuple(_node_from_json(item, where, 0) for item in items))
+        try:
+            tree = cls(convert(items, tuple[Node, ...]))
+        except (ValidationError, OverflowError, RecursionError) as error:
+            raise FormatError(
+                f"expected a layer tree of format 1 in {where}, found another: {error}"
+            ) from None
+        level = list(tree.roots)
+        for _ in range(MAX_DEPTH + 1):
+            level = [child for node in level for child in node.children]
+        if level:
+            raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
+        return tree
 
 
 def _node_to_json(node: Node) -> Json:
@@ -193,70 +219,3 @@ def _tensor_to_json(tensor: TensorRecord) -> Json:
     if tensor.tied is not None:
         data["tied"] = tensor.tied
     return data
-
-
-def _node_from_json(item: object, where: str, depth: int) -> Node:
-    if depth > MAX_DEPTH:
-        raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
-    data = Reader(item, f"a layer of {where}")
-    route = data.string("route")
-    data.where = f"layer {route!r} of {where}"
-    return Node(
-        name=data.string("name"),
-        route=route,
-        call=data.count("call"),
-        order=data.count("order"),
-        type=data.choice("type", _NODE_TYPES),
-        repr=data.string("repr"),
-        stack=tuple(_frame_from_json(frame, data.where) for frame in data.items("stack")),
-        tensors=tuple(_tensor_from_json(value, data.where) for value in data.items("tensors")),
-        unrecorded=tuple(_unrecorded_from_json(v, data.where) for v in data.items("unrecorded")),
-        children=tuple(
-            _node_from_json(child, where, depth + 1) for child in data.items("children")
-        ),
-        awaits=data.flags("awaits") if data.has("awaits") else None,
-        asks=data.flag("asks"),
-    )
-
-
-def _frame_from_json(item: object, where: str) -> Frame:
-    data = Reader(item, f"a stack frame of {where}")
-    return Frame(
-        data.string("file"), data.count("line"), data.string("function"), data.string("code")
-    )
-
-
-def _phase(data: Reader) -> Phase | None:
-    return data.choice("phase", _PHASES) if data.has("phase") else None
-
-
-def _unrecorded_from_json(item: object, where: str) -> Unrecorded:
-    data = Reader(item, f"an unrecorded value of {where}")
-    return Unrecorded(_phase(data), data.string("place"), data.string("reason"))
-
-
-def _tensor_from_json(item: object, where: str) -> TensorRecord:
-    data = Reader(item, f"a tensor of {where}")
-    stats = data.object("stats")
-    return TensorRecord(
-        array=data.string("array"),
-        phase=_phase(data),
-        place=data.string("place"),
-        shape=data.shape("shape"),
-        dtype=data.string("dtype"),
-        device=data.string("device"),
-        order=data.count("order"),
-        dims=data.strings("dims") if data.has("dims") else None,
-        stats=TensorStats(
-            min=stats.number("min"),
-            max=stats.number("max"),
-            mean=stats.number("mean"),
-            mean_abs=stats.number("mean_abs"),
-            l2=stats.number("l2"),
-            nan=stats.count("nan"),
-            inf=stats.count("inf"),
-        ),
-        chunks=data.strings("chunks"),
-        metadata=data.string("metadata"),
-        tied=data.string("tied") if data.has("tied") else None,
-    )

@@ -140,6 +140,13 @@ class Store(ABC):
         """The attributes of a group; LocationError when there is no such group."""
 
     @abstractmethod
+    def header(self, path: str) -> tuple[object, bytes]:
+        """The attribute of ours that a group has, and its JSON text where that lies there as such.
+
+        The text spares the reader to make it anew for the digest; it may be empty.
+        """
+
+    @abstractmethod
     def groups(self, path: str) -> list[str]:
         """Names of the groups right below `path`, unfinished sections left out, sorted."""
 

@@ -10,7 +10,7 @@ from padiff.store.format import (
     ATTRIBUTE,
     SECTIONS,
     SectionName,
-    header_from_attributes,
+    header_from_json,
     numbered,
 )
 from padiff.store.location import Location, absolute_numbers, locate_for_reading
@@ -49,9 +49,7 @@ class Dump:
             raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")
         if name not in self._open:
             path = f"{self._path}/{name}".lstrip("/")
-            header = header_from_attributes(
-                self._store.attributes(path), f"{self._store.location}/{path}"
-            )
+            header = header_from_json(*self._store.header(path), f"{self._store.location}/{path}")
             if header.section != name:
                 raise CorruptError(
                     f"expected {name} at {self._store.location}/{path}, "

@@ -9,7 +9,7 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,8 @@ def _group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 _PLAIN_GROUP = _group_document({})
+# What stands around the one attribute of a group that we write.
+_BEFORE, _AFTER = _group_document({ATTRIBUTE: None}).split(b"null")
 
 
 @contextmanager
@@ -164,16 +166,28 @@ class ZarrStore(Store):
     def location(self) -> str:
         return str(self._root)
 
-    def attributes(self, path: str) -> Json:
+    def _document(self, path: str) -> bytes:
         document = self._root / path / DOCUMENT
         try:
-            data = loads(read_document(str(document)), str(document))
+            return read_document(str(document))
         except (FileNotFoundError, NotADirectoryError):
             raise LocationError(f"expected a Zarr group at {document.parent}, found none") from None
         except OSError as error:
             raise CorruptError(
                 f"expected {document} to be readable: {error.strerror or error}"
             ) from None
+
+    def header(self, path: str) -> tuple[object, bytes]:
+        document = self._document(path)
+        if document.startswith(_BEFORE) and document.endswith(_AFTER):
+            text = document[len(_BEFORE) : -len(_AFTER)]
+            with suppress(FormatError):  # it is not the only attribute
+                return loads(text, path), text
+        return self.attributes(path).get(ATTRIBUTE), b""
+
+    def attributes(self, path: str) -> Json:
+        document = self._root / path / DOCUMENT
+        data = loads(self._document(path), str(document))
         reader = Reader(data, str(document))
         if data.get("zarr_format") != 3 or reader.string("node_type") != "group":
             raise FormatError(
