@@ -182,6 +182,8 @@ class ZarrArray(Array):
         return self._chunk(index).reshape(-1).view(np.uint8).data
 
     def read(self, selection: Selection) -> NDArray[Any]:
+        if self.chunk_shape == self.shape:
+            return self._chunk((0,) * len(self.shape))[selection]
         ranges = [
             range(part.start // chunk, -(-part.stop // chunk))
             for part, chunk in zip(selection, self.chunk_shape, strict=True)
