@@ -173,7 +173,7 @@ def _write(
     if html_file is not None:
         _write_document(html_file, render_html(comparison))
     if json_file is not None:
-        _write_document(json_file, dumps(comparison.to_json(), indent=1) + "\n")
+        _write_document(json_file, dumps(comparison.to_json(), indented=True) + "\n")
     if not quiet and "-" not in (json_file, html_file):
         _print(render_text(comparison), getattr(sys.stdout, "encoding", None) or "utf-8")
 

@@ -26,15 +26,14 @@ def finite_or_name(value: float | None) -> float | str | None:
     return "Infinity" if value > 0 else "-Infinity"
 
 
-def dumps(value: object, *, indent: int | None = None) -> str:
+# Made once: to make an encoder takes longer than to encode a small object.
+_COMPACT = json.JSONEncoder(allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+_INDENTED = json.JSONEncoder(allow_nan=False, ensure_ascii=False, indent=1)
+
+
+def dumps(value: object, *, indented: bool = False) -> str:
     """Strict JSON text: a stray NaN is a bug of ours and raises ValueError."""
-    return json.dumps(
-        value,
-        allow_nan=False,
-        ensure_ascii=False,
-        indent=indent,
-        separators=(",", ":") if indent is None else None,
-    )
+    return (_INDENTED if indented else _COMPACT).encode(value)
 
 
 def _refuse_constant(name: str) -> object:

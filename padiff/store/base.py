@@ -6,7 +6,7 @@ one step; `writer.py` and `reader.py` give the bytes their meaning.
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -119,8 +119,8 @@ class PartialSection(ABC):
         """
 
     @abstractmethod
-    def commit(self, attributes: Mapping[str, Json]) -> None:
-        """Write the section's attributes and put it in place of an older one, atomically."""
+    def commit(self, header: bytes) -> None:
+        """Write the section's attribute, JSON text, and put it in place of an older one at once."""
 
     @abstractmethod
     def discard(self) -> None:

@@ -26,7 +26,7 @@ __all__ = [
     "check_root",
     "digest",
     "header_from_json",
-    "header_to_attributes",
+    "header_to_json",
     "numbered",
     "root_attributes",
     "running_digest",
@@ -133,23 +133,8 @@ def check_root(attributes: Json, where: str) -> None:
         raise FormatError(f"expected a store of format {FORMAT} at {where}, found {found!r:.40}")
 
 
-def _header_digest(data: Json) -> str:
-    body = {key: value for key, value in data.items() if key != "digest"}
-    try:
-        return digest(dumps(body).encode(errors="surrogatepass"))
-    except ValueError:  # a number beyond double precision, which no writer of ours wrote
-        return ""
-
-
-def _is_intact(values: Json, expected: str, text: bytes) -> bool:
-    """Whether a header has the digest it gives, by its text as it lies there or as it should."""
-    ending = f',"digest":"{expected}"}}'.encode(errors="surrogatepass")
-    as_it_lies = text.endswith(ending) and digest(text[: -len(ending)] + b"}") == expected
-    return as_it_lies or _header_digest(values) == expected
-
-
-def header_to_attributes(header: SectionHeader) -> Json:
-    """The attributes of a section's group, its digest included."""
+def header_to_json(header: SectionHeader) -> bytes:
+    """The attribute of a section's group as JSON text, its digest included."""
     data: Json = {
         "section": header.section,
         "model": header.model,
@@ -160,12 +145,32 @@ def header_to_attributes(header: SectionHeader) -> Json:
         **{key: getattr(header, key) for key in _OPTIONAL if getattr(header, key) is not None},
         "tree": header.tree.to_json(),
     }
-    data["digest"] = _header_digest(data)
-    return {ATTRIBUTE: data}
+    text = dumps(data).encode(errors="surrogatepass")
+    return text[:-1] + _ending(digest(text))
+
+
+def _ending(digest_of_rest: str) -> bytes:
+    """What stands at the end of a header's text, after all that the digest is of."""
+    return f',"digest":"{digest_of_rest}"}}'.encode(errors="surrogatepass")
+
+
+def _header_digest(data: Json) -> str:
+    body = {key: value for key, value in data.items() if key != "digest"}
+    try:
+        return digest(dumps(body).encode(errors="surrogatepass"))
+    except ValueError:  # a number beyond double precision, which no writer of ours wrote
+        return ""
+
+
+def _is_intact(values: Json, expected: str, text: bytes) -> bool:
+    """Whether a header has the digest it gives, by its text as it lies there or as it should."""
+    ending = _ending(expected)
+    as_it_lies = text.endswith(ending) and digest(text[: -len(ending)] + b"}") == expected
+    return as_it_lies or _header_digest(values) == expected
 
 
 def header_from_json(values: object, text: bytes, where: str) -> SectionHeader:
-    """Read back what `header_to_attributes` gave; `where` names the section in errors.
+    """Read back what `header_to_json` gave; `where` names the section in errors.
 
     `text` is the JSON that `values` were read from, or empty.
     """

@@ -22,7 +22,7 @@ from padiff.store.format import (
     SectionHeader,
     SectionName,
     check_array_path,
-    header_to_attributes,
+    header_to_json,
     running_digest,
     safe_name,
 )
@@ -134,13 +134,13 @@ class SectionWriter:
         indices = list(itertools.product(*map(range, chunk_grid(shape, chunk_shape))))
         # a single chunk costs less to write than to hand to a thread
         written = list(map(write, indices) if len(indices) < 2 else self._map(write, indices))
-        total = reduce(merge, (part for _, part in written), PartialStats())
+        stats = [part for _, part in written] or [PartialStats()]
         return Stored(
             array=path,
             shape=shape,
             dtype=element.name,
             dims=None if dims is None else tuple(dims),
-            stats=finish(total),
+            stats=finish(reduce(merge, stats)),
             chunks=tuple(chunk_digest for chunk_digest, _ in written),
             metadata=metadata,
         )
@@ -158,7 +158,7 @@ class SectionWriter:
         """Make the section visible, with its tree, in the place of an older one."""
         if header.section != self._section:
             raise ValueError(f"expected the header of {self._section}, got {header.section}")
-        self._partial.commit(header_to_attributes(header))
+        self._partial.commit(header_to_json(header))
 
 
 class _Measured:
@@ -184,7 +184,8 @@ class _Measured:
         for start in range(0, self._elements.size, step):
             piece = self._elements[start : start + step]
             if not self._is_padded:
-                self.stats = merge(self.stats, of_contiguous(piece))
+                part = of_contiguous(piece)
+                self.stats = merge(self.stats, part) if start else part
             data = piece.view(np.uint8).data
             self.digest.update(data)
             yield data

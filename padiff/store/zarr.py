@@ -8,8 +8,8 @@ import errno
 import os
 import shutil
 import uuid
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -59,14 +59,24 @@ _PLAIN_GROUP = _group_document({})
 _BEFORE, _AFTER = _group_document({ATTRIBUTE: None}).split(b"null")
 
 
-@contextmanager
-def _writing(path: str | Path, size: int) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
+class _Writing:
+    """Tells what was to be written where, when the file system refuses."""
+
+    __slots__ = ("_path", "_size")
+
+    def __init__(self, path: str | Path, size: int) -> None:
+        self._path = path
+        self._size = size
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
+        if not isinstance(error, OSError):
+            return
         cure = _CURES.get(error.errno or 0, "choose another place")
         raise WriteError(
-            f"expected to write {size} bytes to {path}, but the file system refused: "
+            f"expected to write {self._size} bytes to {self._path}, but the file system refused: "
             f"{error.strerror or error}; {cure}, what was dumped before is intact"
         ) from error
 
@@ -87,7 +97,7 @@ def _write_file(path: str | Path, data: bytes) -> None:
 
 
 def _write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:
-    with _writing(path, size):
+    with _Writing(path, size):
         # a file object would cost as much again as writing a small tensor does
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -115,7 +125,7 @@ class ZarrPartialSection(PartialSection):
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
         self._groups: set[str] = set()
         remove_leftovers(dump, f".{name}.*{_PARTIAL}")
-        with _writing(self._path, 0):
+        with _Writing(self._path, 0):
             self._lock = begin_directory(self._path)
 
     def create_array(
@@ -129,7 +139,7 @@ class ZarrPartialSection(PartialSection):
         # texts, not Paths, which cost more than the system's own part of a small file
         group, array = f"{self._path}/{path.rpartition('/')[0]}", f"{self._path}/{path}"
         document = array_document(shape, element, chunk_shape, dims)
-        with _writing(array, len(document)):
+        with _Writing(array, len(document)):
             if group not in self._groups:
                 os.mkdir(group)  # noqa: PTH102
                 _write_file(f"{group}/{DOCUMENT}", _PLAIN_GROUP)
@@ -143,9 +153,9 @@ class ZarrPartialSection(PartialSection):
     ) -> None:
         _write_pieces(f"{self._path}/{path}/{chunk_key(index)}", pieces, size)
 
-    def commit(self, attributes: Mapping[str, Json]) -> None:
-        _write_file(self._path / DOCUMENT, _group_document(attributes))
-        with _writing(self._final, 0):
+    def commit(self, header: bytes) -> None:
+        _write_file(self._path / DOCUMENT, _BEFORE + header + _AFTER)
+        with _Writing(self._final, 0):
             put_in_place(self._path, self._final)
         self.discard()
 
@@ -279,7 +289,7 @@ def _make_group(path: Path, document: bytes) -> None:
         if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
             return
         raise
-    with _writing(path, len(document)):
+    with _Writing(path, len(document)):
         path.mkdir(parents=True, exist_ok=True)
     _replace_document(path, document)
 
@@ -302,5 +312,5 @@ def _refuse_occupied(path: Path) -> None:
 def _replace_document(path: Path, document: bytes) -> None:
     beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
     _write_file(beside, document)
-    with _writing(path / DOCUMENT, len(document)):
+    with _Writing(path / DOCUMENT, len(document)):
         beside.replace(path / DOCUMENT)

@@ -35,24 +35,32 @@ def array_document(
     shape: tuple[int, ...], element: DType, chunk_shape: tuple[int, ...], dims: Sequence[str]
 ) -> bytes:
     """The `zarr.json` of an array with raw chunks."""
+    before, between, after = _around_sizes(element, tuple(dims))
+    return f"{before}{dumps(shape)}{between}{dumps(chunk_shape)}{after}".encode()
+
+
+@lru_cache(1024)  # a model's tensors differ in their sizes more than in all else
+def _around_sizes(element: DType, dims: tuple[str, ...]) -> list[str]:
+    """The text of a document before, between and after its shape and that of its chunks."""
     codec: Json = {"name": "bytes"}
     if element.itemsize > 1:
         codec["configuration"] = {"endian": "little"}
     fill: object = {"exact": 0, "real": 0.0, "complex": [0.0, 0.0]}[element.kind]
-    return dumps(
+    text = dumps(
         {
             "zarr_format": 3,
             "node_type": "array",
-            "shape": shape,
+            "shape": None,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": None}},
             "data_type": element.name,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": chunk_shape}},
             "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
             "fill_value": False if element.name == "bool" else fill,
             "codecs": [codec],
-            "dimension_names": list(dims),
+            "dimension_names": dims,
             "attributes": {},
         }
-    ).encode()
+    )
+    return text.split("null", 2)
 
 
 def chunk_key(index: tuple[int, ...]) -> str:

@@ -22,7 +22,7 @@ from padiff.errors import (
     UsageError,
 )
 from padiff.jsonio import dumps
-from padiff.store.format import digest, header_to_attributes
+from padiff.store.format import digest, header_to_json
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.writer import SectionWriter
 from padiff.tree import LayerTree, Node
@@ -266,7 +266,7 @@ def test_a_header_that_is_none(store: Path, change: Edit) -> None:
 
 
 def test_trees_of_wrong_types_are_told_apart_from_damage() -> None:
-    good = header_to_attributes(header_of(LayerTree((Node("Net", "", 0, 0),))))["padiff"]["tree"]
+    good = json.loads(header_to_json(header_of(LayerTree((Node("Net", "", 0, 0),)))))["tree"]
     assert LayerTree.from_json(good, "here").roots[0].name == "Net"
     for key in good[0]:
         values: list[object] = [3.5, "x", [3], {}, None, -1, True]
