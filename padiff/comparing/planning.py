@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.matching import TensorMatching, match_tensors, match_trees
+from padiff.comparing.order import Positions
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
-from padiff.tree import LayerTree, Node, Phase, TensorRecord
+from padiff.tree import Node, Phase, TensorRecord
 
 __all__ = ["Plan", "Planned", "plan_section"]
 
@@ -25,8 +26,6 @@ _CAUSES: dict[tuple[SectionName, bool], int] = {
     ("weights", False): 6,
     ("weights", True): 6,
 }
-
-_LAST = 2**62  # a position after every layer of base: for what only raw has
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ class _Planner:
     def __init__(self, dumps: DumpPair, sections: tuple[Section, Section], scope: Scope) -> None:
         self._dumps, self._sections, self._scope = dumps, sections, scope
         self._name = sections[0].header.section
-        self._positions = _Positions(sections[0].tree, of_calls=self._name == "report")
+        self._positions = Positions(sections[0].tree, of_calls=self._name == "report")
         self._gradients = ExpectedGradients(*sections)
         # parameters that have a partner, by the array of the first place that holds each
         self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
@@ -260,52 +259,3 @@ def _silent(calls: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
 def _is_output(node: Node, tensor: TensorRecord) -> bool:
     """Whether the tensor is what the model itself returned."""
     return not node.route and tensor.phase == "forward"
-
-
-class _Positions:
-    """Where in the order of events a tensor of base stands; of calls, a parent after its children.
-
-    Parameters stand in the order in which the model defines them.
-    """
-
-    def __init__(self, tree: LayerTree, *, of_calls: bool) -> None:
-        self._of_calls = of_calls
-        self._place = {id(node): place for place, node in enumerate(tree.walk())}
-        self._depth: dict[int, int] = {}
-        self._end: dict[tuple[int, Phase | None], int] = {}
-        for root in tree.roots if of_calls else ():
-            self._visit(root, 0)
-        self._gradients_after = self._latest_gradients(tree) if of_calls else {}
-
-    def _visit(self, node: Node, depth: int) -> None:
-        for child in node.children:
-            self._visit(child, depth + 1)
-        self._depth[id(node)] = depth
-        phases: tuple[Phase, Phase] = ("forward", "backward")
-        for phase in phases:
-            own = [tensor.order for tensor in node.tensors if tensor.phase == phase]
-            below = [self._end[id(child), phase] for child in node.children]
-            self._end[id(node), phase] = max([*own, *below], default=-1)
-
-    def _latest_gradients(self, tree: LayerTree) -> dict[int, int]:
-        """The event by which all layers that ran after a node have had their gradients."""
-        latest, found = -1, {}
-        for node in reversed(list(tree.walk())):
-            found[id(node)] = latest
-            latest = max(latest, self._end[id(node), "backward"])
-        return found
-
-    def of(
-        self, node: Node | None, tensor: TensorRecord | None, phase: Phase | None
-    ) -> tuple[int, ...]:
-        if node is None:
-            return (_LAST, 0, 0)
-        if not self._of_calls:
-            return (self._place[id(node)], 0, 0)
-        depth = self._depth[id(node)]
-        if phase == "input" and tensor is not None:
-            return (tensor.order, 0, depth)  # a parent has its input before its children run
-        if phase == "backward" and not any(own.phase == phase for own in node.tensors):
-            # raw's alone: it comes after those of all that ran later
-            return (self._gradients_after[id(node)], 2, -node.order)
-        return (self._end[id(node), phase], 1, -depth)

@@ -4,7 +4,6 @@ Documents and raw chunks are plain files, so they are written and memory-mapped 
 array costs a fifteenth of what it does through a general Zarr library, which reads it all the same.
 """
 
-import errno
 import os
 import shutil
 import uuid
@@ -20,11 +19,11 @@ from padiff.errors import (
     LocationError,
     OccupiedError,
     PadiffError,
-    WriteError,
 )
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import PartialSection, Store
 from padiff.store.exchange import put_in_place
+from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.format import ATTRIBUTE, SECTIONS, check_root, digest, root_attributes
 from padiff.store.leftovers import begin_directory, remove_leftovers
 from padiff.store.zarr_array import (
@@ -37,15 +36,7 @@ from padiff.store.zarr_array import (
 
 __all__ = ["DOCUMENT", "ZarrArray", "ZarrPartialSection", "ZarrStore"]
 
-_RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _PARTIAL = ".partial"
-_CURES = {
-    **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another place"
-    ),
-    **dict.fromkeys((errno.EACCES, errno.EPERM), "ask for permission or choose another place"),
-    **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close files or raise their limit (ulimit -n)"),
-}
 
 
 def _group_document(attributes: Mapping[str, Any]) -> bytes:
@@ -57,57 +48,6 @@ def _group_document(attributes: Mapping[str, Any]) -> bytes:
 _PLAIN_GROUP = _group_document({})
 # What stands around the one attribute of a group that we write.
 _BEFORE, _AFTER = _group_document({ATTRIBUTE: None}).split(b"null")
-
-
-class _Writing:
-    """Tells what was to be written where, when the file system refuses."""
-
-    __slots__ = ("_path", "_size")
-
-    def __init__(self, path: str | Path, size: int) -> None:
-        self._path = path
-        self._size = size
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, OSError):
-            return
-        cure = _CURES.get(error.errno or 0, "choose another place")
-        raise WriteError(
-            f"expected to write {self._size} bytes to {self._path}, but the file system refused: "
-            f"{error.strerror or error}; {cure}, what was dumped before is intact"
-        ) from error
-
-
-def _reserve(file: int, size: int) -> None:
-    """Ask for room: copying is a third faster then, and a full disk says so before it begins."""
-    try:
-        os.posix_fallocate(file, 0, size)
-    except AttributeError:  # not every system has it,
-        return
-    except OSError as error:  # nor every file system
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
-            raise
-
-
-def _write_file(path: str | Path, data: bytes) -> None:
-    _write_pieces(path, [memoryview(data)], len(data))
-
-
-def _write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:
-    with _Writing(path, size):
-        # a file object would cost as much again as writing a small tensor does
-        file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            if size >= _RESERVE_FROM:
-                _reserve(file, size)
-            for piece in pieces:
-                while piece:  # one call writes at most 2 GiB, less on a full disk before it fails
-                    piece = piece[os.write(file, piece) :]
-        finally:
-            os.close(file)
 
 
 class ZarrPartialSection(PartialSection):
@@ -125,7 +65,7 @@ class ZarrPartialSection(PartialSection):
         self._path = dump / f".{name}.{uuid.uuid4().hex[:12]}{_PARTIAL}"
         self._groups: set[str] = set()
         remove_leftovers(dump, f".{name}.*{_PARTIAL}")
-        with _Writing(self._path, 0):
+        with Writing(self._path, 0):
             self._lock = begin_directory(self._path)
 
     def create_array(
@@ -139,23 +79,23 @@ class ZarrPartialSection(PartialSection):
         # texts, not Paths, which cost more than the system's own part of a small file
         group, array = f"{self._path}/{path.rpartition('/')[0]}", f"{self._path}/{path}"
         document = array_document(shape, element, chunk_shape, dims)
-        with _Writing(array, len(document)):
+        with Writing(array, len(document)):
             if group not in self._groups:
                 os.mkdir(group)  # noqa: PTH102
-                _write_file(f"{group}/{DOCUMENT}", _PLAIN_GROUP)
+                write_file(f"{group}/{DOCUMENT}", _PLAIN_GROUP)
                 self._groups.add(group)
             os.mkdir(array)  # noqa: PTH102
-        _write_file(f"{array}/{DOCUMENT}", document)
+        write_file(f"{array}/{DOCUMENT}", document)
         return digest(document)
 
     def write_chunk(
         self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
     ) -> None:
-        _write_pieces(f"{self._path}/{path}/{chunk_key(index)}", pieces, size)
+        write_pieces(f"{self._path}/{path}/{chunk_key(index)}", pieces, size)
 
     def commit(self, header: bytes) -> None:
-        _write_file(self._path / DOCUMENT, _BEFORE + header + _AFTER)
-        with _Writing(self._final, 0):
+        write_file(self._path / DOCUMENT, _BEFORE + header + _AFTER)
+        with Writing(self._final, 0):
             put_in_place(self._path, self._final)
         self.discard()
 
@@ -289,7 +229,7 @@ def _make_group(path: Path, document: bytes) -> None:
         if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
             return
         raise
-    with _Writing(path, len(document)):
+    with Writing(path, len(document)):
         path.mkdir(parents=True, exist_ok=True)
     _replace_document(path, document)
 
@@ -311,6 +251,6 @@ def _refuse_occupied(path: Path) -> None:
 
 def _replace_document(path: Path, document: bytes) -> None:
     beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
-    _write_file(beside, document)
-    with _Writing(path / DOCUMENT, len(document)):
+    write_file(beside, document)
+    with Writing(path / DOCUMENT, len(document)):
         beside.replace(path / DOCUMENT)

@@ -14,13 +14,13 @@ TIERS = """
     dtypes jsonio
     tree
     store.base
-    store.chunks store.exchange store.format store.leftovers store.stats
+    store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.zarr_array store.section
     store.zarr
     store.location
     store.writer store.reader
     store
-    comparing.classes comparing.criterion
+    comparing.classes comparing.criterion comparing.order
     comparing.alignment comparing.statistics
     comparing.arithmetic comparing.siblings
     comparing.matching
