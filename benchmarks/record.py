@@ -22,7 +22,7 @@ from benchmarks.measure import (
 __all__ = ["main"]
 
 COUNT = 2000
-ROUNDS = 9
+ROUNDS = 15
 
 
 def small(seed: int, scale: float) -> dict[str, NDArray[np.float32]]:

@@ -5,9 +5,8 @@ import signal
 import sys
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 try:  # it takes longer to load this than to start: an interrupt may well come meanwhile
     import click
@@ -212,8 +211,7 @@ def _print(text: str, encoding: str) -> None:
     try:
         click.echo(text.encode(encoding, "backslashreplace"), nl=False)
     except OSError as error:
-        # what the buffer still holds must not fail once more on leaving
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _give_up(sys.stdout)
         if isinstance(error, BrokenPipeError):  # the reader has seen enough: the exit code counts
             return
         raise WriteError(
@@ -225,9 +223,16 @@ def _fail(message: str) -> NoReturn:
     """One line on standard error, whatever the message holds."""
     from padiff.render.words import clean
 
-    with suppress(OSError):  # nobody may be there to read it: the exit code counts
+    try:
         click.echo(f"padiff-check: {clean(message, 1000)}", err=True)
+    except OSError:  # nobody may be there to read it: the exit code counts
+        _give_up(sys.stderr)
     sys.exit(2)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write no more to `stream`: what its buffer still holds would fail once more on leaving."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Progress:

@@ -20,7 +20,9 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\.?\w)")
 ROUNDING = 1e-4  # the default atol
-VARIES = re.compile(r"(?<=\d)\+cpu|(?<=, )\d+(?= of them bit for bit)|(?<= in )[\d.]+(?=s$)")
+VARIES = re.compile(
+    r"(?<=\d)\+(cpu|cu\d+)|(?<=, )\d+(?= of them bit for bit)|(?<= in )[\d.]+(?=s$)"
+)
 
 # Run here, make would set up .venv, and for `make test` run this very test: that these stand for
 # what it does is tested below.
@@ -139,3 +141,4 @@ def test_rounding_is_the_same() -> None:
     assert_same_output("off by 1.2e-07, loss 2.3026", "off by  4e-8, loss 2.3027")
     assert_same_output("agree, 26 of them bit for bit", "agree, 9 of them bit for bit")
     assert_same_output("torch 2.13.0+cpu, 7020 left.", "torch 2.13.0, 7021 left.")
+    assert_same_output("torch 2.13.0, 7020 left.", "torch 2.13.0+cu130, 7021 left.")
