@@ -74,7 +74,8 @@ read, is incomplete, or has nothing in common with the other.
 @click.option(
     "--strict-structure",
     is_flag=True,
-    help="Count a layer, or an input or output of the model, without a partner as a divergence.",
+    help="Count what has no partner as a divergence: steps, ranks, sections, layers, and what the "
+    "model itself takes and returns.",
 )
 @click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
 @click.option(
