@@ -17,8 +17,8 @@
 enum { BLOCK = 512 };
 
 /* A second copy of the loops for processors with wider registers, chosen when the module is loaded. */
-#if defined(__x86_64__) && defined(__linux__) && defined(__GNUC__) && !defined(__clang__)
-#define CLONES __attribute__((target_clones("arch=x86-64-v3", "default")))
+#if defined(__x86_64__) && defined(__GLIBC__) && defined(__GNUC__) && !defined(__clang__)
+#define CLONES __attribute__((target_clones("avx2", "default")))
 #else
 #define CLONES
 #endif
@@ -87,8 +87,12 @@ INLINE void load(Type type, const void *data, Py_ssize_t start, int count, doubl
     switch (type) {
 #define LOAD(name, type, widen)                          \
     case TYPE_##name: {                                  \
-        const type *restrict from = (const type *)data + start; \
-        for (int i = 0; i < count; i++) out[i] = widen(from[i]); \
+        const char *from = (const char *)data + start * (Py_ssize_t)sizeof(type); \
+        for (int i = 0; i < count; i++) {                \
+            type element; /* copied: memory need not be aligned */ \
+            memcpy(&element, from + (size_t)i * sizeof element, sizeof element); \
+            out[i] = widen(element);                     \
+        }                                                \
         break;                                           \
     }
         FOR_EACH_TYPE(LOAD)

@@ -184,7 +184,7 @@ def _write_document(name: str, text: str) -> None:
         _print(text, "utf-8")
         return
     try:
-        _write_file(Path(name).resolve(), text.encode("utf-8", "backslashreplace"))
+        _write_file(Path(name), text.encode("utf-8", "backslashreplace"))
     except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
         reason = getattr(error, "strerror", None) or error
         raise WriteError(
@@ -199,6 +199,7 @@ def _write_file(path: Path, data: bytes) -> None:
             while data:
                 data = data[file.write(data) :]
         return
+    path = path.resolve()  # what a link points to is replaced, not the link
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_bytes(data)

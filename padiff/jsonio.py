@@ -58,8 +58,7 @@ class Reader:
     """Typed look-ups in a JSON object that came from a file, so may hold anything.
 
     `where` names the object in messages. JSON makes plain types alone, so they are asked for as
-    such: a large tree is read faster than with `isinstance`. Each method raises FormatError when
-    the key is absent or of another type.
+    such. Each method raises FormatError when the key is absent or of another type.
     """
 
     __slots__ = ("values", "where")

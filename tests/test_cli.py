@@ -388,3 +388,10 @@ padiff.cli.check()
             hidden.chmod(mode)
             assert (done.returncode, done.stdout) == (2, "")
             assert re.fullmatch(r"padiff-check: expected .*Permission denied.*\n", done.stderr)
+
+
+def test_a_document_for_a_pipe_that_another_reads(base: Path, other: Path) -> None:
+    done = subprocess.run(
+        f"{COMMAND} {base} {other} -q --json /dev/stdout | cat", shell=True, capture_output=True
+    )
+    assert (json.loads(done.stdout)["verdict"], done.stderr) == ("diverged", b"")

@@ -140,12 +140,13 @@ def _wide_integer_errors(base: Values, raw: Values) -> Values | None:
 
     Float64 cannot tell neighbours beyond 2**53 apart. None beside what is no integer.
     """
+    if not {base.dtype.kind, raw.dtype.kind} <= set("biu"):
+        return None  # NumPy has no common type for some of these
     common = np.result_type(base, raw)
     if common.kind in "iu":
         # both bounds wrap around alike, so their difference as unsigned is the true one
         high = np.maximum(base, raw, dtype=common).astype(np.uint64)
         return (high - np.minimum(base, raw, dtype=common).astype(np.uint64)).astype(np.float64)
-    if base.dtype.kind in "iu" and raw.dtype.kind in "iu":  # uint64 beside a signed type
-        errors = np.absolute(np.subtract(raw, base, dtype=np.float64))
-        return np.maximum(errors, np.not_equal(base, raw))
-    return None
+    # uint64 beside a signed type
+    errors = np.absolute(np.subtract(raw, base, dtype=np.float64))
+    return np.maximum(errors, np.not_equal(base, raw))

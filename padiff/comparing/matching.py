@@ -41,9 +41,9 @@ def match_trees(
     """Pair the nodes of two trees, of calls or of parameters.
 
     The i-th route of one layer map goes with the i-th of the other, call by call. All else goes
-    with a partner below the same pair of parents: first in order of execution, then by route and
-    call where the order differs; layers that one side wraps once more are sought inside the
-    wrapper. FormatError when both sides have a layer map and these differ in length.
+    with a partner below the same pair of parents, in order of execution, or by route and call where
+    the order differs; where that leaves layers alone, also with one that the other side keeps in
+    another container. FormatError when both sides have a layer map and these differ in length.
     """
     mapped_pairs, mapped = _match_maps(base, raw, base_map, raw_map)
     siblings = Siblings(mapped)

@@ -172,7 +172,7 @@ def _update_cause(comparison: Comparison, first: Record, step: int | None) -> st
     ]
     if all(one is not None and _is_noise(one, gradients.values()) for one in blamed):
         return (
-            "Its gradients are rounding noise, as small and as far apart: an optimizer such as "
+            "Its gradients may be rounding noise, as small and as far apart: an optimizer such as "
             "Adam scales them up."
         )
     own = gradients.get(_parameter(first))

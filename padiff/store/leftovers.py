@@ -7,6 +7,7 @@ ends, so whoever can take the lock of a directory has found what a killed writer
 import os
 import shutil
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -27,8 +28,8 @@ def begin_directory(path: Path) -> int | None:
 
 def remove_leftovers(parent: Path, pattern: str) -> None:
     """Remove the directories in `parent` that fit `pattern` and whose writers are gone."""
-    with _lock_held(parent, wait=True):
-        for path in parent.glob(pattern):
+    with _lock_held(parent, wait=True) as alone:
+        for path in parent.glob(pattern) if alone else ():
             with _lock_held(path, wait=False) as held:
                 if held:
                     shutil.rmtree(path, ignore_errors=True)
@@ -45,13 +46,25 @@ def _lock_held(path: Path, *, wait: bool) -> Iterator[bool]:
 
 
 def _lock(path: Path, *, wait: bool) -> int | None:
-    """A descriptor that holds the lock of a directory; None where another does, or none can."""
+    """A descriptor that holds the lock of a directory; None where another does, or none can.
+
+    To wait is to wait for two seconds: a process that was forked meanwhile may hold the lock for as
+    long as it lives.
+    """
     if sys.platform == "win32":
         return None
     with suppress(OSError):
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            fcntl.flock(directory, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            until = time.monotonic() + (2 if wait else 0)
+            while True:
+                try:
+                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    if time.monotonic() >= until:
+                        raise
+                    time.sleep(0.01)
         except BaseException:
             os.close(directory)
             raise

@@ -201,6 +201,10 @@ def test_types_that_differ_compare_by_value() -> None:
     assert figures(base, base.astype(ml_dtypes.bfloat16)).equal
     assert figures(np.array([0, 1]), np.array([0.0, 1.5], np.float32)).max_abs == 0.5
     assert figures(np.array([True]), np.array([1], np.int8)).equal
+    for wide in (np.int64, np.uint64):
+        for narrow in (ml_dtypes.bfloat16, *FLOAT8, np.float16, np.bool_):
+            assert figures(np.array([0, 1], wide), np.array([0, 1]).astype(narrow)).equal
+            assert figures(np.array([0, 1]).astype(narrow), np.array([0, 2], wide)).max_abs == 1
 
 
 def test_a_difference_that_float32_cannot_hold() -> None:

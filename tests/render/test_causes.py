@@ -17,7 +17,7 @@ from tests.stores import Layer, write_dump
 
 Y = np.linspace(1, 2, 12, dtype=np.float32).reshape(3, 4)
 X = np.random.default_rng(0).standard_normal((2, 5, 8)).astype(np.float32)
-NOISE = "Its gradients are rounding noise"
+NOISE = "Its gradients may be rounding noise"
 
 
 class TorchAttention(torch.nn.Module):
