@@ -32,8 +32,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.record
 	$(BIN)/python -m benchmarks.compare
 
-# The frameworks come first and by exact version: a looser requirement makes pip weigh every build
-# of torch there is, the ones with gigabytes of GPU libraries among them.
+# The frameworks come first and by exact version: a looser requirement makes pip weigh every build of
+# torch there is. On Linux the index's own build brings GPU libraries of several GB; where pip finds a
+# CPU build (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), it takes that.
 $(READY): pyproject.toml padiff/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("padiff needs Python 3.11 or later, found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
