@@ -7,13 +7,23 @@ from typing import Any, TypeVar
 
 from padiff.errors import FormatError
 
-__all__ = ["NAMED_NUMBERS", "Json", "Reader", "dumps", "finite_or_name", "loads"]
+__all__ = [
+    "LONGEST",
+    "MOST_AXES",
+    "NAMED_NUMBERS",
+    "Json",
+    "Reader",
+    "dumps",
+    "finite_or_name",
+    "loads",
+]
 
 Json = dict[str, Any]
 T = TypeVar("T", bound=str)
 
-_LONGEST = 2**63 - 1
-_MOST_AXES = 64
+# NumPy can take no longer axis, nor more of them.
+LONGEST = 2**63 - 1
+MOST_AXES = 64
 NAMED_NUMBERS = {"NaN": math.nan, "Infinity": math.inf, "-Infinity": -math.inf}
 
 
@@ -113,14 +123,14 @@ class Reader:
         """Sizes that NumPy can take: more axes, or longer ones, no array has."""
         values = self.items(key)
         for value in values:
-            if type(value) is not int or not 0 <= value <= _LONGEST:
+            if type(value) is not int or not 0 <= value <= LONGEST:
                 raise FormatError(
-                    f"expected sizes from 0 to {_LONGEST} under {key!r} in {self.where}, "
+                    f"expected sizes from 0 to {LONGEST} under {key!r} in {self.where}, "
                     f"found {value!r:.40}"
                 )
-        if len(values) > _MOST_AXES:
+        if len(values) > MOST_AXES:
             raise FormatError(
-                f"expected at most {_MOST_AXES} sizes under {key!r} in {self.where}, "
+                f"expected at most {MOST_AXES} sizes under {key!r} in {self.where}, "
                 f"found {len(values)}"
             )
         return tuple(values)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from msgspec import Meta, ValidationError, convert
 
 from padiff.errors import FormatError
-from padiff.jsonio import NAMED_NUMBERS, Json, finite_or_name
+from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json, finite_or_name
 
 __all__ = [
     "Frame",
@@ -28,7 +28,7 @@ MAX_DEPTH = 256  # of nested layers; what goes deeper is no model, and would exh
 # What a tree that comes from a file is held to.
 Count = Annotated[int, Meta(ge=0)]
 # NumPy can take no more axes, nor longer ones.
-Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=2**63 - 1)], ...], Meta(max_length=64)]
+Shape = Annotated[tuple[Annotated[int, Meta(ge=0, le=LONGEST)], ...], Meta(max_length=MOST_AXES)]
 if TYPE_CHECKING:
     Number = float
 else:  # which JSON may have to name

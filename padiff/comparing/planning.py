@@ -67,8 +67,7 @@ def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
         sections[0].tree, sections[1].tree, headers[0].layer_map, headers[1].layer_map
     )
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
-    planner.note_compared(matching.pairs)
-    planner.add_pairs(pairs)
+    planner.add_pairs(matching.pairs)
     if name == "report" and scope.takes_phase("forward"):
         for pair in _silent([pair for pair in pairs if not pair[0].route]):
             planner.add_silent(*pair)
@@ -93,16 +92,14 @@ class _Planner:
         self.unmatched: list[Unmatched] = []
 
     def add_pairs(self, pairs: Sequence[tuple[Node, Node]]) -> None:
-        """Matched layers: their tensors, and those of them without a partner."""
-        for base, raw in pairs:
-            self._add_pair(base, raw, match_tensors(self._taken(base), self._taken(raw)))
-
-    def note_compared(self, pairs: Sequence[tuple[Node, Node]]) -> None:
-        """Which parameters have a partner at one of their places, in the scope or not."""
-        for base, raw in pairs if self._name != "report" else ():
-            for a, b in match_tensors(self._taken(base), self._taken(raw)).pairs:
-                self._compared["base"].add(_first_array(a))
-                self._compared["raw"].add(_first_array(b))
+        """Matched layers in the scope: their tensors, and those of them without a partner."""
+        matched = [(a, b, match_tensors(self._taken(a), self._taken(b))) for a, b in pairs]
+        for _, _, matching in matched:  # a parameter's partner may lie outside of the scope
+            self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
+            self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
+        for base, raw, matching in matched:
+            if self._scope.takes_layer(base.route, raw.route):
+                self._add_pair(base, raw, matching)
 
     def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:
         for pair in matching.pairs:

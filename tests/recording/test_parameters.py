@@ -128,6 +128,7 @@ def language_model(framework: str, head: str) -> Any:
                 self.head.weight = self.embed.weight
             if head == "shared":
                 self.head = self.embed
+            self.norm = module.LayerNorm(3)
 
     net = Net()
     values = np.linspace(-1, 1, 15, dtype="float32").reshape(5, 3)
@@ -161,6 +162,7 @@ def test_a_parameter_that_one_side_holds_at_more_places_is_not_missing(
     comparison = compare(tmp_path / "base", tmp_path / "raw")
     assert [(item.kind, item.route) for item in comparison.unmatched] == [("layer", "head")]
     assert comparison.aligned
+    assert compare(tmp_path / "base", tmp_path / "raw", layers=["head", "norm"]).aligned
 
 
 @both
