@@ -5,6 +5,8 @@ import math
 from collections.abc import Sequence
 from typing import Any, TypeVar
 
+import msgspec
+
 from padiff.errors import FormatError
 
 __all__ = [
@@ -13,13 +15,15 @@ __all__ = [
     "NAMED_NUMBERS",
     "Json",
     "Reader",
+    "decode",
     "dumps",
     "finite_or_name",
     "loads",
 ]
 
 Json = dict[str, Any]
-T = TypeVar("T", bound=str)
+S = TypeVar("S", bound=str)
+T = TypeVar("T")
 
 # NumPy can take no longer axis, nor more of them.
 LONGEST = 2**63 - 1
@@ -64,6 +68,23 @@ def loads(text: str | bytes, where: str) -> Json:
     return value
 
 
+def decode(text: bytes, kind: type[T], where: str) -> T:
+    """What JSON text from a file holds, as a `kind` of annotated dataclasses.
+
+    FormatError names the first thing that is not as annotated. Keys without a field are ignored.
+    """
+    try:
+        try:
+            return msgspec.json.decode(text, type=kind)
+        except msgspec.ValidationError:
+            raise
+        # no JSON; or half a character of UTF-16, which it does not take and names may hold
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            return msgspec.convert(loads(text, where), kind)
+    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+        raise FormatError(f"expected what format 1 asks for in {where}, found {error}") from None
+
+
 class Reader:
     """Typed look-ups in a JSON object that came from a file, so may hold anything.
 
@@ -89,7 +110,7 @@ class Reader:
             return value
         raise self._refuse(key, "a string")
 
-    def choice(self, key: str, words: Sequence[T]) -> T:
+    def choice(self, key: str, words: Sequence[S]) -> S:
         """One of a few strings."""
         value = self.values.get(key)
         for word in words:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta, ValidationError, convert
+from msgspec import Meta
 
 from padiff.errors import FormatError
 from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json, finite_or_name
@@ -155,22 +155,14 @@ class LayerTree:
         return [_node_to_json(root) for root in self.roots]
 
     @classmethod
-    def from_json(cls, items: object, where: str) -> "LayerTree":
-        """Rebuild a tree from what `to_json` gave; FormatError names the first thing amiss."""
-        if not isinstance(items, list):
-            raise FormatError(f"expected a list of layers in {where}, found {type(items).__name__}")
-        try:
-            tree = cls(convert(items, tuple[Node, ...]))
-        except (ValidationError, OverflowError, RecursionError) as error:
-            raise FormatError(
-                f"expected a layer tree of format 1 in {where}, found another: {error}"
-            ) from None
-        level = list(tree.roots)
+    def checked(cls, roots: tuple[Node, ...], where: str) -> "LayerTree":
+        """The tree of nodes that come from a file; FormatError when it is deeper than any model."""
+        level = list(roots)
         for _ in range(MAX_DEPTH + 1):
             level = [child for node in level for child in node.children]
         if level:
             raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
-        return tree
+        return cls(roots)
 
 
 def _node_to_json(node: Node) -> Json:

@@ -140,10 +140,10 @@ class Store(ABC):
         """The attributes of a group; LocationError when there is no such group."""
 
     @abstractmethod
-    def header(self, path: str) -> tuple[object, bytes]:
-        """The attribute of ours that a group has, and its JSON text where that lies there as such.
+    def header(self, path: str) -> bytes:
+        """The JSON text of the attribute of ours that a group has, as a writer of ours writes it.
 
-        The text spares the reader to make it anew for the digest; it may be empty.
+        Empty where no such text stands for what lies there.
         """
 
     @abstractmethod

@@ -11,8 +11,8 @@ from typing import Literal, get_args
 import xxhash
 
 from padiff.errors import CorruptError, FormatError, VersionError
-from padiff.jsonio import Json, Reader, dumps
-from padiff.tree import LayerTree
+from padiff.jsonio import Json, decode, dumps
+from padiff.tree import LayerTree, Node
 from padiff.version import __version__
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "check_root",
     "digest",
     "header_from_json",
+    "header_text",
     "header_to_json",
+    "is_sealed",
     "numbered",
     "root_attributes",
     "running_digest",
@@ -42,6 +44,7 @@ SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
+_BEFORE_SEAL = -len(',"digest":""}') - 32
 _OPTIONAL = ("run", "backward", "updated")  # keys of a header
 _NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
@@ -145,50 +148,64 @@ def header_to_json(header: SectionHeader) -> bytes:
         **{key: getattr(header, key) for key in _OPTIONAL if getattr(header, key) is not None},
         "tree": header.tree.to_json(),
     }
-    text = dumps(data).encode(errors="surrogatepass")
-    return text[:-1] + _ending(digest(text))
+    return _sealed(dumps(data).encode(errors="surrogatepass"))
 
 
-def _ending(digest_of_rest: str) -> bytes:
-    """What stands at the end of a header's text, after all that the digest is of."""
-    return f',"digest":"{digest_of_rest}"}}'.encode(errors="surrogatepass")
+def _sealed(text: bytes) -> bytes:
+    """The text of a header with its digest as the last key."""
+    return text[:-1] + f',"digest":"{digest(text)}"}}'.encode()
 
 
-def _header_digest(data: Json) -> str:
-    body = {key: value for key, value in data.items() if key != "digest"}
+def header_text(values: object) -> bytes:
+    """The text that a header was written as, from its values; empty where it never was one."""
+    if not isinstance(values, dict) or "digest" not in values:
+        return b""
+    ordered = dict(values)
+    ordered["digest"] = ordered.pop("digest")
     try:
-        return digest(dumps(body).encode(errors="surrogatepass"))
+        return dumps(ordered).encode(errors="surrogatepass")
     except ValueError:  # a number beyond double precision, which no writer of ours wrote
-        return ""
+        return b""
 
 
-def _is_intact(values: Json, expected: str, text: bytes) -> bool:
-    """Whether a header has the digest it gives, by its text as it lies there or as it should."""
-    ending = _ending(expected)
-    as_it_lies = text.endswith(ending) and digest(text[: -len(ending)] + b"}") == expected
-    return as_it_lies or _header_digest(values) == expected
+def is_sealed(text: bytes) -> bool:
+    """Whether a header's text ends with the digest of all before it."""
+    return _sealed(text[:_BEFORE_SEAL] + b"}") == text
 
 
-def header_from_json(values: object, text: bytes, where: str) -> SectionHeader:
-    """Read back what `header_to_json` gave; `where` names the section in errors.
+@dataclass(frozen=True, slots=True)
+class _Document:
+    """A header as it stands in JSON, but for the digest."""
 
-    `text` is the JSON that `values` were read from, or empty.
-    """
-    data = Reader(values, f"the attribute {ATTRIBUTE!r} of {where}")
-    if not _is_intact(data.values, data.string("digest"), text):
+    section: SectionName
+    model: str
+    framework: str
+    framework_version: str
+    created: str
+    layer_map: tuple[str, ...]
+    tree: tuple[Node, ...]
+    run: str | None = None
+    backward: bool | None = None
+    updated: bool | None = None
+
+
+def header_from_json(text: bytes, where: str) -> SectionHeader:
+    """Read back what `header_to_json` gave; `where` names the section in errors."""
+    if not is_sealed(text):
         raise CorruptError(
             f"expected the tree of {where} to have the digest its header gives, found another: "
             "it was changed after it was written, so dump it again"
         )
+    found = decode(text, _Document, f"the attribute {ATTRIBUTE!r} of {where}")
     return SectionHeader(
-        section=data.choice("section", SECTIONS),
-        model=data.string("model"),
-        framework=data.string("framework"),
-        framework_version=data.string("framework_version"),
-        created=data.string("created"),
-        layer_map=data.strings("layer_map"),
-        tree=LayerTree.from_json(data.values.get("tree"), where),
-        run=data.string("run") if data.has("run") else None,
-        backward=data.flag("backward"),
-        updated=data.flag("updated"),
+        section=found.section,
+        model=found.model,
+        framework=found.framework,
+        framework_version=found.framework_version,
+        created=found.created,
+        layer_map=found.layer_map,
+        tree=LayerTree.checked(found.tree, where),
+        run=found.run,
+        backward=found.backward,
+        updated=found.updated,
     )

@@ -49,7 +49,7 @@ class Dump:
             raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")
         if name not in self._open:
             path = f"{self._path}/{name}".lstrip("/")
-            header = header_from_json(*self._store.header(path), f"{self._store.location}/{path}")
+            header = header_from_json(self._store.header(path), f"{self._store.location}/{path}")
             if header.section != name:
                 raise CorruptError(
                     f"expected {name} at {self._store.location}/{path}, "

@@ -8,7 +8,6 @@ import os
 import shutil
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,15 @@ from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import PartialSection, Store
 from padiff.store.exchange import put_in_place
 from padiff.store.files import Writing, write_file, write_pieces
-from padiff.store.format import ATTRIBUTE, SECTIONS, check_root, digest, root_attributes
+from padiff.store.format import (
+    ATTRIBUTE,
+    SECTIONS,
+    check_root,
+    digest,
+    header_text,
+    is_sealed,
+    root_attributes,
+)
 from padiff.store.leftovers import begin_directory, remove_leftovers
 from padiff.store.zarr_array import (
     DOCUMENT,
@@ -127,13 +134,14 @@ class ZarrStore(Store):
                 f"expected {document} to be readable: {error.strerror or error}"
             ) from None
 
-    def header(self, path: str) -> tuple[object, bytes]:
+    def header(self, path: str) -> bytes:
         document = self._document(path)
         if document.startswith(_BEFORE) and document.endswith(_AFTER):
             text = document[len(_BEFORE) : -len(_AFTER)]
-            with suppress(FormatError):  # it is not the only attribute
-                return loads(text, path), text
-        return self.attributes(path).get(ATTRIBUTE), b""
+            if is_sealed(text):
+                return text
+        # another tool has set the text anew, or added attributes
+        return header_text(self.attributes(path).get(ATTRIBUTE))
 
     def attributes(self, path: str) -> Json:
         document = self._root / path / DOCUMENT
