@@ -46,8 +46,20 @@ _INDENTED = json.JSONEncoder(allow_nan=False, ensure_ascii=False, indent=1)
 
 
 def dumps(value: object, *, indented: bool = False) -> str:
-    """Strict JSON text: a stray NaN is a bug of ours and raises ValueError."""
-    return (_INDENTED if indented else _COMPACT).encode(value)
+    """Strict JSON text; a number that JSON lacks is the string that names it."""
+    encoder = _INDENTED if indented else _COMPACT
+    try:
+        return encoder.encode(value)
+    except ValueError:  # rare, and to look for them first would take as long as to encode
+        return encoder.encode(_named(value))
+
+
+def _named(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _named(part) for key, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_named(part) for part in value]
+    return finite_or_name(value) if isinstance(value, float) else value
 
 
 def _refuse_constant(name: str) -> object:

@@ -1,13 +1,14 @@
 """The layer tree: what ran, in which order, and where each tensor of it lies; JSON both ways."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from msgspec import Meta
+from msgspec import Meta, Struct, to_builtins
+from msgspec.structs import force_setattr
 
 from padiff.errors import FormatError
-from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json, finite_or_name
+from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json
 
 __all__ = [
     "Frame",
@@ -35,8 +36,7 @@ else:  # which JSON may have to name
     Number = float | Literal[tuple(NAMED_NUMBERS)]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorStats:
+class TensorStats(Struct, frozen=True, gc=False):
     """Figures over the finite elements of one tensor, in float64; None where there are none.
 
     Complex tensors are described by their absolute values.
@@ -54,11 +54,10 @@ class TensorStats:
         for name in ("min", "max", "mean", "mean_abs", "l2"):
             value = getattr(self, name)
             if type(value) is str:
-                object.__setattr__(self, name, NAMED_NUMBERS[value])
+                force_setattr(self, name, NAMED_NUMBERS[value])
 
 
-@dataclass(frozen=True, slots=True)
-class TensorRecord:
+class TensorRecord(Struct, frozen=True, gc=False):
     """One stored tensor.
 
     `array` is the path of the array inside the section. `phase` is None for a parameter's value
@@ -85,8 +84,7 @@ class TensorRecord:
     tied: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
+class Frame(Struct, frozen=True, gc=False):
     """One line of the user's code on the way to a layer's call."""
 
     file: str
@@ -95,8 +93,7 @@ class Frame:
     code: str
 
 
-@dataclass(frozen=True, slots=True)
-class Unrecorded:
+class Unrecorded(Struct, frozen=True, gc=False):
     """A value that a layer took, gave or owns and padiff could not store, and why.
 
     `phase` is None for a parameter's value, as in `TensorRecord`.
@@ -107,8 +104,7 @@ class Unrecorded:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True, gc=False):
     """One call of one layer (in params, weights and grads: the layer itself, call 0).
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
@@ -127,7 +123,7 @@ class Node:
     children: tuple["Node", ...] = ()
     tensors: tuple[TensorRecord, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
-    awaits: Mapping[str, bool] | None = field(default=None, hash=False)
+    awaits: Mapping[str, bool] | None = None
     asks: bool | None = None
 
     def walk(self) -> Iterator["Node"]:
@@ -151,8 +147,8 @@ class LayerTree:
             yield from root.walk()
 
     def to_json(self) -> list[Json]:
-        """The tree as JSON values; numbers that JSON lacks become strings."""
-        return [_node_to_json(root) for root in self.roots]
+        """The tree as JSON values."""
+        return [to_builtins(root) for root in self.roots]
 
     @classmethod
     def checked(cls, roots: tuple[Node, ...], where: str) -> "LayerTree":
@@ -163,51 +159,3 @@ class LayerTree:
         if level:
             raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
         return cls(roots)
-
-
-def _node_to_json(node: Node) -> Json:
-    data: Json = {
-        "name": node.name,
-        "route": node.route,
-        "call": node.call,
-        "order": node.order,
-        "type": node.type,
-        "repr": node.repr,
-        "stack": [asdict(frame) for frame in node.stack],
-        "tensors": [_tensor_to_json(tensor) for tensor in node.tensors],
-        "unrecorded": [asdict(value) for value in node.unrecorded],
-        "children": [_node_to_json(child) for child in node.children],
-    }
-    if node.awaits is not None:
-        data["awaits"] = dict(node.awaits)
-    if node.asks is not None:
-        data["asks"] = node.asks
-    return data
-
-
-def _tensor_to_json(tensor: TensorRecord) -> Json:
-    stats = tensor.stats
-    data: Json = {
-        "array": tensor.array,
-        "phase": tensor.phase,
-        "place": tensor.place,
-        "shape": list(tensor.shape),
-        "dtype": tensor.dtype,
-        "device": tensor.device,
-        "order": tensor.order,
-        "dims": None if tensor.dims is None else list(tensor.dims),
-        "stats": {
-            "min": finite_or_name(stats.min),
-            "max": finite_or_name(stats.max),
-            "mean": finite_or_name(stats.mean),
-            "mean_abs": finite_or_name(stats.mean_abs),
-            "l2": finite_or_name(stats.l2),
-            "nan": stats.nan,
-            "inf": stats.inf,
-        },
-        "chunks": list(tensor.chunks),
-        "metadata": tensor.metadata,
-    }
-    if tensor.tied is not None:
-        data["tied"] = tensor.tied
-    return data

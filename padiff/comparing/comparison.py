@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from msgspec import Struct
+
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import Value
 from padiff.jsonio import Json, finite_or_name
@@ -49,8 +51,7 @@ class Source:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
+class Side(Struct, frozen=True, gc=False):
     """Where one tensor of a record comes from; all is None where this side has no such layer.
 
     A layer without such a tensor has a route, but no `tensor`.
@@ -77,8 +78,7 @@ class Side:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Figures:
+class Figures(Struct, frozen=True, gc=False):
     """How much two tensors differ, over the elements that are finite on both sides.
 
     `mismatched` counts the elements out of tolerance, `nonfinite` those of them that are NaN or
@@ -102,11 +102,10 @@ class Figures:
 
 
 # In the order of the document; a record without figures holds null under each.
-_FIGURES = tuple(Figures.__dataclass_fields__)
+_FIGURES = tuple(Figures.__struct_fields__)
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Struct, frozen=True, gc=False):
     """The outcome for one pair of tensors, or for one that has no partner and should.
 
     `order` numbers the records as cause comes before effect; `figures` are None where there was

@@ -3,6 +3,8 @@
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
+from msgspec import Struct
+
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.matching import TensorMatching, match_tensors, match_trees
@@ -28,8 +30,7 @@ _CAUSES: dict[tuple[SectionName, bool], int] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Planned:
+class Planned(Struct, frozen=True):
     """One record to be: a pair of tensors, or one whose partner is missing.
 
     Within a step, sorting by `cause` and then `position` puts what may cause a difference before

@@ -1,7 +1,8 @@
 """What is kept of the elements of a pair of tensors, and how parts of a pair are put together."""
 
 import math
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from padiff.tree import TensorStats
 
@@ -10,8 +11,7 @@ __all__ = ["PairStatistics", "Value", "Worst", "merge", "of_equal", "with_equal_
 Value = int | float | complex
 
 
-@dataclass(frozen=True, slots=True)
-class Worst:
+class Worst(Struct, frozen=True, gc=False):
     """The element of a pair that differs most, in the axes of base."""
 
     index: tuple[int, ...]
@@ -19,8 +19,7 @@ class Worst:
     raw: Value
 
 
-@dataclass(frozen=True, slots=True)
-class PairStatistics:
+class PairStatistics(Struct, frozen=True, gc=False):
     """Sums and extremes over some elements of a pair; the defaults are those of no element.
 
     `finite` counts the elements the figures are over, `agreeing` those that are NaN, or the same

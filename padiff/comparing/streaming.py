@@ -4,10 +4,11 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from itertools import compress, product
 from math import prod
+
+from msgspec import Struct
 
 from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.criterion import Criterion
@@ -26,8 +27,7 @@ Progress = Callable[[int, int], None]
 Part = Callable[[], PairStatistics]
 
 
-@dataclass(frozen=True, slots=True)
-class TensorPair:
+class TensorPair(Struct, frozen=True):
     """Two tensors of one shape, once raw's axes are put in the order `axes`."""
 
     base_section: Section

@@ -4,8 +4,10 @@ import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import prod
+
+from msgspec.structs import replace
 
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor

@@ -1,10 +1,10 @@
 """Figures of one tensor, folded over parts of it."""
 
 import math
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from padiff._kernel import describe
@@ -14,8 +14,7 @@ from padiff.tree import TensorStats
 __all__ = ["PartialStats", "finish", "merge", "of_contiguous"]
 
 
-@dataclass(frozen=True, slots=True)
-class PartialStats:
+class PartialStats(Struct, frozen=True, gc=False):
     """Sums over some elements of a tensor; `count` and all else are over the finite ones."""
 
     count: int = 0

@@ -5,13 +5,13 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import reduce
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
+from msgspec import Struct
 from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
@@ -41,8 +41,7 @@ _PROCESS = uuid.uuid4().hex
 _HELD: dict[tuple[int, Path], str] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(Struct, frozen=True, gc=False):
     """What the layer tree keeps of an array once it is written."""
 
     array: str

@@ -1,6 +1,5 @@
 """What is missing, damaged or hostile gets one sentence, and is never taken for data."""
 
-import dataclasses
 import json
 import os
 import time
@@ -11,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from padiff.comparing.engine import compare
 from padiff.errors import (
@@ -217,7 +217,7 @@ def test_missing_arrays(store: Path) -> None:
 def test_a_tree_that_leaves_its_section(tmp_path: Path, path: str) -> None:
     with SectionWriter(tmp_path / "run.zarr", "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
-        hostile = dataclasses.replace(record, array=path)
+        hostile = replace(record, array=path)
         tree = LayerTree((Node("Net", "", 0, 0, tensors=(hostile,)),))
         writer.commit(header_of(tree))
     with pytest.raises(CorruptError, match="arrays inside it") as error:
@@ -417,7 +417,7 @@ def grown(section: Path, shape: list[int], chunk: list[int]) -> None:
 def test_a_tree_with_digests_of_other_chunks(tmp_path: Path) -> None:
     with SectionWriter(tmp_path / "run.zarr", "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
-        other = dataclasses.replace(record, chunks=record.chunks * 2)
+        other = replace(record, chunks=record.chunks * 2)
         writer.commit(header_of(LayerTree((Node("Net", "", 0, 0, tensors=(other,)),))))
     with pytest.raises(CorruptError, match="expected 2 chunks in the array .* found 1") as error:
         open_dump(tmp_path / "run.zarr").report[""].forward[0]

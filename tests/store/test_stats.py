@@ -37,7 +37,7 @@ def oracle(values: NDArray[Any]) -> TensorStats:
 
 
 def assert_same(found: TensorStats, expected: TensorStats) -> None:
-    for name in TensorStats.__slots__:
+    for name in TensorStats.__struct_fields__:
         a, b = getattr(found, name), getattr(expected, name)
         assert (a is None) == (b is None), name
         assert a is None or math.isclose(a, b, rel_tol=1e-12, abs_tol=1e-12), name
