@@ -32,6 +32,11 @@ class DType:
         """The type in memory, in native (little-endian) byte order."""
         return _numpy_dtype(self.name)
 
+    @property
+    def eps(self) -> float:
+        """The distance from 1 to the next larger number; 0 of whole numbers, which are exact."""
+        return 0.0 if self.kind == "exact" else float(np.spacing(np.ones((), self.numpy).real))
+
 
 # bfloat16 and the float8 family carry the names of ml_dtypes, which TensorStore writes too.
 _TABLE: dict[str, DType] = {

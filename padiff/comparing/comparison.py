@@ -7,7 +7,7 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import Value
 from padiff.jsonio import Json, finite_or_name
 from padiff.store.format import SectionName
-from padiff.tree import LayerTree, Phase
+from padiff.tree import LayerTree, Phase, TensorStats
 
 __all__ = [
     "SCHEMA",
@@ -53,7 +53,8 @@ class Source:
 class Side:
     """Where one tensor of a record comes from; all is None where this side has no such layer.
 
-    A layer without such a tensor has a route, but no `tensor`.
+    A layer without such a tensor has a route, but no `tensor`. `stats`, of the tensor alone, are no
+    part of the JSON document.
     """
 
     route: str | None = None
@@ -63,6 +64,7 @@ class Side:
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     device: str | None = None
+    stats: TensorStats | None = field(default=None, repr=False)
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -101,8 +103,7 @@ class Figures:
     required_atol: float
 
 
-# In the order of the document; a record without figures holds null under each.
-_FIGURES = tuple(Figures.__dataclass_fields__)
+_FIGURES = tuple(Figures.__dataclass_fields__)  # in the order of the document
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,9 +142,7 @@ class Record:
 
     def to_json(self) -> Json:
         """As in the JSON document."""
-        figures: Json = dict.fromkeys(_FIGURES)
-        if self.figures is not None:
-            figures = {name: _json_value(getattr(self.figures, name)) for name in _FIGURES}
+        figures = {name: _json_value(getattr(self.figures, name, None)) for name in _FIGURES}
         return {
             "step": self.step,
             "rank": self.rank,
@@ -225,6 +224,9 @@ class Totals:
 @dataclass(frozen=True, slots=True)
 class Comparison:
     """What comparing two locations found; `records` are in event order.
+
+    What differs and may be rounding noise stands behind all else of its step that has the same
+    causes: gradients that are nothing but rounding, and weights that an optimizer made of them.
 
     `trees` are the layers of base and raw where the first divergence is (else, of the first
     section compared): for showing, and no part of the JSON document. `notes` say what a reader must

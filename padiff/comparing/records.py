@@ -120,4 +120,5 @@ def _side(node: Node | None, tensor: TensorRecord | None) -> Side:
         tensor.shape,
         tensor.dtype,
         tensor.device,
+        tensor.stats,
     )
