@@ -83,20 +83,21 @@ class Side:
 class Figures:
     """How much two tensors differ, over the elements that are finite on both sides.
 
-    `mismatched` counts the elements out of tolerance, `nonfinite` those of them that are NaN or
-    infinite on one side alone, `agreeing` those that are so on both. The `worst` element is the one
-    that differs most, None when all are equal. `required_atol` is the least atol with which the
-    pair would have passed; infinite where none would do.
+    Errors and cosine are None where there are none, and the sides part in that. `mismatched` counts
+    the elements out of tolerance, `nonfinite` those of them that are NaN or infinite on one side
+    alone, `agreeing` those that are so on both. The `worst` element is the one that differs most,
+    None when all are equal. `required_atol` is the least atol with which the pair would have
+    passed; infinite where none would do.
     """
 
     mismatched: int
     nonfinite: int
     agreeing: int
-    max_abs: float
-    mean_abs: float
-    max_rel: float
-    rel_l2: float
-    cosine: float
+    max_abs: float | None
+    mean_abs: float | None
+    max_rel: float | None
+    rel_l2: float | None
+    cosine: float | None
     worst_index: tuple[int, ...] | None
     base_value: Value | None
     raw_value: Value | None
@@ -223,12 +224,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing two locations found; `records` are in event order.
+    """What comparing two locations found.
 
-    What differs and may be rounding noise stands behind all else of its step that has the same
-    causes: gradients that are nothing but rounding, and weights that an optimizer made of them.
-
-    `trees` are the layers of base and raw where the first divergence is (else, of the first
+    `records` are in event order, but for what may be rounding noise: gradients that are nothing
+    else, and weights that an optimizer made of them, stand behind all of the step that has the same
+    causes. `trees` are the layers of base and raw where the first divergence is (else, of the first
     section compared): for showing, and no part of the JSON document. `notes` say what a reader must
     know of the comparison as a whole, a sentence each.
     """

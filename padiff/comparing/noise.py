@@ -29,7 +29,8 @@ class Gradients:
         self._own = {_key(record): record for record in records if _is_gradient(record)}
         self._sizes: dict[tuple[int | None, str], float] = {}  # of a layer and all inside it
         for record in self._own.values():
-            if record.figures is not None and record.figures.rel_l2 < _AGREEING:
+            found = record.figures
+            if found is not None and found.rel_l2 is not None and found.rel_l2 < _AGREEING:
                 for route in _upwards(record.base):
                     largest = max(self._sizes.get((record.rank, route), 0), _largest(record.base))
                     self._sizes[record.rank, route] = largest
@@ -40,14 +41,15 @@ class Gradients:
     def apart(self, record: Record) -> float:
         """By how much of its size the gradient of a record's parameter differs: its `rel_l2`."""
         own = self._own.get(_key(record))
-        return 0.0 if own is None or own.figures is None else own.figures.rel_l2
+        return 0.0 if own is None or own.figures is None else own.figures.rel_l2 or 0.0
 
     def are_noise(self, record: Record) -> bool:
         """Whether the gradient of a record's parameter may be nothing but rounding."""
         own = self._own.get(_key(record))
-        if own is None or own.figures is None or own.figures.nonfinite:
+        found = None if own is None else own.figures
+        if own is None or found is None or found.cosine is None or found.nonfinite:
             return False
-        if abs(own.figures.cosine) > _ALIGNED:
+        if abs(found.cosine) > _ALIGNED:
             return False
         around = (self._sizes.get((own.rank, route)) for route in _upwards(own.base))
         size = next((size for size in around if size is not None), 0.0)

@@ -1,5 +1,6 @@
 """From what was planned and the figures found to the records of a comparison."""
 
+from dataclasses import replace
 from math import inf, prod
 
 from padiff.comparing.comparison import Figures, Record, Side, Status
@@ -67,7 +68,7 @@ def _figures(
     if statistics.nonfinite or (exact and statistics.mismatched):
         required = inf
     worst = statistics.worst
-    return Figures(
+    figures = Figures(
         mismatched=statistics.mismatched,
         nonfinite=statistics.nonfinite,
         agreeing=statistics.agreeing,
@@ -81,6 +82,9 @@ def _figures(
         raw_value=None if worst is None else worst.raw,
         required_atol=required,
     )
+    if statistics.nonfinite and not statistics.finite:
+        return replace(figures, max_abs=None, mean_abs=None, max_rel=None, rel_l2=None, cosine=None)
+    return figures
 
 
 def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) -> list[str]:

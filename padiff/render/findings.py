@@ -74,6 +74,8 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         share = f"{found.mismatched} of {record.size} elements are out of tolerance"
         needed = f"atol {found.required_atol:.3g} would have passed"
         lines.append(f"{share}; {needed}, {comparison.criterion.atol:g} was given")
+    if found.cosine is None:
+        return [*lines, "no element is finite on both sides, so no difference can be measured"]
     lines.append(
         f"max abs {number(found.max_abs)}, mean abs {number(found.mean_abs)}, "
         f"max rel {number(found.max_rel)}, rel L2 {number(found.rel_l2)}, "

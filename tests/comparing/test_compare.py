@@ -458,6 +458,18 @@ def test_whole_numbers_and_booleans_are_exact(tmp_path: Path) -> None:
     assert one_tensor(tmp_path, base > 1000, base >= 1000, atol=10).status == "mismatch"
 
 
+def test_where_nothing_is_finite_on_both_sides_nothing_is_measured(tmp_path: Path) -> None:
+    base = np.array([1, 2, np.nan])
+    for raw, known in ((np.array([np.nan, np.inf, np.nan]), False), (base[::-1], True)):
+        locations = stores(tmp_path, Layer("", "Net", out=base), Layer("", "Net", out=raw))
+        document = json.loads(json.dumps(compare(*locations).to_json(), allow_nan=False))
+        first = document["first_divergence"]
+        assert first["nonfinite"] == 2
+        for name in ("max_abs", "mean_abs", "max_rel", "rel_l2", "cosine"):
+            assert (first[name] is not None) == known
+        assert first["base_value"] == 1
+
+
 def test_nan_alike_on_both_sides_is_equal_and_said(tmp_path: Path) -> None:
     base = np.array([1.0, math.nan, math.inf])
     record = one_tensor(tmp_path, base, base + 1e-9)

@@ -102,6 +102,10 @@ def test_what_differs_in_kind_is_said(tmp_path: Path) -> None:
     assert "1 of 12 elements are NaN or infinite on one side only" in text_of(
         tmp_path, Layer("", "N", out=Y), Layer("", "N", out=nan)
     )
+    for base, raw in ((Y, Y * np.float32(np.nan)), (Y * np.float32(np.inf), Y)):
+        text = text_of(tmp_path, Layer("", "N", out=base), Layer("", "N", out=raw))
+        assert "12 of 12 elements are NaN or infinite on one side only\n  no element is" in text
+        assert "cosine" not in text
     whole = np.arange(5)
     assert "1 of 5 whole numbers differ" in text_of(
         tmp_path, Layer("", "N", out=whole), Layer("", "N", out=whole + (whole == 2))
