@@ -196,14 +196,19 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
         return f"{inside}: the code between them makes the difference."
     own = (first.base.route, first.base.call)
     given = [r for r in before if r.phase == "input" and (r.base.route, r.base.call) == own]
+    weights = (
+        ""
+        if any(stage(record) == "Weights" for record in before)
+        else " No weights were compared: its own, if it has any, may differ."
+    )
     if given:
-        return "Its inputs agree: the difference is made in this layer."
+        return f"Its inputs agree: the difference is made in this layer.{weights}"
     if any(record.phase == "forward" for record in before):
         return (
             "All outputs before it agree: the difference is made in this layer, or on the way to "
-            "it."
+            f"it.{weights}"
         )
-    return "No output before it was compared."
+    return f"No output before it was compared.{weights}"
 
 
 def _backward_cause(first: Record, before: list[Record]) -> str:
