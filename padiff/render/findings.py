@@ -121,7 +121,10 @@ def cause(comparison: Comparison, first: Record) -> str:
                     "It may be rounding noise: the gradients around it are far larger, and agree."
                 )
             if any(stage(record) == "Backward stage" for record in before):
-                return "The gradients between the layers agree, those of the weights do not."
+                return (
+                    "The gradients between the layers agree, those of the weights do not: these "
+                    "add up over all passes since they were cleared, recorded or not."
+                )
             return "No gradients between the layers were compared."
         case "Updated weights":
             return _update_cause(comparison, first, first.step)

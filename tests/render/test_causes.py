@@ -122,6 +122,32 @@ def test_a_fault_is_named_before_the_noise_of_layers_that_come_earlier(
     assert routes == [("o", "weight"), ("o", "bias"), ("k", "bias")]
 
 
+@pytest.mark.parametrize("per_step", [1, 3])
+def test_gradients_that_add_up_over_calls(tmp_path: Path, per_step: int) -> None:
+    """The second of three calls is given something else, whether it is recorded or not."""
+    torch.manual_seed(0)
+    base = TorchAttention()
+    for model, tensor, off in (
+        (base, torch.from_numpy, 0),
+        (PaddleAttention(base), paddle.to_tensor, 1),
+    ):
+        proxy = create_model(model, name="Attention")
+        for call in range(3):
+            data = X + np.float32(off * (call == 1))
+            proxy.backward(proxy(tensor(data)).square().mean())
+            if per_step > 1 or call == 2:
+                proxy.try_dump(per_step, tmp_path / proxy.framework)
+    comparison = compare(tmp_path / "torch", tmp_path / "paddle", atol=1e-5)
+    first = comparison.first_divergence
+    assert first is not None
+    if per_step == 1:
+        assert (first.phase, first.base.route, first.base.call) == ("input", "", 1)
+        assert "fed different inputs" in told(comparison)
+    else:
+        assert (first.step, first.section, first.phase) == (2, "params", "backward")
+        assert "add up over all passes since they were cleared" in told(comparison)
+
+
 @pytest.mark.parametrize("weights", [True, False])
 def test_an_optimizer_that_differs_is_blamed_whatever_noise_there_is(
     tmp_path: Path, weights: bool
