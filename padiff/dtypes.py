@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import FormatError, UsageError
 
-__all__ = ["DType", "dtype_named", "dtype_of", "kernel_input"]
+__all__ = ["DType", "absolute", "dtype_named", "dtype_of", "kernel_input"]
 
 Kind = Literal["exact", "real", "complex"]
 
@@ -80,6 +80,17 @@ def dtype_of(dtype: np.dtype[Any]) -> DType:
     if dtype.name in _TABLE:
         return _TABLE[dtype.name]
     raise UsageError(f"expected a tensor of dtype {', '.join(_TABLE)}, got {dtype}")
+
+
+def absolute(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Absolute values of complex numbers in float64.
+
+    Where both parts are finite so is the result: the largest number there is stands for a larger.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide = values.astype(np.complex128, copy=False)
+        sizes: NDArray[np.float64] = np.abs(wide)
+        return np.minimum(sizes, np.finfo(np.float64).max, out=sizes, where=np.isfinite(wide))
 
 
 def kernel_input(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
