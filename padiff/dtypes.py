@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import FormatError, UsageError
 
-__all__ = ["DType", "dtype_named", "dtype_of", "kernel_input"]
+__all__ = ["DType", "absolute", "dtype_named", "dtype_of", "kernel_input"]
 
 Kind = Literal["exact", "real", "complex"]
 
@@ -31,6 +31,11 @@ class DType:
     def numpy(self) -> np.dtype[Any]:
         """The type in memory, in native (little-endian) byte order."""
         return _numpy_dtype(self.name)
+
+    @property
+    def eps(self) -> float:
+        """The distance from 1 to the next larger number; 0 of whole numbers, which are exact."""
+        return 0.0 if self.kind == "exact" else float(np.spacing(np.ones((), self.numpy).real))
 
 
 # bfloat16 and the float8 family carry the names of ml_dtypes, which TensorStore writes too.
@@ -75,6 +80,17 @@ def dtype_of(dtype: np.dtype[Any]) -> DType:
     if dtype.name in _TABLE:
         return _TABLE[dtype.name]
     raise UsageError(f"expected a tensor of dtype {', '.join(_TABLE)}, got {dtype}")
+
+
+def absolute(values: NDArray[Any]) -> NDArray[np.float64]:
+    """Absolute values of complex numbers in float64.
+
+    Where both parts are finite so is the result: the largest number there is stands for a larger.
+    """
+    with np.errstate(invalid="ignore", over="ignore"):
+        wide = values.astype(np.complex128, copy=False)
+        sizes: NDArray[np.float64] = np.abs(wide)
+        return np.minimum(sizes, np.finfo(np.float64).max, out=sizes, where=np.isfinite(wide))
 
 
 def kernel_input(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from padiff._kernel import compare
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, Value, Worst, merge
-from padiff.dtypes import dtype_of, kernel_input
+from padiff.dtypes import absolute, dtype_of, kernel_input
 from padiff.store.chunks import blocks
 
 __all__ = ["of_pair"]
@@ -118,14 +118,15 @@ def _value(element: Any) -> Value:
 def _complex_parts(base: Values, raw: Values) -> tuple[Values, Values, Values, float]:
     """Absolute values of both sides and of their difference, and the real part of the product.
 
-    What is not finite becomes NaN: on both sides where they agree, on raw's alone where not.
+    What is not finite becomes NaN: on both sides where they agree, on raw's alone where not. A
+    difference too large for float64 is infinite, and no tolerance allows it.
     """
     with np.errstate(all="ignore"):
         base, raw = base.astype(np.complex128), raw.astype(np.complex128)
         odd = ~(np.isfinite(base) & np.isfinite(raw))
         alike = (base == raw) | (np.isnan(base) & np.isnan(raw))
         base[odd] = raw[odd] = 0
-        sizes, others, errors = np.abs(base), np.abs(raw), np.abs(raw - base)
+        sizes, others, errors = absolute(base), absolute(raw), np.abs(raw - base)
         product = float(np.sum(base.real * raw.real + base.imag * raw.imag))
     sizes[odd & alike] = others[odd] = errors[odd] = np.nan
     return sizes, others, errors, product

@@ -9,7 +9,7 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import Value
 from padiff.jsonio import Json, finite_or_name
 from padiff.store.format import SectionName
-from padiff.tree import LayerTree, Phase
+from padiff.tree import LayerTree, Phase, TensorStats
 
 __all__ = [
     "SCHEMA",
@@ -54,7 +54,8 @@ class Source:
 class Side(Struct, frozen=True, gc=False):
     """Where one tensor of a record comes from; all is None where this side has no such layer.
 
-    A layer without such a tensor has a route, but no `tensor`.
+    A layer without such a tensor has a route, but no `tensor`. `stats`, of the tensor alone, are no
+    part of the JSON document.
     """
 
     route: str | None = None
@@ -64,6 +65,7 @@ class Side(Struct, frozen=True, gc=False):
     shape: tuple[int, ...] | None = None
     dtype: str | None = None
     device: str | None = None
+    stats: TensorStats | None = None
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -81,28 +83,28 @@ class Side(Struct, frozen=True, gc=False):
 class Figures(Struct, frozen=True, gc=False):
     """How much two tensors differ, over the elements that are finite on both sides.
 
-    `mismatched` counts the elements out of tolerance, `nonfinite` those of them that are NaN or
-    infinite on one side alone, `agreeing` those that are so on both. The `worst` element is the one
-    that differs most, None when all are equal. `required_atol` is the least atol with which the
-    pair would have passed; infinite where none would do.
+    Errors and cosine are None where there are none, and the sides part in that. `mismatched` counts
+    the elements out of tolerance, `nonfinite` those of them that are NaN or infinite on one side
+    alone, `agreeing` those that are so on both. The `worst` element is the one that differs most,
+    None when all are equal. `required_atol` is the least atol with which the pair would have
+    passed; infinite where none would do.
     """
 
     mismatched: int
     nonfinite: int
     agreeing: int
-    max_abs: float
-    mean_abs: float
-    max_rel: float
-    rel_l2: float
-    cosine: float
+    max_abs: float | None
+    mean_abs: float | None
+    max_rel: float | None
+    rel_l2: float | None
+    cosine: float | None
     worst_index: tuple[int, ...] | None
     base_value: Value | None
     raw_value: Value | None
     required_atol: float
 
 
-# In the order of the document; a record without figures holds null under each.
-_FIGURES = tuple(Figures.__struct_fields__)
+_FIGURES = Figures.__struct_fields__  # in the order of the document
 
 
 class Record(Struct, frozen=True, gc=False):
@@ -140,9 +142,7 @@ class Record(Struct, frozen=True, gc=False):
 
     def to_json(self) -> Json:
         """As in the JSON document."""
-        figures: Json = dict.fromkeys(_FIGURES)
-        if self.figures is not None:
-            figures = {name: _json_value(getattr(self.figures, name)) for name in _FIGURES}
+        figures = {name: _json_value(getattr(self.figures, name, None)) for name in _FIGURES}
         return {
             "step": self.step,
             "rank": self.rank,
@@ -223,9 +223,11 @@ class Totals:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """What comparing two locations found; `records` are in event order.
+    """What comparing two locations found.
 
-    `trees` are the layers of base and raw where the first divergence is (else, of the first
+    `records` are in event order, but for what may be rounding noise: gradients that are nothing
+    else, and weights that an optimizer made of them, stand behind all of the step that has the same
+    causes. `trees` are the layers of base and raw where the first divergence is (else, of the first
     section compared): for showing, and no part of the JSON document. `notes` say what a reader must
     know of the comparison as a whole, a sentence each.
     """

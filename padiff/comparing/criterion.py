@@ -40,9 +40,11 @@ class Criterion:
 
         `excess` is the greatest `abs(raw - base) - rtol * abs(base)` of any element.
         """
-        need = excess if self.mode == "strict" else mean_abs - self.rtol * mean_base
-        # an error and a tolerance that are both too large for float64 have no difference
-        return math.inf if math.isnan(need) else max(0.0, need)
+        if self.mode == "strict":
+            return max(0.0, excess)
+        allowed = self.rtol * mean_base
+        # where the sum of the values is too large for float64 their mean is not known
+        return max(0.0, mean_abs - (allowed if math.isfinite(allowed) else 0.0))
 
     def accepts(self, required_atol: float) -> bool:
         """Whether a pair that needs `required_atol` is within tolerance."""

@@ -2,13 +2,16 @@
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby
+
+from msgspec.structs import replace
 
 from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.integrity import check_intact
+from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_section
 from padiff.comparing.records import record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
@@ -77,10 +80,12 @@ def compare(
     notes: dict[str, None] = {}  # each once, in order
     layers_found = 0
     shown: _Step | None = None
+    before: list[Record] = []
     while by_step:
         tell = _share_of_all(progress, total - len(by_step), total)
-        step = _compare_step(by_step.popleft(), scope, criterion, len(records), jobs, tell)
+        step = _compare_step(by_step.popleft(), scope, criterion, len(records), before, jobs, tell)
         records += step.records
+        before = step.records
         unmatched += step.unmatched
         notes.update(dict.fromkeys(step.notes))
         layers_found += step.layers
@@ -119,6 +124,7 @@ def _compare_step(
     scope: Scope,
     criterion: Criterion,
     first_order: int,
+    before: Sequence[Record],
     jobs: int | None,
     progress: Progress | None,
 ) -> _Step:
@@ -134,6 +140,7 @@ def _compare_step(
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
     check_intact((p for p, r in zip(pairs, records, strict=True) if p and r.diverged), jobs)
+    planned, records = _noise_last(planned, records, explained_by_noise(records, before))
     return _Step(
         records,
         [item for plan in plans for item in plan.unmatched],
@@ -141,6 +148,20 @@ def _compare_step(
         sum(plan.layers for plan in plans),
         _trees(planned, records, dumps[0]),
     )
+
+
+def _noise_last(
+    planned: Sequence[Planned], records: Sequence[Record], noise: Set[int]
+) -> tuple[list[Planned], list[Record]]:
+    """The same in another order: rounding noise behind all else that has the same causes."""
+    ranked = sorted(
+        zip(planned, records, strict=True), key=lambda pair: (pair[0].cause, pair[1].order in noise)
+    )
+    orders = (record.order for record in records)
+    return [item for item, _ in ranked], [
+        record if record.order == order else replace(record, order=order)
+        for order, (_, record) in zip(orders, ranked, strict=True)
+    ]
 
 
 def _trees(

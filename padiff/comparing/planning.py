@@ -171,8 +171,11 @@ class _Planner:
         return tensor.phase not in paired and _is_output(node, tensor)
 
     def _is_parameter_missed(self, side: SideName, tensor: TensorRecord) -> bool:
-        """Whether the other side lacks a parameter of `side`: it may hold it at fewer places."""
-        return _first_array(tensor) not in self._compared[side]
+        """Whether the other side lacks a parameter of `side`, or its gradient.
+
+        It may hold the parameter at fewer places, and have no gradient where this has one of zeros.
+        """
+        return not _is_no_gradient(tensor) and _first_array(tensor) not in self._compared[side]
 
     def _plan(
         self,
@@ -241,6 +244,13 @@ class _Planner:
 def _first_array(tensor: TensorRecord) -> str:
     """The array of a parameter at the first place that holds it."""
     return tensor.tied or tensor.array
+
+
+def _is_no_gradient(tensor: TensorRecord) -> bool:
+    """Whether it is a gradient of zeros: what clearing gradients leaves is a framework's choice."""
+    stats = tensor.stats
+    nonzero = stats.min or stats.max or stats.nan or stats.inf
+    return tensor.phase == "backward" and not nonzero
 
 
 def _silent(calls: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:

@@ -2,6 +2,8 @@
 
 from math import inf, prod
 
+from msgspec.structs import replace
+
 from padiff.comparing.comparison import Figures, Record, Side, Status
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.planning import Planned
@@ -67,7 +69,7 @@ def _figures(
     if statistics.nonfinite or (exact and statistics.mismatched):
         required = inf
     worst = statistics.worst
-    return Figures(
+    figures = Figures(
         mismatched=statistics.mismatched,
         nonfinite=statistics.nonfinite,
         agreeing=statistics.agreeing,
@@ -81,6 +83,9 @@ def _figures(
         raw_value=None if worst is None else worst.raw,
         required_atol=required,
     )
+    if statistics.nonfinite and not statistics.finite:
+        return replace(figures, max_abs=None, mean_abs=None, max_rel=None, rel_l2=None, cosine=None)
+    return figures
 
 
 def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) -> list[str]:
@@ -120,4 +125,5 @@ def _side(node: Node | None, tensor: TensorRecord | None) -> Side:
         tensor.shape,
         tensor.dtype,
         tensor.device,
+        tensor.stats,
     )

@@ -187,21 +187,33 @@ def _check_sections(scope: Scope, pairs: Sequence[DumpPair], base: Dumps, raw: D
     for name in scope.sections or ():
         if name in found:
             continue
+        held = [any(name in dump.sections for dump in side.dumps.values()) for side in (base, raw)]
+        where, how = (" of one step", ", in the same step") if all(held) else ("", "")
         raise UsageError(
-            f"expected {name} in both locations, found {_inventory(base)} and "
-            f"{_inventory(raw)}: dump it on both sides, or ask for another section"
+            f"expected {name}{where} in both locations, found {_inventory(base)} and "
+            f"{_inventory(raw)}: dump it on both sides{how}, or ask for another section"
         )
 
 
 def _inventory(side: Dumps) -> str:
     """What a location holds, in a few words: `report, params of steps 0, 1, 2 in run.zarr`."""
-    held = {name for dump in side.dumps.values() for name in dump.sections}
-    words = ", ".join(name for name in SECTIONS if name in held) or "nothing finished"
+    held: dict[str, list[str]] = {}  # sections by the steps and ranks that they are of
+    for name in SECTIONS:
+        dumps = [dump for dump in side.dumps.values() if name in dump.sections]
+        if dumps:
+            held.setdefault(_of_which(dumps), []).append(name)
+    words = ", ".join(f"{', '.join(names)}{which}" for which, names in held.items())
+    return f"{words or 'nothing finished'} in {side.location}"
+
+
+def _of_which(dumps: Sequence[Dump]) -> str:
+    """The steps and ranks of some dumps, like ` of steps 0, 1, 2`; empty where there are none."""
+    words = ""
     for kind in ("step", "rank"):
-        numbers = {getattr(dump, kind) for dump in side.dumps.values()} - {None}
+        numbers = {getattr(dump, kind) for dump in dumps} - {None}
         if numbers:
             listed = [str(number) for number in sorted(numbers)]
             if len(listed) > 8:
                 listed = [*listed[:4], "...", *listed[-2:]]
             words += f" of {kind}{'s' if len(listed) > 1 else ''} {', '.join(listed)}"
-    return f"{words} in {side.location}"
+    return words

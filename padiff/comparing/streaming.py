@@ -50,7 +50,13 @@ class TensorPair(Struct, frozen=True):
 def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
     """The axes of raw in base's order: by their names, where both sides name the same ones."""
     ours, theirs = base.dims, raw.dims
-    if ours and theirs and ours != theirs and sorted(ours) == sorted(theirs) and len(set(theirs)) == len(raw.shape):
+    if (
+        ours
+        and theirs
+        and ours != theirs
+        and sorted(ours) == sorted(theirs)
+        and len(set(theirs)) == len(raw.shape)
+    ):
         return tuple(map(theirs.index, ours))
     return tuple(range(len(raw.shape)))
 

@@ -1,11 +1,11 @@
 """The parameters of the recorded layers, written straight from the model's memory."""
 
-import heapq
 import itertools
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
+from random import Random
 
 from msgspec.structs import replace
 
@@ -18,7 +18,7 @@ from padiff.tree import LayerTree, Node, Phase, TensorRecord, Unrecorded
 
 __all__ = ["Sample", "sample_parameters", "write_parameters"]
 
-_SAMPLED = 4  # parameters
+_SAMPLED = 16  # parameters; on a GPU, reading each takes a transfer
 _SAMPLED_SIZE = 2**16  # elements of each at most
 
 
@@ -36,22 +36,25 @@ class Sample:
 
 
 def sample_parameters(framework: Framework, layers: Iterable[Layer]) -> Sample:
-    """The smallest parameters that are trained: a step of an optimizer changes all of them.
+    """Some of the parameters that are trained: a step of an optimizer changes all that are used.
 
     Neither framework tells of a change itself: not every optimizer counts up a tensor's version.
+    They are taken at random, the same each time: whatever part of a model is not used, or which
+    parameter of each of its blocks, some of the others are among them.
     """
-    sizes: dict[int, tuple[int, Tensor]] = {}
-    for layer in layers:
-        for _, tensor in framework.parameters(layer):
-            try:
-                size = prod(tensor.shape)
-                trained = framework.wants_gradient(tensor)
-            except Exception:  # not made yet
-                continue
-            if trained and 0 < size <= _SAMPLED_SIZE:
-                sizes[id(tensor)] = size, tensor
-    smallest = heapq.nsmallest(_SAMPLED, sizes.values(), key=lambda item: item[0])
-    return Sample(tuple((tensor, _elements(framework, tensor)) for _, tensor in smallest))
+    known = {id(tensor): tensor for layer in layers for _, tensor in framework.parameters(layer)}
+    shuffled = Random(0).sample(list(known.values()), len(known))
+    readable = (tensor for tensor in shuffled if _is_trained(framework, tensor))
+    chosen = itertools.islice(readable, _SAMPLED)
+    return Sample(tuple((tensor, _elements(framework, tensor)) for tensor in chosen))
+
+
+def _is_trained(framework: Framework, tensor: Tensor) -> bool:
+    """Whether an optimizer may change it, and it is small enough to be read after each call."""
+    try:
+        return framework.wants_gradient(tensor) and 0 < prod(tensor.shape) <= _SAMPLED_SIZE
+    except Exception:  # not made yet
+        return False
 
 
 def _elements(framework: Framework, tensor: Tensor) -> bytes:

@@ -1,6 +1,7 @@
 """Finding the tensors in what a layer takes and gives, and naming the place of each."""
 
 import dataclasses
+import io
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Set, ValuesView
 from dataclasses import dataclass
@@ -67,7 +68,8 @@ class _Walk:
             return
         parts = _parts(value)
         if parts is None:
-            if isinstance(value, Iterator):
+            # files are iterators too, of lines
+            if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
                 self._refuse(place, f"a {type(value).__qualname__} can be gone through but once")
             elif _holds_tensor(value, self._is_tensor):
                 self._refuse(place, f"{_kind(value)} is no container that padiff looks into")

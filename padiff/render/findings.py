@@ -1,15 +1,20 @@
 """What a comparison means, in sentences: the verdict, and what is known of the first divergence."""
 
-from collections.abc import Iterable
+from math import isfinite
 
 from padiff.comparing.comparison import Comparison, Record, Side
+from padiff.comparing.noise import Gradients, same_parameter
 from padiff.render.words import layer_name, number, stage
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
 
 __all__ = ["cause", "figures", "find_node", "verdict"]
 
-_NOISE = 0.1  # of its size; real gradients that differ by so much are seen as soon as any are
+_SCALED_NOISE = (
+    "Its gradients may be rounding noise, far apart but small beside those around them: an "
+    "optimizer such as Adam scales it up."
+)
+_APART = 0.1  # of its size: a difference of gradients that one of updated weights may come from
 
 
 def verdict(comparison: Comparison) -> str:
@@ -69,6 +74,8 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         share = f"{found.mismatched} of {record.size} elements are out of tolerance"
         needed = f"atol {found.required_atol:.3g} would have passed"
         lines.append(f"{share}; {needed}, {comparison.criterion.atol:g} was given")
+    if found.cosine is None:
+        return [*lines, "no element is finite on both sides, so no difference can be measured"]
     lines.append(
         f"max abs {number(found.max_abs)}, mean abs {number(found.mean_abs)}, "
         f"max rel {number(found.max_rel)}, rel L2 {number(found.rel_l2)}, "
@@ -109,8 +116,15 @@ def cause(comparison: Comparison, first: Record) -> str:
         case "Weights":
             return _weights_cause(comparison, first)
         case "Gradients":
+            if _gradients(comparison, first.step).are_noise(first):
+                return (
+                    "It may be rounding noise: the gradients around it are far larger, and agree."
+                )
             if any(stage(record) == "Backward stage" for record in before):
-                return "The gradients between the layers agree, those of the weights do not."
+                return (
+                    "The gradients between the layers agree, those of the weights do not: these "
+                    "add up over all passes since they were cleared, recorded or not."
+                )
             return "No gradients between the layers were compared."
         case "Updated weights":
             return _update_cause(comparison, first, first.step)
@@ -144,67 +158,37 @@ def _weights_cause(comparison: Comparison, first: Record) -> str:
         for record in comparison.records[: first.order]
         if record.step is not None
         and record.step != first.step
-        and (record.rank, record.section, record.phase) == (first.rank, first.section, first.phase)
-        and _parameter(record) == _parameter(first)
+        and (record.section, record.phase) == (first.section, first.phase)
+        and same_parameter(record, first)
     ]
     if not agreed or first.step is None:
         return differ
     if agreed[-1] + 1 < first.step:
+        if _gradients(comparison, agreed[-1]).are_noise(first):
+            return f"They agreed in step {agreed[-1]}. {_SCALED_NOISE}"
         return f"They agreed in step {agreed[-1]}: what was done to them since then differs."
     return f"They agreed in step {agreed[-1]}. {_update_cause(comparison, first, agreed[-1])}"
 
 
 def _update_cause(comparison: Comparison, first: Record, step: int | None) -> str:
     """Why weights differ that agreed before the gradients of `step` were applied to them."""
-    gradients = {
-        _parameter(record): record
-        for record in comparison.records
-        if (record.step, record.rank) == (step, first.rank) and stage(record) == "Gradients"
-    }
+    gradients = _gradients(comparison, step)
     if not gradients:
         return "No gradients were compared: the optimizers or the gradients differ."
-    blamed = [
-        gradients.get(_parameter(record))
-        for record in comparison.records
-        if record.diverged
-        and (record.step, record.rank, record.section, record.phase)
-        == (first.step, first.rank, first.section, first.phase)
-    ]
-    if all(one is not None and _is_noise(one, gradients.values()) for one in blamed):
+    if gradients.are_noise(first):
+        return _SCALED_NOISE
+    apart = gradients.apart(first)
+    if apart >= _APART:
+        share = f"{apart:.0%} of" if isfinite(apart) else "more than"
         return (
-            "Its gradients may be rounding noise, as small and as far apart: an optimizer such as "
-            "Adam scales them up."
-        )
-    own = gradients.get(_parameter(first))
-    if own is not None and _apart(own) >= _NOISE and not _is_noise(own, gradients.values()):
-        return (
-            f"Its gradients differ by {_apart(own):.0%} of their size, which atol "
+            f"Its gradients differ by {share} their size, which atol "
             f"{comparison.criterion.atol:g} allows: compare them with a smaller one."
         )
     return "The gradients agree: the optimizers differ."
 
 
-def _parameter(record: Record) -> tuple[str | None, ...]:
-    return record.base.route, record.base.tensor, record.raw.route, record.raw.tensor
-
-
-def _is_noise(gradient: Record, gradients: Iterable[Record]) -> bool:
-    """Whether a gradient differs by much of its size, and yet by less than others that agree do."""
-    own = gradient.figures
-    return (
-        own is not None
-        and own.rel_l2 >= _NOISE
-        and any(
-            one.figures is not None
-            and one.figures.rel_l2 < own.rel_l2 * _NOISE
-            and one.figures.max_abs >= own.max_abs
-            for one in gradients
-        )
-    )
-
-
-def _apart(record: Record) -> float:
-    return 0.0 if record.figures is None else record.figures.rel_l2
+def _gradients(comparison: Comparison, step: int | None) -> Gradients:
+    return Gradients(record for record in comparison.records if record.step == step)
 
 
 def _forward_cause(first: Record, before: list[Record]) -> str:
@@ -215,14 +199,19 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
         return f"{inside}: the code between them makes the difference."
     own = (first.base.route, first.base.call)
     given = [r for r in before if r.phase == "input" and (r.base.route, r.base.call) == own]
+    weights = (
+        ""
+        if any(stage(record) == "Weights" for record in before)
+        else " No weights were compared: its own, if it has any, may differ."
+    )
     if given:
-        return "Its inputs agree: the difference is made in this layer."
+        return f"Its inputs agree: the difference is made in this layer.{weights}"
     if any(record.phase == "forward" for record in before):
         return (
             "All outputs before it agree: the difference is made in this layer, or on the way to "
-            "it."
+            f"it.{weights}"
         )
-    return "No output before it was compared."
+    return f"No output before it was compared.{weights}"
 
 
 def _backward_cause(first: Record, before: list[Record]) -> str:

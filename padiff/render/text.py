@@ -146,9 +146,10 @@ def _worst(comparison: Comparison) -> list[str]:
 
 def _badness(record: Record) -> float:
     """How far a record is off, by a figure that does not depend on the size of the values."""
-    if record.figures is None or record.status == "nonfinite":
+    found = record.figures
+    if found is None or found.rel_l2 is None or found.nonfinite:
         return float("inf")
-    return record.figures.rel_l2
+    return found.rel_l2
 
 
 def _unmatched(comparison: Comparison) -> list[str]:

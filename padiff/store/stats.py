@@ -3,12 +3,11 @@
 import math
 from typing import Any
 
-import numpy as np
 from msgspec import Struct
 from numpy.typing import NDArray
 
 from padiff._kernel import describe
-from padiff.dtypes import dtype_of, kernel_input
+from padiff.dtypes import absolute, dtype_of, kernel_input
 from padiff.tree import TensorStats
 
 __all__ = ["PartialStats", "finish", "merge", "of_contiguous"]
@@ -44,9 +43,7 @@ def merge(a: PartialStats, b: PartialStats) -> PartialStats:
 def of_contiguous(values: NDArray[Any]) -> PartialStats:
     """The figures of a C-contiguous array of any type in the table; complex by absolute value."""
     if dtype_of(values.dtype).kind == "complex":
-        # as complex128, lest finite parts have an infinite absolute value
-        with np.errstate(invalid="ignore", over="ignore"):
-            values = np.abs(values.astype(np.complex128, copy=False))
+        values = absolute(values)
     return PartialStats(*describe(*kernel_input(values)))
 
 

@@ -26,7 +26,7 @@ TIERS = """
     comparing.matching
     comparing.streaming
     comparing.comparison comparing.integrity
-    comparing.gradients comparing.scope
+    comparing.gradients comparing.noise comparing.scope
     comparing.planning
     comparing.records
     comparing.engine

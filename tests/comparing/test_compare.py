@@ -209,8 +209,24 @@ def test_a_section_on_one_side_is_listed_and_asked_for_is_an_error(tmp_path: Pat
     comparison = compare(base, raw)
     assert comparison.aligned
     assert [(item.side, item.section) for item in comparison.unmatched] == [("base", "params")]
-    with pytest.raises(UsageError, match=r"expected params in both .* found report, params in"):
+    with pytest.raises(
+        UsageError, match=r"expected params in both .* found report, params in .*base and report in"
+    ):
         compare(base, raw, sections=["params"])
+
+
+def test_a_section_of_no_common_step_is_an_error_that_names_the_steps(tmp_path: Path) -> None:
+    for side, steps in (("base", (0, 1)), ("raw", (2,))):
+        for step in range(3):
+            write_dump(tmp_path / side, network(), step=step)
+        for step in steps:
+            write_dump(tmp_path / side, parameters(), section="params", step=step)
+    found = (
+        rf"params of one step .* report of steps 0, 1, 2, params of steps 0, 1 in {tmp_path}/base "
+        rf"and report of steps 0, 1, 2, params of step 2 in {tmp_path}/raw: .* in the same step"
+    )
+    with pytest.raises(UsageError, match=found):
+        compare(tmp_path / "base", tmp_path / "raw", sections=["params"])
 
 
 def test_an_unfinished_section_is_an_error_unless_left_out(tmp_path: Path) -> None:
@@ -456,6 +472,18 @@ def test_whole_numbers_and_booleans_are_exact(tmp_path: Path) -> None:
     assert record.figures is not None
     assert record.figures.required_atol == math.inf
     assert one_tensor(tmp_path, base > 1000, base >= 1000, atol=10).status == "mismatch"
+
+
+def test_where_nothing_is_finite_on_both_sides_nothing_is_measured(tmp_path: Path) -> None:
+    base = np.array([1, 2, np.nan])
+    for raw, known in ((np.array([np.nan, np.inf, np.nan]), False), (base[::-1], True)):
+        locations = stores(tmp_path, Layer("", "Net", out=base), Layer("", "Net", out=raw))
+        document = json.loads(json.dumps(compare(*locations).to_json(), allow_nan=False))
+        first = document["first_divergence"]
+        assert first["nonfinite"] == 2
+        for name in ("max_abs", "mean_abs", "max_rel", "rel_l2", "cosine"):
+            assert (first[name] is not None) == known
+        assert first["base_value"] == 1
 
 
 def test_nan_alike_on_both_sides_is_equal_and_said(tmp_path: Path) -> None:

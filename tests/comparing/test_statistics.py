@@ -233,6 +233,30 @@ def test_what_overflows_float64_never_passes() -> None:
     assert found.mismatched == 2
 
 
+def required(base: NDArray[Any], raw: NDArray[Any], mode: Any, rtol: float) -> float:
+    criterion = Criterion(mode, 0, rtol)
+    found = of_pair(base, raw, criterion)
+    return criterion.required_atol(found.mean_abs, found.mean_base, found.excess)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.complex128])
+@pytest.mark.parametrize("mode", ["mean", "strict"])
+@pytest.mark.parametrize("rtol", [0.0, 1e-7])
+def test_values_whose_sum_or_size_overflows_float64(
+    dtype: DTypeLike, mode: str, rtol: float
+) -> None:
+    value = 1.5e308 if dtype is np.float64 else 1.5e308 + 1.5e308j
+    base = np.full(3, value, dtype)
+    assert required(base, base.copy(), mode, rtol) == 0
+    found = figures(base, base.copy(), 0, rtol)
+    assert (found.equal, found.finite, found.mismatched) == (True, 3, 0)
+    assert required(base, base * (1 - 1e-3), mode, rtol) > 1e303
+    assert figures(base, base * (1 - 1e-3), 0, rtol).mismatched == 3
+    for other in (-base, np.ones(3, dtype)):
+        assert required(base, other, mode, rtol) > 1e307
+        assert required(other, base, mode, rtol) > 1e307
+
+
 def test_not_a_number_on_one_side_only() -> None:
     base = np.array([[1, math.nan], [math.inf, 2]])
     raw = np.array([[1, math.nan], [-math.inf, 2.5]])

@@ -95,6 +95,40 @@ def test_parameters_that_the_optimizer_has_changed(
     ]
 
 
+def with_unused(framework: str) -> Any:
+    """Twelve layers, and a parameter beside each that no output depends on."""
+    module: Any = torch.nn if framework == "torch" else paddle.nn
+    base: Any = torch.nn.Module if framework == "torch" else paddle.nn.Layer
+
+    class Block(base):  # type: ignore[misc]  # of either framework
+        def __init__(self) -> None:
+            super().__init__()
+            if framework == "torch":
+                self.unused = torch.nn.Parameter(torch.ones(1))
+            else:
+                self.unused = self.create_parameter([1])
+            self.fc = module.Linear(2, 2)
+
+        def forward(self, x: Any) -> Any:
+            return self.fc(x)
+
+    return module.Sequential(*(Block() for _ in range(12)))
+
+
+@both
+def test_a_step_that_leaves_parameters_as_they_were(framework: str, tmp_path: Path) -> None:
+    """Those that are not used have no gradient, and no optimizer changes them."""
+    proxy = create_model(with_unused(framework))
+    optimize = optimizer(proxy)
+    x = torch.ones(1, 2) if framework == "torch" else paddle.ones([1, 2])
+    proxy.backward(proxy(x).sum())
+    proxy.dump_params(tmp_path)
+    assert open_dump(tmp_path).params.header.updated is False
+    optimize.step()
+    proxy.dump_params(tmp_path)
+    assert open_dump(tmp_path).params.header.updated is True
+
+
 @both
 def test_parameters_that_no_optimizer_has_changed(framework: str, tmp_path: Path) -> None:
     """Gradients add up over calls; without a call there is nothing to be older than."""

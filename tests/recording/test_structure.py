@@ -1,8 +1,10 @@
 """Where tensors are found in what layers take and give; NumPy arrays stand for tensors."""
 
+import io
 from collections import OrderedDict, UserDict, deque, namedtuple
 from dataclasses import dataclass, field
 from enum import Enum
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -149,6 +151,14 @@ def test_what_can_be_gone_through_but_once_is_told_and_left_alone() -> None:
     assert list(generator) == [A, B]
     assert len(list(mapped)) == 1
     assert refused(iter([A])) == {"0": "a list_iterator can be gone through but once"}
+
+
+def test_a_file_holds_no_tensors(tmp_path: Path) -> None:
+    path = tmp_path / "log"
+    path.write_text("a line")
+    with path.open() as text, path.open("rb") as data, path.open("rb", buffering=0) as raw:
+        assert refused((A, text, {"data": data}, raw, io.StringIO("b"), io.BytesIO(b"c"))) == {}
+        assert (text.read(), data.read()) == ("a line", b"a line")
 
 
 @pytest.mark.parametrize("value", [deque([A]), {"x": A}.values()])

@@ -237,6 +237,14 @@ def test_numpy_arrays_are_tensors_too(giver: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("giver", [TorchGiver, PaddleGiver])
+def test_an_open_file_is_nothing_that_was_left_out(giver: Any, tmp_path: Path) -> None:
+    with (tmp_path / "log").open("w") as file:
+        layer = recorded(giver((FLOATS, file)), tmp_path / "run")
+    assert len(layer.node.tensors) == 1
+    assert layer.node.unrecorded == ()
+
+
+@pytest.mark.parametrize("giver", [TorchGiver, PaddleGiver])
 def test_a_container_that_raises_stops_nobody(giver: Any, tmp_path: Path) -> None:
     class Raising(dict[str, Any]):
         def items(self) -> Any:

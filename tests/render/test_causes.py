@@ -54,13 +54,23 @@ class PaddleAttention(paddle.nn.Layer):  # type: ignore[misc]  # paddle has no t
         return self.o(paddle.nn.functional.softmax(scores / 3, -1) @ self.v(x))
 
 
-def train(tmp_path: Path, *, raw_rate: float, weights: bool) -> tuple[Path, Path]:
-    """Two steps of AdamW with each framework; with `weights` those that it made are dumped."""
+def train(tmp_path: Path, *, raw_rate: float, weights: bool, faulty: str = "") -> tuple[Path, Path]:
+    """Two steps of AdamW with each framework; with `weights` those that it made are dumped.
+
+    Of a `faulty` layer raw takes steps of twice the size.
+    """
     torch.manual_seed(0)
     base = TorchAttention()
     raw = PaddleAttention(base)
     tuned = torch.optim.AdamW(base.parameters(), lr=0.01)
-    ported = paddle.optimizer.AdamW(raw_rate, parameters=raw.parameters(), weight_decay=0.01)
+    groups = [
+        {
+            "params": layer.parameters(),
+            "learning_rate": 2.0 if name == faulty else 1.0,
+        }
+        for name, layer in raw.named_children()
+    ]
+    ported = paddle.optimizer.AdamW(raw_rate, parameters=groups, weight_decay=0.01)
     for model, optimizer, data, clear in (
         (base, tuned, torch.from_numpy(X), tuned.zero_grad),
         (raw, ported, paddle.to_tensor(X), ported.clear_grad),
@@ -91,6 +101,51 @@ def test_an_optimizer_that_scales_noise_up_is_not_blamed(tmp_path: Path, weights
     assert (first.base.route, first.base.tensor) == ("k", "bias")
     assert NOISE in told(comparison)
     assert weights or "They agreed in step 0." in told(comparison)
+
+
+@pytest.mark.parametrize("weights", [True, False])
+def test_a_fault_is_named_before_the_noise_of_layers_that_come_earlier(
+    tmp_path: Path, weights: bool
+) -> None:
+    where = train(tmp_path, raw_rate=0.01, weights=weights, faulty="o")
+    comparison = compare(*where, atol=1e-5, rtol=1e-5)
+    first = comparison.first_divergence
+    assert first is not None
+    assert (first.base.route, first.base.tensor) == ("o", "weight")
+    assert told(comparison).endswith("The gradients agree: the optimizers differ.")
+    alike = (first.step, first.section, first.phase)
+    routes = [
+        (record.base.route, record.base.tensor)
+        for record in comparison.records
+        if record.diverged and (record.step, record.section, record.phase) == alike
+    ]
+    assert routes == [("o", "weight"), ("o", "bias"), ("k", "bias")]
+
+
+@pytest.mark.parametrize("per_step", [1, 3])
+def test_gradients_that_add_up_over_calls(tmp_path: Path, per_step: int) -> None:
+    """The second of three calls is given something else, whether it is recorded or not."""
+    torch.manual_seed(0)
+    base = TorchAttention()
+    for model, tensor, off in (
+        (base, torch.from_numpy, 0),
+        (PaddleAttention(base), paddle.to_tensor, 1),
+    ):
+        proxy = create_model(model, name="Attention")
+        for call in range(3):
+            data = X + np.float32(off * (call == 1))
+            proxy.backward(proxy(tensor(data)).square().mean())
+            if per_step > 1 or call == 2:
+                proxy.try_dump(per_step, tmp_path / proxy.framework)
+    comparison = compare(tmp_path / "torch", tmp_path / "paddle", atol=1e-5)
+    first = comparison.first_divergence
+    assert first is not None
+    if per_step == 1:
+        assert (first.phase, first.base.route, first.base.call) == ("input", "", 1)
+        assert "fed different inputs" in told(comparison)
+    else:
+        assert (first.step, first.section, first.phase) == (2, "params", "backward")
+        assert "add up over all passes since they were cleared" in told(comparison)
 
 
 @pytest.mark.parametrize("weights", [True, False])
@@ -129,6 +184,33 @@ def test_gradients_that_only_a_large_tolerance_lets_agree_are_not_called_equal(
             write_dump(tmp_path / side, model(*values), section=name)
     said = told(compare(tmp_path / "base", tmp_path / "raw"))
     assert said.startswith("Its gradients differ by 50% of their size, which atol 0.0001 allows")
+
+
+def test_gradients_that_one_side_alone_has(tmp_path: Path) -> None:
+    for side, by in (("base", 0), ("raw", 1)):
+        fc = Layer("fc", "Linear", weights={"w": Y + by}, grads={"w": Y * by * 1e-6})
+        for section in ("grads", "weights"):
+            name: SectionName = "grads" if section == "grads" else "weights"
+            write_dump(tmp_path / side, Layer("", "Net", children=[fc]), section=name)
+    said = told(compare(tmp_path / "base", tmp_path / "raw"))
+    assert said.startswith("Its gradients differ by more than their size, which atol")
+
+
+def test_a_gradient_of_the_wrong_sign_is_no_noise(tmp_path: Path) -> None:
+    """Small as it is, and though the layer beside it has a larger error."""
+    small = Y * np.float32(1e-5)
+
+    def model(weight: float, sign: float, error: float) -> Layer:
+        fc = Layer("fc", "Linear", weights={"w": Y + weight}, grads={"w": small * sign})
+        far = Layer("far", "Linear", weights={"w": Y}, grads={"w": Y + error})
+        return Layer("", "Net", children=[fc, far])
+
+    for side, values in (("base", (0.0, 1.0, 0.0)), ("raw", (0.5, -1.0, 9e-5))):
+        for section in ("grads", "weights"):
+            name: SectionName = "grads" if section == "grads" else "weights"
+            write_dump(tmp_path / side, model(*values), section=name)
+    said = told(compare(tmp_path / "base", tmp_path / "raw"))
+    assert said.startswith("Its gradients differ by 200% of their size, which atol 0.0001 allows")
 
 
 def steps(tmp_path: Path, *numbers: int) -> Comparison:

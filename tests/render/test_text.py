@@ -63,6 +63,19 @@ def test_the_cause_is_told_from_what_was_compared(
     assert sentence in text_of(tmp_path, net(**base_off), net(**off))
 
 
+@pytest.mark.parametrize("inputs", [True, False])
+def test_weights_that_were_left_out_may_be_what_differs(tmp_path: Path, inputs: bool) -> None:
+    for side, off in (("base", 0), ("raw", 1)):
+        given = {"inputs": 0} if inputs else {}
+        write_dump(tmp_path / side, net(inner={"out": off, **given}))
+        write_dump(tmp_path / side, parameters(0), section="params")
+    said = "No weights were compared: its own, if it has any, may differ."
+    for sections, expected in ((["report"], True), (["report", "params"], False)):
+        text = render(compare(tmp_path / "base", tmp_path / "raw", sections=sections))
+        assert "the difference is made in this layer" in text
+        assert (said in text.replace("\n  ", " ")) == expected
+
+
 def parameters(off: float) -> Layer:
     fc = Layer("fc", "Linear", weights={"weight": Y + off}, grads={"weight": Y + off})
     return Layer("", "Net", children=[fc])
@@ -102,6 +115,10 @@ def test_what_differs_in_kind_is_said(tmp_path: Path) -> None:
     assert "1 of 12 elements are NaN or infinite on one side only" in text_of(
         tmp_path, Layer("", "N", out=Y), Layer("", "N", out=nan)
     )
+    for base, raw in ((Y, Y * np.float32(np.nan)), (Y * np.float32(np.inf), Y)):
+        text = text_of(tmp_path, Layer("", "N", out=base), Layer("", "N", out=raw))
+        assert "12 of 12 elements are NaN or infinite on one side only\n  no element is" in text
+        assert "cosine" not in text
     whole = np.arange(5)
     assert "1 of 5 whole numbers differ" in text_of(
         tmp_path, Layer("", "N", out=whole), Layer("", "N", out=whole + (whole == 2))

@@ -55,6 +55,13 @@ def test_other_types(dtype: str) -> None:
     assert_same(finish(of_contiguous(values)), oracle(values))
 
 
+def test_complex_numbers_whose_size_overflows_are_finite() -> None:
+    values = np.array([1.5e308 + 1.5e308j, complex(math.inf, 0), complex(0, math.nan), 1])
+    found = finish(of_contiguous(values))
+    assert (found.inf, found.nan, found.min) == (1, 1, 1)
+    assert found.max == np.finfo(np.float64).max
+
+
 def test_many_blocks() -> None:
     values = np.random.default_rng(0).standard_normal(100_003)
     values[[3, 50, 99_999]] = math.nan, -math.inf, math.nan
