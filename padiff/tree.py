@@ -113,8 +113,9 @@ class Node:
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
     `order` is the number of the event with which the call began. `awaits` tells of each input
-    tensor, by place, whether it asked for a gradient, `asks` whether any output did; both are None
-    where that was not recorded.
+    tensor, by place, whether it asked for a gradient. `origins` tells of those that did at which
+    places the inputs of the model stand that it hangs on: none where it hangs on anything else that
+    asks; a tensor of which that is not known is left out. Both are None where not recorded.
     """
 
     name: str
@@ -128,7 +129,7 @@ class Node:
     tensors: tuple[TensorRecord, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
     awaits: Mapping[str, bool] | None = field(default=None, hash=False)
-    asks: bool | None = None
+    origins: Mapping[str, tuple[str, ...]] | None = field(default=None, hash=False)
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""
@@ -188,8 +189,8 @@ def _node_to_json(node: Node) -> Json:
     }
     if node.awaits is not None:
         data["awaits"] = dict(node.awaits)
-    if node.asks is not None:
-        data["asks"] = node.asks
+    if node.origins is not None:
+        data["origins"] = {place: list(found) for place, found in node.origins.items()}
     return data
 
 
