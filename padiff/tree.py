@@ -109,8 +109,9 @@ class Node(Struct, frozen=True, gc=False):
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
     `order` is the number of the event with which the call began. `awaits` tells of each input
-    tensor, by place, whether it asked for a gradient, `asks` whether any output did; both are None
-    where that was not recorded.
+    tensor, by place, whether it asked for a gradient. `origins` tells of those that did at which
+    places the inputs of the model stand that it hangs on: none where it hangs on anything else that
+    asks; a tensor of which that is not known is left out. Both are None where not recorded.
     """
 
     name: str
@@ -124,7 +125,7 @@ class Node(Struct, frozen=True, gc=False):
     tensors: tuple[TensorRecord, ...] = ()
     unrecorded: tuple[Unrecorded, ...] = ()
     awaits: Mapping[str, bool] | None = None
-    asks: bool | None = None
+    origins: Mapping[str, tuple[str, ...]] | None = None
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""

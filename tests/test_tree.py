@@ -51,7 +51,7 @@ leaves = st.builds(
         tuple
     ),
     awaits=st.none() | st.dictionaries(texts, st.booleans(), max_size=2),
-    asks=st.none() | st.booleans(),
+    origins=st.none() | st.dictionaries(texts, st.lists(texts, max_size=2).map(tuple), max_size=2),
 )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from padiff.comparing.comparison import SideName
+from padiff.comparing.matching import match_inputs
 from padiff.store.reader import Section
 from padiff.tree import Node, TensorRecord
 
@@ -12,40 +13,54 @@ __all__ = ["ExpectedGradients"]
 class ExpectedGradients:
     """What two reports tell of gradients that only one of them has.
 
-    A tensor asks for a gradient when it is computed from parameters that are trained, or from an
-    input of the model that asks. So what did not ask on one side was cut off there, unless that
-    side asked for gradients of fewer of the model's inputs and no parameter lies before the layer.
+    A tensor asks for a gradient when something that it is computed from does. Where that is nothing
+    but inputs of the model of which the other side asks for no gradient, the other side has none;
+    all else was cut off there.
     """
 
     def __init__(self, base: Section, raw: Section) -> None:
         self._sides: dict[SideName, _Side] = {"base": _Side(base), "raw": _Side(raw)}
         self._recorded = all(side.recorded for side in self._sides.values())
+        # the call of the model in which each layer ran
+        self._models = {
+            id(node): root
+            for section in (base, raw)
+            for root in section.tree.roots
+            for node in root.walk()
+        }
 
     def is_missed(
-        self, lacking: SideName, node: Node, tensor: TensorRecord, *, others_paired: bool
+        self,
+        lacking: SideName,
+        layers: tuple[Node, Node],
+        tensor: TensorRecord,
+        *,
+        others_paired: bool,
     ) -> bool:
-        """Whether `node`, a layer of the side `lacking`, should have the other side's `tensor`.
+        """Whether the side `lacking` should have the other side's `tensor` of a pair of `layers`.
 
         `others_paired` says that the layers have gradients in common.
         """
         if tensor.stats.l2 in (0, None) and not (tensor.stats.nan or tensor.stats.inf):
             return False  # no gradient is one of zeros
+        node, giver = layers if lacking == "base" else layers[::-1]
         if any(note.phase == "backward" for note in node.unrecorded):
             return False
-        side, other = self._sides[lacking], self._sides["raw" if lacking == "base" else "base"]
         if not self._recorded:
-            return not others_paired and side.any and other.any and side.reached == other.reached
-        if side.ran is False:
+            base, raw = self._sides.values()
+            return not others_paired and base.any and raw.any and base.reached == raw.reached
+        if self._sides[lacking].ran is False:
             return True
         awaits = node.awaits or {}
-        if tensor.place not in awaits and others_paired:
+        place = match_inputs(giver, node).get(tensor.place, tensor.place)
+        if place not in awaits and others_paired:
             return False  # a layer of other inputs
-        if awaits.get(tensor.place, any(awaits.values())):
+        if awaits.get(place, any(awaits.values())):
             return True
-        if all(ours >= theirs for ours, theirs in zip(side.asked, other.asked, strict=False)):
-            return True
-        # the tensor is the model's own input where it has the same gradient
-        return id(node) not in side.before_any and tensor.chunks not in other.input_gradients
+        unasked = _unasked(self._models[id(node)], self._models[id(giver)])
+        # where it is not known what the tensor hangs on, on whatever would explain it
+        origins = (giver.origins or {}).get(tensor.place, unasked)
+        return not origins or not unasked.issuperset(origins)
 
     def notes(self) -> Iterator[str]:
         """Which side ran no backward pass while the other did."""
@@ -67,24 +82,16 @@ class _Side:
         self.any = _has_gradient(tree.walk())
         self.reached = _has_gradient(tree.roots)
         self.recorded = self.ran is not None and all(n.awaits is not None for n in tree.walk())
-        # of how many of its inputs each call of the model asked for a gradient
-        self.asked = [sum((root.awaits or {}).values()) for root in tree.roots]
-        self.input_gradients = {
-            t.chunks for root in tree.roots for t in root.tensors if t.phase == "backward"
-        }
-        self.before_any: set[int] = set()
-        for root in tree.roots:
-            self._find_first(root)
 
-    def _find_first(self, node: Node) -> bool:
-        """Note the layers that are called before any tensor inside the model asks for a gradient.
 
-        Returns whether that goes on after this call.
-        """
-        if node.route and any((node.awaits or {}).values()):
-            return False
-        self.before_any.add(id(node))
-        return all(self._find_first(child) for child in node.children) and not node.asks
+def _unasked(lacking: Node, giver: Node) -> set[str]:
+    """The places of inputs that ask for a gradient in one call of the model, not in the other."""
+    partners, asked = match_inputs(giver, lacking), lacking.awaits or {}
+    return {
+        place
+        for place, asks in (giver.awaits or {}).items()
+        if asks and not asked.get(partners.get(place, place))
+    }
 
 
 def _has_gradient(nodes: Iterable[Node]) -> bool:

@@ -5,13 +5,14 @@ What finds no partner is part of the answer, never dropped.
 
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from padiff.comparing.classes import class_score
 from padiff.comparing.siblings import Siblings
 from padiff.errors import FormatError
 from padiff.tree import LayerTree, Node, TensorRecord
 
-__all__ = ["Matching", "TensorMatching", "match_tensors", "match_trees"]
+__all__ = ["Matching", "TensorMatching", "match_inputs", "match_tensors", "match_trees"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,13 +155,30 @@ def _contents(
     return found
 
 
-def match_tensors(base: Sequence[TensorRecord], raw: Sequence[TensorRecord]) -> TensorMatching:
+def match_inputs(base: Node, raw: Node) -> dict[str, str]:
+    """At which place of raw's call the input stands that base's has at a place, if that is known.
+
+    Where inputs are not recorded, as of most layers, it is for those of one name alone.
+    """
+    ours, theirs = ([t for t in node.tensors if t.phase == "input"] for node in (base, raw))
+    found = {a.place: b.place for a, b in match_tensors(ours, theirs).pairs}
+    return found | {place: place for place in base.awaits or {} if place in (raw.awaits or {})}
+
+
+def match_tensors(
+    base: Sequence[TensorRecord],
+    raw: Sequence[TensorRecord],
+    inputs: Mapping[str, str] = MappingProxyType({}),
+) -> TensorMatching:
     """Pair the tensors of two matched nodes by phase and place.
 
     Then by a place that differs in case alone; then, where just as many are left of a phase on both
     sides and their shapes agree in turn, in order: a dict on one side may be a tuple on the other.
+    The gradient of an input goes with that of its partner in `inputs`, and with no other.
     """
-    pairs = _by_key(base, raw, lambda record: (record.phase, record.place))
+    partners = {id(r): inputs[r.place] for r in base if r.phase == "backward" and r.place in inputs}
+    taken = {("backward", place) for place in inputs.values()}
+    pairs = _by_key(base, raw, lambda r: (r.phase, partners.get(id(r), r.place)))
     if len(pairs) == len(base) == len(raw):
         return TensorMatching(tuple(pairs), (), ())
     rows = {id(record): at for at, record in enumerate(base)}
@@ -168,8 +186,8 @@ def match_tensors(base: Sequence[TensorRecord], raw: Sequence[TensorRecord]) -> 
     pairs += _by_key(left, right, lambda record: (record.phase, record.place.casefold()))
     left, right = _rest(base, raw, pairs)
     for phase in {record.phase for record in left}:
-        ours = [record for record in left if record.phase == phase]
-        theirs = [record for record in right if record.phase == phase]
+        ours = [r for r in left if r.phase == phase and id(r) not in partners]
+        theirs = [r for r in right if r.phase == phase and (phase, r.place) not in taken]
         alone = all(sum(r.phase == phase for r in side) == 1 for side in (base, raw))
         if len(ours) == len(theirs) and (
             alone or all(_layout(a) == _layout(b) for a, b in zip(ours, theirs, strict=True))

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.matching import TensorMatching, match_tensors, match_trees
+from padiff.comparing.matching import TensorMatching, match_inputs, match_tensors, match_trees
 from padiff.comparing.order import Positions
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.store.format import SectionName
@@ -94,7 +94,10 @@ class _Planner:
 
     def add_pairs(self, pairs: Sequence[tuple[Node, Node]]) -> None:
         """Matched layers in the scope: their tensors, and those of them without a partner."""
-        matched = [(a, b, match_tensors(self._taken(a), self._taken(b))) for a, b in pairs]
+        matched = [
+            (a, b, match_tensors(self._taken(a), self._taken(b), match_inputs(a, b)))
+            for a, b in pairs
+        ]
         for _, _, matching in matched:  # a parameter's partner may lie outside of the scope
             self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
             self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
@@ -107,12 +110,12 @@ class _Planner:
             self._plan((base, raw), pair)
         paired = {tensor.phase for tensor, _ in matching.pairs}
         for tensor in matching.base_only:
-            if self._is_missed("raw", raw, tensor, paired):
+            if self._is_missed("raw", (base, raw), tensor, paired):
                 self._plan((base, raw), (tensor, None))
             else:
                 self._list("base", base, tensor)
         for tensor in matching.raw_only:
-            if self._is_missed("base", base, tensor, paired):
+            if self._is_missed("base", (base, raw), tensor, paired):
                 self._plan((base, raw), (None, tensor))
             else:
                 self._list("raw", raw, tensor)
@@ -156,19 +159,23 @@ class _Planner:
         return [tensor for tensor in node.tensors if self._scope.takes_phase(tensor.phase)]
 
     def _is_missed(
-        self, lacking: SideName, node: Node, tensor: TensorRecord, paired: Set[Phase | None]
+        self,
+        lacking: SideName,
+        layers: tuple[Node, Node],
+        tensor: TensorRecord,
+        paired: Set[Phase | None],
     ) -> bool:
-        """Whether it is a divergence that `node`, of the side `lacking`, has no such tensor.
+        """Whether it is a divergence that the side `lacking` has no such tensor in its layer.
 
-        `paired` are the phases of which its layers have tensors in common. Of a model whose outputs
+        `paired` are the phases of which the layers have tensors in common. Of a model whose outputs
         cannot be paired at all nothing is known to agree in the end.
         """
         if self._name != "report":
             return self._is_parameter_missed("raw" if lacking == "base" else "base", tensor)
         if tensor.phase == "backward":
             others_paired = "backward" in paired
-            return self._gradients.is_missed(lacking, node, tensor, others_paired=others_paired)
-        return tensor.phase not in paired and _is_output(node, tensor)
+            return self._gradients.is_missed(lacking, layers, tensor, others_paired=others_paired)
+        return tensor.phase not in paired and _is_output(layers[lacking == "raw"], tensor)
 
     def _is_parameter_missed(self, side: SideName, tensor: TensorRecord) -> bool:
         """Whether the other side lacks a parameter of `side`, or its gradient.

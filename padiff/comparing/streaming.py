@@ -49,16 +49,12 @@ class TensorPair(Struct, frozen=True):
 
 def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
     """The axes of raw in base's order: by their names, where both sides name the same ones."""
+    in_order = tuple(range(len(raw.shape)))
     ours, theirs = base.dims, raw.dims
-    if (
-        ours
-        and theirs
-        and ours != theirs
-        and sorted(ours) == sorted(theirs)
-        and len(set(theirs)) == len(raw.shape)
-    ):
-        return tuple(map(theirs.index, ours))
-    return tuple(range(len(raw.shape)))
+    if ours is None or theirs is None or ours == theirs:
+        return in_order
+    name_the_same = sorted(ours) == sorted(theirs) and len(set(theirs)) == len(raw.shape)
+    return tuple(map(theirs.index, ours)) if name_the_same else in_order
 
 
 def stream(

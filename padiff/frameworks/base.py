@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padiff.frameworks.interception import Observer
 
-__all__ = ["Framework", "HostTensor", "Layer", "Tensor"]
+__all__ = ["Framework", "HostTensor", "Layer", "Origin", "Tensor"]
 
 # A framework's own objects: the code above this line of the table handles them without looking in.
 Layer = Any
@@ -28,6 +28,19 @@ class HostTensor:
     values: NDArray[Any]
     device: str
     live: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a tensor that asks for a gradient came from: an output of a node of its graph.
+
+    `number` is the node's identity for as long as `node` is held; `output` is 0 always where the
+    framework does not tell. A leaf comes from itself.
+    """
+
+    node: Any
+    number: int
+    output: int
 
 
 class Framework(ABC):
@@ -79,6 +92,18 @@ class Framework(ABC):
     @abstractmethod
     def wants_gradient(self, tensor: Tensor) -> bool:
         """Whether a backward pass may bring this tensor a gradient."""
+
+    @abstractmethod
+    def is_leaf(self, tensor: Tensor) -> bool:
+        """Whether a tensor that asks for a gradient was computed from no other that does."""
+
+    @abstractmethod
+    def origin(self, tensor: Tensor) -> Origin:
+        """Where in its graph a tensor that asks for a gradient stands at present."""
+
+    @abstractmethod
+    def origins(self, node: Any) -> list[Origin]:
+        """What the node of an `Origin` was computed from; nothing where a graph begins."""
 
     @abstractmethod
     def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:

@@ -1,18 +1,21 @@
 """paddle, as recording sees it: the one file that imports it."""
 
+import ctypes
+import functools
+import itertools
 import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 import paddle
 from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
-from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Tensor
+from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
 from padiff.frameworks.interception import Observer, intercept
 
 __all__ = ["FRAMEWORK"]
@@ -36,6 +39,7 @@ _BATCH_NORMS = (
     *(paddle.nn.BatchNorm, paddle.nn.SyncBatchNorm),
 )
 _RUNNING_STATISTICS = frozenset({"_mean", "_variance"})
+_PASSES = itertools.count(1)
 _CHANGING = threading.Lock()  # as in interception, for the hook beside it
 
 
@@ -93,6 +97,15 @@ class _Paddle(Framework):
     def wants_gradient(self, tensor: Tensor) -> bool:
         return not tensor.stop_gradient and tensor.dtype in _DIFFERENTIABLE
 
+    def is_leaf(self, tensor: Tensor) -> bool:
+        return cast(bool, tensor.is_leaf)
+
+    def origin(self, tensor: Tensor) -> Origin:
+        return _origin(_node(tensor))
+
+    def origins(self, node: Any) -> list[Origin]:
+        return [_origin(before) for before in node.next_functions if before is not None]
+
     def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
         def seen(gradient: Tensor) -> None:
             call(gradient)
@@ -132,20 +145,45 @@ class _Paddle(Framework):
         loss.backward(retain_graph=retain_graph)
 
     def backward_pass(self) -> int:
-        # paddle does not tell: counted are its own frames that start one, or are called by one.
-        depth = 0
+        # paddle does not tell: found is the last of its own frames that starts one, or is called by
+        # one. The number lies in the frame, whose identity goes to another when it is left.
         frame = sys._getframe()
         while frame := frame.f_back:  # type: ignore[assignment]
             code = frame.f_code
             if code.co_name in ("backward", "grad") and code.co_filename.startswith(self.directory):
-                depth += 1
-        return depth
+                number: int = frame.f_locals.setdefault("padiff_pass", next(_PASSES))
+                return number
+        return 0
 
     def rank(self) -> int | None:
         distributed = paddle.distributed
         if not distributed.is_initialized() or distributed.get_world_size() < 2:
             return None
         return cast(int, distributed.get_rank())
+
+
+def _node(tensor: Tensor) -> Any:
+    node = tensor.grad_fn
+    if node is not None and _is_kept_when_asked_for():
+        ctypes.pythonapi.Py_DecRef(ctypes.py_object(node))  # the reference that paddle forgot
+    return node
+
+
+@functools.cache
+def _is_kept_when_asked_for() -> bool:
+    """Whether who asks for a node keeps it and its graph in memory for good, as in paddle 3.3."""
+    tensor = paddle.ones([1])
+    tensor.stop_gradient = False
+    node = tensor.grad_fn  # which nobody else holds
+    before = sys.getrefcount(node)
+    again = tensor.grad_fn
+    held = sys.getrefcount(node) - before
+    del again
+    return held > 1
+
+
+def _origin(node: Any) -> Origin:
+    return Origin(node, node.node_ptr(), 0)  # paddle does not tell which of the node's outputs
 
 
 def _nothing(layer: Layer, inputs: object) -> None:

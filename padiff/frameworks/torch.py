@@ -2,12 +2,12 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 
 from padiff.dtypes import dtype_named
-from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Tensor
+from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
 from padiff.frameworks.interception import Interception, Observer, intercept
 
 __all__ = ["FRAMEWORK"]
@@ -80,6 +80,22 @@ class _Torch(Framework):
         with torch._C.DisableTorchFunctionSubclass():  # a subclass may run the user's code
             return cast(bool, tensor.requires_grad)
 
+    def is_leaf(self, tensor: Tensor) -> bool:
+        with torch._C.DisableTorchFunctionSubclass():  # as above
+            return cast(bool, tensor.is_leaf)
+
+    def origin(self, tensor: Tensor) -> Origin:
+        with torch._C.DisableTorchFunctionSubclass():  # as above
+            node = tensor.grad_fn
+            return _origin(tensor if node is None else node, tensor.output_nr)
+
+    def origins(self, node: Any) -> list[Origin]:
+        if isinstance(node, torch.Tensor):
+            return []
+        return [
+            _origin(before, output) for before, output in node.next_functions if before is not None
+        ]
+
     def on_gradient(self, tensor: Tensor, call: Callable[[Tensor], None]) -> Callable[[], None]:
         def seen(gradient: Tensor) -> None:
             call(gradient)
@@ -101,6 +117,13 @@ class _Torch(Framework):
         if not (distributed.is_available() and distributed.is_initialized()):
             return None
         return distributed.get_rank() if distributed.get_world_size() > 1 else None
+
+
+def _origin(node: Any, output: int) -> Origin:
+    # A leaf has no node of its own, only one that adds up its gradient, made when it is first used.
+    if isinstance(node, torch._C._functions.AccumulateGrad):  # type: ignore[attr-defined]
+        node = node.variable
+    return Origin(node, id(node), output)
 
 
 def _to_host(tensor: torch.Tensor) -> HostTensor:

@@ -25,8 +25,7 @@ class Captured:
 class Draft:
     """One call of one layer. `call` is settled once the model's whole call has succeeded.
 
-    `awaits` tells of each input tensor, by place, whether it asked for a gradient, `asks` whether
-    any output did.
+    `awaits` and `origins` are those of `padiff.tree.Node`.
     """
 
     name: str
@@ -39,7 +38,7 @@ class Draft:
     tensors: list[Captured] = field(default_factory=list)
     unrecorded: list[Unrecorded] = field(default_factory=list)
     awaits: dict[str, bool] = field(default_factory=dict)
-    asks: bool = False
+    origins: dict[str, frozenset[str]] = field(default_factory=dict)
 
     def walk(self) -> Iterable["Draft"]:
         """This call and all below it, in the order in which they began."""

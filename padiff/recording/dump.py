@@ -89,7 +89,7 @@ class _CallWriter:
             tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
             unrecorded=tuple(draft.unrecorded),
             awaits=dict(draft.awaits),
-            asks=draft.asks,
+            origins={place: tuple(sorted(found)) for place, found in draft.origins.items()},
         )
 
     def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:

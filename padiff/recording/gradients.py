@@ -11,10 +11,11 @@ __all__ = ["Gradients"]
 class Gradients:
     """The hooks of one run on tensors.
 
-    Until the run has `settled`, gradients are taken from whatever pass brings them: the user may
-    run it. Afterwards only ProxyModel's own passes count. A tensor that the model was `given` may
-    be given to other models and other calls too: in a pass of ours its gradient counts once some
-    tensor that the run made has had one, for what is made of an input has its gradient before it.
+    What comes through a tensor that the run made is the run's, whoever started the pass. One that
+    the model was `given`, or a parameter, other models and other calls may have too: its gradient
+    counts once some tensor that the run made has had one in the same pass, for what is made of an
+    input has its gradient before it. In passes that the user runs that is so once the run has
+    `settled`, when a pass of ours has freed its graph; until then all that they bring is taken.
     """
 
     def __init__(self, framework: Framework) -> None:
@@ -26,13 +27,16 @@ class Gradients:
         self._made_any = False
         self._settled = False
         self._in_pass = False
-        self._touched = False  # in this pass
+        # passes in which a tensor that the run made has had a gradient; None is the present one of
+        # ours, with all that it runs within itself, as checkpointing does
+        self._touched: set[int | None] = set()
         self.reached = False
 
     def wait(self, tensor: Tensor, arrived: Callable[[Tensor], None], *, given: bool) -> bool:
         """Have `arrived` see each gradient of the tensor; False when it asks for none."""
         if not self._framework.wants_gradient(tensor):
             return False
+        given = given or self._framework.is_leaf(tensor)
         number = next(self._numbers)
 
         # Where the tensor is gone but its graph is not, the hook cannot be removed: it holds
@@ -50,17 +54,20 @@ class Gradients:
         return True
 
     def _takes(self, *, given: bool) -> bool:
-        if not self._in_pass:
-            return not self._settled
-        self._touched |= not given
-        return self._touched or not self._made_any
+        if not self._in_pass and not self._settled:
+            return True
+        started = None if self._in_pass else self._framework.backward_pass()
+        if not given:
+            self._touched.add(started)
+        return started in self._touched or not self._made_any
 
     def begin_pass(self) -> None:
         """A pass of the proxy's own starts: what it brings is taken."""
-        self._in_pass, self._touched = True, False
+        self._in_pass = True
+        self._touched.clear()
 
     def end_pass(self, *, frees_graph: bool) -> None:
-        """The pass is over; if it freed the graph, none but ours brings more."""
+        """The pass is over; if it freed the graph, most of what the run waits for has come."""
         self._in_pass = False
         self._settled = self._settled or (frees_graph and self.reached)
 

@@ -11,6 +11,7 @@ from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
 from padiff.recording.draft import Captured, Draft
 from padiff.recording.gradients import Gradients
+from padiff.recording.origins import Origins
 from padiff.recording.parameters import sample_parameters
 from padiff.recording.report import Report
 from padiff.recording.source import lines_here
@@ -33,6 +34,7 @@ class Run:
         self._inputs = inputs
         self._stack: list[Draft] = []
         self._gradients = Gradients(framework)
+        self._origins = Origins(framework)
         self._given: set[int] = set()  # ids of what the model is given, while it runs
         self._root: Draft | None = None
         self._root_entered = False
@@ -61,6 +63,7 @@ class Run:
         finally:
             for remove in observing:
                 remove()
+            self._origins.release()
         self._report.add(self._gradients, self._root)
         self._report.parameters = sample_parameters(self._framework, layers.values())
         return result
@@ -95,6 +98,7 @@ class Run:
             if self._root is None:
                 self._given.add(id(tensor))
             self._await_gradient(draft, place, tensor)
+        self._note_origins(draft, found.tensors)
         return draft
 
     def end(self, draft: Draft, result: object) -> None:
@@ -102,7 +106,8 @@ class Run:
         found = self._find(draft, "forward", lambda is_: find_in_result(result, is_))
         for place, tensor in found.tensors:
             self._capture(draft, "forward", place, tensor)
-            self._notice_gradient(draft, tensor)
+            if draft is self._root:
+                self._notice_pass(tensor)
         self._leave(draft)
 
     def fail(self, draft: Draft, error: BaseException) -> None:
@@ -160,11 +165,20 @@ class Run:
         except Exception as error:  # as above: a tensor that takes no hook
             draft.refuse("backward", place, str(error)[:200])
 
-    def _notice_gradient(self, draft: Draft, output: Tensor) -> None:
-        """Note whether an output asks for a gradient.
+    def _note_origins(self, draft: Draft, tensors: list[tuple[str, Any]]) -> None:
+        if self._root is None:
+            # with those of which it is not known whether they ask, but arrays never do
+            asks, is_tensor = draft.awaits, self._framework.is_tensor
+            given = ((place, t) for place, t in tensors if asks.get(place, is_tensor(t)))
+            self._origins = Origins(self._framework, given)
+        for place, tensor in tensors:
+            if draft.awaits.get(place):
+                origins = self._origins.of(tensor)
+                if origins is not None:
+                    draft.origins[place] = origins
 
-        If one reaches the model's, there was a backward pass, though no layer's input has had any.
-        """
+    def _notice_pass(self, output: Tensor) -> None:
+        """A gradient of the model's output tells of a backward pass that reached no layer."""
 
         def arrived(_: Tensor) -> None:
             self._report.ran_backward = True
@@ -172,9 +186,7 @@ class Run:
         if isinstance(output, np.ndarray):
             return
         with contextlib.suppress(Exception):  # as above
-            draft.asks = draft.asks or self._framework.wants_gradient(output)
-            if draft is self._root:
-                self._gradients.wait(output, arrived, given=id(output) in self._given)
+            self._gradients.wait(output, arrived, given=id(output) in self._given)
 
 
 class _LayerObserver:

@@ -39,7 +39,7 @@ TIERS = """
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
-    recording.source recording.spool recording.structure
+    recording.origins recording.source recording.spool recording.structure
     recording.capture recording.draft recording.gradients recording.selection
     recording.parameters
     recording.report

@@ -1,6 +1,8 @@
 """A gradient that is cut off on one side is named where it is; one that nobody asked for is not."""
 
+import itertools
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +10,12 @@ import numpy as np
 import paddle
 import pytest
 import torch
+from msgspec import structs
 
-from padiff import compare, create_model
+from padiff import compare, create_model, open_dump
 from padiff.comparing.comparison import Comparison
+from padiff.store.writer import SectionWriter
+from padiff.tree import LayerTree, Node
 from tests.zoo import SIDES
 
 both = pytest.mark.parametrize("framework", SIDES)
@@ -245,3 +250,140 @@ def test_a_gradient_of_zeros_is_as_good_as_none(framework: str, tmp_path: Path) 
     comparison = compare(base, raw)
     assert comparison.aligned
     assert [(item.route, item.tensor) for item in comparison.unmatched] == [("core", "1")]
+
+
+def fork(framework: str, cut: str = "") -> Any:
+    """Two inputs, of which the second meets no parameter before the first's, and may be cut off."""
+    base: Any = BASES[framework]
+
+    class Fork(base):  # type: ignore[misc]  # as above
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.head = linear(framework, 1), linear(framework, 2)
+            self.act, self.act2 = NN[framework].ReLU(), NN[framework].Tanh()
+
+        def forward(self, x: Any, y: Any) -> Any:
+            h = self.conv(x)
+            z = self.act(y)
+            z = self.act2(z.detach() if cut == "act2" else z)
+            return self.head(h + z)
+
+    return Fork()
+
+
+def joint(framework: str, cut: str = "") -> Any:
+    """A layer that hangs on two inputs, and may be cut off."""
+    base: Any = BASES[framework]
+
+    class Joint(base):  # type: ignore[misc]  # as above
+        def __init__(self) -> None:
+            super().__init__()
+            self.act, self.head = NN[framework].Tanh(), linear(framework, 2)
+
+        def forward(self, x: Any, y: Any) -> Any:
+            z = self.act(x * y)
+            return self.head(z.detach() if cut == "head" else z)
+
+    return Joint()
+
+
+def dump_two(
+    model: Any, framework: str, where: Path, asks: tuple[bool, bool], *, named: bool = False
+) -> Path:
+    proxy = create_model(model)
+    x, y = (given(framework, asks=asked) for asked in asks)
+    proxy.backward((proxy(x=x, y=y) if named else proxy(x, y)).square().mean())
+    proxy.dump_report(where)
+    return where
+
+
+EITHER = list(itertools.product([False, True], repeat=2))
+
+
+@both
+@pytest.mark.parametrize("named", [False, True])
+@pytest.mark.parametrize("raw_asks", EITHER)
+@pytest.mark.parametrize("base_asks", EITHER)
+def test_gradients_of_different_inputs(
+    framework: str,
+    base_asks: tuple[bool, bool],
+    raw_asks: tuple[bool, bool],
+    named: bool,
+    tmp_path: Path,
+) -> None:
+    base = dump_two(fork(framework), framework, tmp_path / "base", base_asks)
+    raw = dump_two(fork(framework), framework, tmp_path / "raw", raw_asks, named=named)
+    comparison = compare(base, raw, mode="strict", atol=1e-7)
+    assert comparison.aligned
+    hanging = [["", "conv"], ["", "act", "act2"]]
+    differ = [a != b for a, b in zip(base_asks, raw_asks, strict=True)]
+    lone = [route for at, routes in enumerate(hanging) if differ[at] for route in routes]
+    found = [item.route for item in comparison.unmatched if item.phase == "backward"]
+    assert sorted(found) == sorted(lone)
+
+
+@both
+@pytest.mark.parametrize("x_asks", EITHER)
+@pytest.mark.parametrize("cut_side", ["base", "raw"])
+def test_a_gradient_cut_in_a_branch_of_its_own(
+    framework: str, x_asks: tuple[bool, bool], cut_side: str, tmp_path: Path
+) -> None:
+    cuts = ("act2", "") if cut_side == "base" else ("", "act2")
+    base, raw = (
+        dump_two(fork(framework, cut), framework, tmp_path / name, (asks, True))
+        for name, cut, asks in zip(("base", "raw"), cuts, x_asks, strict=True)
+    )
+    comparison = compare(base, raw)
+    assert missing(comparison) == [("act2", "0"), ("act", "0"), ("", "1")]
+
+
+@both
+@pytest.mark.parametrize("raw_asks", EITHER)
+def test_a_layer_that_hangs_on_two_inputs(
+    framework: str, raw_asks: tuple[bool, bool], tmp_path: Path
+) -> None:
+    """Where one of them asks, its gradient is missed, and that input's."""
+    base = dump_two(joint(framework), framework, tmp_path / "base", (True, True))
+    raw = dump_two(joint(framework, "head"), framework, tmp_path / "raw", raw_asks)
+    asked = [("", str(place)) for place, asks in enumerate(raw_asks) if asks]
+    expected = {("head", "0"), ("act", "0"), *asked} if asked else set()
+    assert set(missing(compare(base, raw))) == expected
+    assert set(missing(compare(raw, base))) == expected
+
+
+def older(where: Path, target: Path) -> Path:
+    """The report as it was written before the origins of tensors were."""
+    report = open_dump(where).report
+
+    def stripped(node: Node) -> Node:
+        children = tuple(map(stripped, node.children))
+        return structs.replace(node, origins=None, children=children)
+
+    with SectionWriter(target, "report") as writer:
+        for node in report.tree.walk():
+            for tensor in node.tensors:
+                writer.add(tensor.array, np.asarray(report.array(tensor)))
+        writer.commit(
+            replace(report.header, tree=LayerTree(tuple(map(stripped, report.tree.roots))))
+        )
+    return target
+
+
+@both
+@pytest.mark.parametrize("asks", EITHER)
+def test_reports_of_before_origins_were_recorded(
+    framework: str, asks: tuple[bool, bool], tmp_path: Path
+) -> None:
+    """What one side lacks may be for want of an input that asks, where one does on the other."""
+    stores = {}
+    for cut in ("", "two"):
+        for name, asked in zip(("base", "raw"), asks, strict=True):
+            now = dump(chain(framework, cut), framework, tmp_path / f"{name}{cut}", asks=asked)
+            stores[name, cut] = older(now, tmp_path / f"older {name}{cut}")
+    comparison = compare(stores["base", ""], stores["raw", ""])
+    assert comparison.aligned
+    lone = [item.route for item in comparison.unmatched]
+    assert lone == (FIRST[chain] if asks[0] != asks[1] else [])
+    above = [("one", "0"), ("act", "0"), ("", "0")] if all(asks) else []
+    found = missing(compare(stores["base", ""], stores["raw", "two"]))
+    assert found == ([] if asks == (True, False) else [("two", "0"), *above])

@@ -119,6 +119,65 @@ def test_two_losses_of_one_call_each_have_their_pass(
 
 
 @both
+@pytest.mark.parametrize("apart", [True, False])
+def test_the_users_pass_through_what_ours_left(framework: str, apart: bool, tmp_path: Path) -> None:
+    """It is taken; not so what is made of the inputs alone, before it and after."""
+    side = SIDES[framework]
+    model, inputs = heads(framework, apart=apart)
+    copies = {id(x): side.tensor(side.numpy(x)) for x in inputs}
+    for part, x in zip((model.one, model.two), inputs, strict=True):
+        side.loss(part(copies[id(x)])).backward()
+    proxy = create_model(model)
+    one, two = proxy(*inputs)
+    proxy.backward(side.loss(one))
+    for loss in (x * 2 for x in inputs):
+        side.loss(loss).backward()
+    side.loss(two).backward()
+    for loss in (x * 2 for x in inputs):
+        side.loss(loss).backward()
+    proxy.dump_report(tmp_path)
+    report = open_dump(tmp_path).report
+    for place, x in enumerate(inputs):
+        np.testing.assert_array_equal(report[""].backward[place], side.grad(copies[id(x)]))
+    assert [len(layer.backward) for layer in report] == [2, 1, 1, 1, 1, 1, 1]
+
+
+@both
+@pytest.mark.parametrize("by_user", [True, False])
+def test_a_parameter_that_a_layer_is_given_is_not_the_runs(
+    framework: str, by_user: bool, tmp_path: Path
+) -> None:
+    """Another call has it too; hooks of the first stay, as its second part is never reached."""
+    side = SIDES[framework]
+    module = torch.nn if framework == "torch" else paddle.nn
+    base: Any = module.Module if framework == "torch" else module.Layer
+
+    class Product(base):  # type: ignore[misc]  # of either framework
+        def forward(self, x: Any, weight: Any) -> Any:
+            return x @ weight
+
+    class Model(base):  # type: ignore[misc]  # as above
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc, self.one, self.two = module.Linear(4, 4), Product(), Product()
+
+        def forward(self, x: Any) -> Any:
+            x = self.fc(x)
+            return self.one(x, self.fc.weight), self.two(x, self.fc.bias)
+
+    model = Model()
+    (x,), _ = ZOO["residual"].inputs(framework)
+    proxy = create_model(model)
+    proxy.backward(side.loss(proxy(x)[0]))
+    proxy.dump_report(tmp_path / "once")
+    result, _ = (model if by_user else proxy)(x)
+    side.loss(result).backward() if by_user else proxy.backward(side.loss(result))
+    proxy.dump_report(tmp_path / "twice")
+    once, twice = (open_dump(tmp_path / name).report["one"] for name in ("once", "twice"))
+    np.testing.assert_array_equal(once.backward[1], twice.backward[1])
+
+
+@both
 def test_what_another_model_makes_of_an_input_is_not_taken(framework: str, tmp_path: Path) -> None:
     """No gradient ever comes from the second part, so hooks of the runs are left on the input."""
     side = SIDES[framework]
