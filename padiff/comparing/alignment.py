@@ -1,46 +1,17 @@
 """Pair two sequences of layers in order: certain pairs first, then the best in the gaps."""
 
 from bisect import bisect_left
-from collections import Counter
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from padiff.comparing.classes import class_score
-from padiff.tree import Node
+from padiff.comparing.likeness import Candidate, Scores, kinship, may_be_twins, twins
 
-__all__ = ["Alignment", "Candidate", "align"]
+__all__ = ["Alignment", "align"]
 
-_CELLS = 250_000  # about half a second; larger gaps are aligned a window at a time
+_CELLS = 250_000  # a tenth of a second; larger gaps are aligned a window at a time
 _WINDOW = 128
 
-Shapes = tuple[tuple[int, ...], ...]
 Pairs = list[tuple[int, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Candidate:
-    """A node with what speaks for or against a partner.
-
-    `name` is the last part of its route, `shapes` those of what it returned (of its parameters, in
-    a section of those), each sorted, since layouts differ; `inside` the classes below it, `leaves`
-    how many layers of each kind do its work, and `height` how many levels of layers these are.
-    """
-
-    node: Node
-    name: str
-    shapes: Shapes
-    inside: frozenset[str]
-    leaves: Counter[object]
-    height: int
-
-    @property
-    def key(self) -> tuple[str, int]:
-        return (self.node.route, self.node.call)
-
-    @property
-    def numbered(self) -> bool:
-        """Whether the name is an index, so says where the layer stands and not what it is."""
-        return self.name.isdecimal()
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,43 +22,16 @@ class Alignment:
     moved: Pairs
 
 
-def _kinship(a: Candidate, b: Candidate) -> float | None:
-    """How well the classes go together; None when they do not: a wrapper is not what it wraps."""
-    same_class = class_score(a.node.name, b.node.name)
-    if same_class is None or same_class == 2:
-        return same_class
-    wraps = a.node.name in b.inside or b.node.name in a.inside
-    return None if wraps else same_class
+def align(base: Sequence[Candidate], raw: Sequence[Candidate], *, siblings: bool) -> Alignment:
+    """The best pairs: twins of one route and call, then by class, shapes and order between them.
 
-
-def _score(a: Candidate, b: Candidate, trust_numbers: bool) -> float | None:
-    """How much speaks for a pair; None or nothing above 0 when it must not be made."""
-    same_class = _kinship(a, b)
-    if same_class is None:
-        return None
-    same_route = a.key == b.key
-    # nor is a single layer what is made of several, unless it has that one's name
-    if same_class < 2 and not same_route and bool(a.inside) != bool(b.inside):
-        return None
-    total = 2.5 * same_class
-    if a.numbered and b.numbered and not trust_numbers:
-        total += 0.25 if a.name == b.name else 0.0
-    elif same_route:
-        total += 4.0
-    elif a.name == b.name:
-        total += 2.0
-    if a.shapes and b.shapes:
-        total += 1.5 if a.shapes == b.shapes else -0.5
-    return total
-
-
-def align(base: Sequence[Candidate], raw: Sequence[Candidate], *, numbers: bool) -> Alignment:
-    """The best pairs: those of one route and call, then by class, shapes and order between them.
-
-    With `numbers` the two lists are of one parent, so that indexes may mean the same in both.
+    Only of `siblings`, which are all that is below one pair of layers, do names mean the same on
+    both sides, and may the order differ.
     """
-    trust = numbers and _numbers_agree(base, raw)
-    same = _of_one_key(base, raw, trust)
+    numbers = siblings and _numbers_agree(base, raw)
+    namesakes = _namesakes(base, raw, numbers) if siblings else []
+    # what differs may be another layer that has got the name
+    same = [(i, j) for i, j in namesakes if _are_one(base[i], raw[j])]
     if all(i == j for i, j in same) and _all_twins(base, raw):
         return Alignment([(at, at) for at in range(len(base))], [])
     anchors = _longest_increasing(same)
@@ -96,17 +40,18 @@ def align(base: Sequence[Candidate], raw: Sequence[Candidate], *, numbers: bool)
     # a layer whose route says that it runs elsewhere is no partner for what runs here
     left = _others(len(base), {i for i, _ in moved})
     right = _others(len(raw), {j for _, j in moved})
+    scores = Scores(numbers)
     pairs: Pairs = []
     begin = (0, 0)
     for end in [*anchors, (len(base), len(raw))]:
         ours = left[bisect_left(left, begin[0]) : bisect_left(left, end[0])]
         theirs = right[bisect_left(right, begin[1]) : bisect_left(right, end[1])]
-        gap = _align_gap([base[i] for i in ours], [raw[j] for j in theirs], trust)
+        gap = _align_gap([base[i] for i in ours], [raw[j] for j in theirs], scores)
         pairs += [(ours[i], theirs[j]) for i, j in gap]
         if end[0] < len(base):
             pairs.append(end)
         begin = (end[0] + 1, end[1] + 1)
-    return Alignment(pairs, moved)
+    return Alignment(pairs, moved + _left_over(namesakes, pairs + moved))
 
 
 def _others(length: int, taken: Set[int]) -> list[int]:
@@ -116,33 +61,37 @@ def _others(length: int, taken: Set[int]) -> list[int]:
 def _all_twins(base: Sequence[Candidate], raw: Sequence[Candidate]) -> bool:
     """Whether the lists are one list but for the names, which then tell less than the places."""
     return len(base) == len(raw) and all(
-        a.shapes == b.shapes
-        and a.leaves == b.leaves
-        and bool(a.inside) == bool(b.inside)
-        and class_score(a.node.name, b.node.name) == 2
-        for a, b in zip(base, raw, strict=True)
+        twins(a.kind, b.kind) for a, b in zip(base, raw, strict=True)
     )
 
 
 def _numbers_agree(base: Sequence[Candidate], raw: Sequence[Candidate]) -> bool:
-    """Whether equal indexes mean equal layers: as many on both sides, none of another kind."""
-    by_key = {c.key: c for c in raw if c.numbered}
-    numbered = [c for c in base if c.numbered]
-    return len(numbered) == len(by_key) and all(
-        c.key not in by_key or _kinship(c, by_key[c.key]) is not None for c in numbered
+    """Whether equal numbers mean equal layers: none was put in or left out, or counted from 1."""
+    ours, theirs = ({c.key: c.kind for c in side if c.numbered} for side in (base, raw))
+    return ours.keys() == theirs.keys() and all(
+        kinship(kind, theirs[key]) is not None for key, kind in ours.items()
     )
 
 
-def _of_one_key(base: Sequence[Candidate], raw: Sequence[Candidate], trust: bool) -> Pairs:
-    """Pairs of one route and call that may be the same layer."""
-    places = {c.key: j for j, c in enumerate(raw)}
+def _namesakes(base: Sequence[Candidate], raw: Sequence[Candidate], numbers: bool) -> Pairs:
+    """Pairs of one route and call, where that says anything and the classes go together."""
+    places = {c.key: j for j, c in enumerate(raw) if numbers or not c.numbered}
     return [
         (i, places[c.key])
         for i, c in enumerate(base)
-        if c.key in places
-        and (not c.numbered or (trust and c.shapes == raw[places[c.key]].shapes))
-        and _kinship(c, raw[places[c.key]]) is not None
+        if c.key in places and kinship(c.kind, raw[places[c.key]].kind) is not None
     ]
+
+
+def _are_one(a: Candidate, b: Candidate) -> bool:
+    """Whether what is known of two namesakes agrees."""
+    return twins(a.kind, b.kind) or (not a.numbered and may_be_twins(a.kind, b.kind))
+
+
+def _left_over(namesakes: Pairs, pairs: Pairs) -> Pairs:
+    """Namesakes of which neither has a partner."""
+    taken = {i for i, _ in pairs}, {j for _, j in pairs}
+    return [(i, j) for i, j in namesakes if i not in taken[0] and j not in taken[1]]
 
 
 def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> Pairs:
@@ -163,34 +112,37 @@ def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> Pairs:
     return series[::-1]
 
 
-def _align_gap(base: Sequence[Candidate], raw: Sequence[Candidate], trust: bool) -> Pairs:
+def _align_gap(base: Sequence[Candidate], raw: Sequence[Candidate], scores: Scores) -> Pairs:
     if not base or not raw:
         return []
     if len(base) * len(raw) <= _CELLS:
-        return _align_best(base, raw, lambda a, b: _score(a, b, trust))
-    return _align_far(base, raw, lambda a, b: _score(a, b, trust))
+        return _align_best(scores.rows(base, raw))
+    return _align_far(base, raw, scores)
 
 
-Score = Callable[[Candidate, Candidate], float | None]
-
-
-def _align_best(base: Sequence[Candidate], raw: Sequence[Candidate], rate: Score) -> Pairs:
+def _align_best(rows: Sequence[Sequence[float]]) -> Pairs:
     """The alignment of the greatest total, by dynamic programming over all prefixes."""
-    width = len(raw) + 1
-    best = [[0.0] * width for _ in range(len(base) + 1)]
-    taken = [[False] * width for _ in range(len(base) + 1)]
+    height, width = len(rows), len(rows[0])
+    best = [[0.0] * (width + 1) for _ in range(height + 1)]
+    taken = [[False] * width for _ in range(height)]
     # from the end, so that of equal alignments the one that pairs early layers is found
-    for i in range(len(base) - 1, -1, -1):
-        row, below = best[i], best[i + 1]
-        for j in range(len(raw) - 1, -1, -1):
-            row[j] = max(below[j], row[j + 1])
-            rated = rate(base[i], raw[j])
-            if rated is not None and rated > 0 and rated + below[j + 1] >= row[j]:
-                row[j] = rated + below[j + 1]
-                taken[i][j] = True
+    for i in range(height - 1, -1, -1):
+        scores, row, below, chosen = rows[i], best[i], best[i + 1], taken[i]
+        if max(scores) <= 0:
+            best[i] = below
+            continue
+        right = 0.0
+        for j in range(width - 1, -1, -1):
+            if below[j] > right:
+                right = below[j]
+            rated = scores[j]
+            if rated > 0 and rated + below[j + 1] >= right:
+                right = rated + below[j + 1]
+                chosen[j] = True
+            row[j] = right
     pairs: Pairs = []
     i = j = 0
-    while i < len(base) and j < len(raw):
+    while i < height and j < width:
         if taken[i][j]:
             pairs.append((i, j))
             i, j = i + 1, j + 1
@@ -201,7 +153,7 @@ def _align_best(base: Sequence[Candidate], raw: Sequence[Candidate], rate: Score
     return pairs
 
 
-def _align_far(base: Sequence[Candidate], raw: Sequence[Candidate], rate: Score) -> Pairs:
+def _align_far(base: Sequence[Candidate], raw: Sequence[Candidate], scores: Scores) -> Pairs:
     """The best alignment of a window that moves on by half its length: in linear time.
 
     What one side has more of, at one place, than half a window is not bridged.
@@ -209,7 +161,7 @@ def _align_far(base: Sequence[Candidate], raw: Sequence[Candidate], rate: Score)
     pairs: Pairs = []
     i = j = 0
     while i < len(base) and j < len(raw):
-        found = _align_best(base[i : i + _WINDOW], raw[j : j + _WINDOW], rate)
+        found = _align_best(scores.rows(base[i : i + _WINDOW], raw[j : j + _WINDOW]))
         last = i + _WINDOW >= len(base)
         kept = [(i + a, j + b) for a, b in found if last or a < _WINDOW // 2]
         pairs += kept

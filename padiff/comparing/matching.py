@@ -3,6 +3,7 @@
 What finds no partner is part of the answer, never dropped.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -13,6 +14,8 @@ from padiff.errors import FormatError
 from padiff.tree import LayerTree, Node, TensorRecord
 
 __all__ = ["Matching", "TensorMatching", "match_inputs", "match_tensors", "match_trees"]
+
+NodePairs = list[tuple[Node, Node]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,40 +41,58 @@ def match_trees(
     raw: LayerTree,
     base_map: Sequence[str] = (),
     raw_map: Sequence[str] = (),
+    known: Sequence[tuple[str, str]] = (),
 ) -> Matching:
     """Pair the nodes of two trees, of calls or of parameters.
 
-    The i-th route of one layer map goes with the i-th of the other, call by call. All else goes
-    with a partner below the same pair of parents, in order of execution, or by route and call where
-    the order differs; where that leaves layers alone, also with one that the other side keeps in
-    another container. FormatError when both sides have a layer map and these differ in length.
+    The i-th route of one layer map goes with the i-th of the other, call by call; next come the
+    pairs of routes that are `known` from elsewhere. All else goes with a partner below the same
+    pair of parents, in order of execution, or by route and call where the order differs; where that
+    leaves layers alone, also with one that the other side keeps in another container. FormatError
+    when both sides have a layer map and these differ in length.
     """
-    mapped_pairs, mapped = _match_maps(base, raw, base_map, raw_map)
-    siblings = Siblings(mapped)
-    models = list(zip(_models(base), _models(raw), strict=False))
-    pairs = [*mapped_pairs, *models]
-    rooted = {id(node) for pair in models for node in pair}
-    lists: list[tuple[Sequence[Node], Sequence[Node]]] = [
-        (a.children, b.children) for a, b in [*models, *mapped_pairs]
-    ]
-    lists.append(
-        (
-            [node for node in base.roots if id(node) not in rooted],
-            [node for node in raw.roots if id(node) not in rooted],
-        )
-    )
-    while lists:
-        found = siblings.pair(*lists.pop())
+    pairs, mapped = _match_maps(base, raw, base_map, raw_map)
+    pairs += zip(_models(base), _models(raw), strict=False)
+    settled = mapped | _ids(pairs)
+    if known:
+        found, ruled = _match_known(base, raw, known, settled)
         pairs += found
-        lists += [(a.children, b.children) for a, b in found if a.children and b.children]
-    pairs += _by_contents(base, raw, pairs, mapped)
-    paired = {id(node) for pair in pairs for node in pair}
-    order = {id(node): place for place, node in enumerate(base.walk())}
+        settled |= ruled
+        pairs += _by_contents(base, raw, pairs, settled)
+        settled |= _ids(pairs)
+    pairs += _match_lists(Siblings(settled), base, raw, pairs)
+    ours, theirs = list(base.walk()), list(raw.walk())
+    if len(pairs) < min(len(ours), len(theirs)):
+        pairs += _by_contents(base, raw, pairs, settled)
+    paired = _ids(pairs)
+    order = {id(node): place for place, node in enumerate(ours)}
     return Matching(
         tuple(sorted(pairs, key=lambda pair: order[id(pair[0])])),
-        tuple(node for node in base.walk() if id(node) not in paired),
-        tuple(node for node in raw.walk() if id(node) not in paired),
+        tuple([node for node in ours if id(node) not in paired]),
+        tuple([node for node in theirs if id(node) not in paired]),
     )
+
+
+def _match_lists(
+    siblings: Siblings, base: LayerTree, raw: LayerTree, above: NodePairs
+) -> NodePairs:
+    """The pairs of all that is below those pairs of layers, and of what is called outside them."""
+    pairs: NodePairs = []
+    lists = [(base.roots, raw.roots), *((a.children, b.children) for a, b in above)]
+    while lists:
+        ours, theirs = lists.pop()
+        in_step = siblings.in_step(ours, theirs)
+        if in_step is not None:
+            pairs += in_step
+            continue
+        found = siblings.pair(ours, theirs)
+        pairs += found
+        lists += [(a.children, b.children) for a, b in found if a.children and b.children]
+    return pairs
+
+
+def _ids(pairs: NodePairs) -> set[int]:
+    return {id(node) for pair in pairs for node in pair}
 
 
 def _models(tree: LayerTree) -> list[Node]:
@@ -80,7 +101,7 @@ def _models(tree: LayerTree) -> list[Node]:
 
 def _match_maps(
     base: LayerTree, raw: LayerTree, base_map: Sequence[str], raw_map: Sequence[str]
-) -> tuple[list[tuple[Node, Node]], set[int]]:
+) -> tuple[NodePairs, set[int]]:
     if not base_map or not raw_map:
         return [], set()
     if len(base_map) != len(raw_map):
@@ -91,7 +112,7 @@ def _match_maps(
         )
     partner = dict(zip(base_map, raw_map, strict=True))
     calls = {(node.route, node.call): node for node in raw.walk() if node.route in set(raw_map)}
-    pairs = []
+    pairs: NodePairs = []
     mapped = {id(node) for node in calls.values()}
     for node in base.walk():
         if node.route in partner:
@@ -101,11 +122,28 @@ def _match_maps(
     return pairs, mapped
 
 
-def _by_contents(
-    base: LayerTree, raw: LayerTree, pairs: Sequence[tuple[Node, Node]], settled: Set[int]
-) -> list[tuple[Node, Node]]:
+def _match_known(
+    base: LayerTree, raw: LayerTree, known: Sequence[tuple[str, str]], settled: Set[int]
+) -> tuple[NodePairs, set[int]]:
+    """Layers by pairs of routes, each in the first that names it; the ids of all that are named."""
+    ours, theirs = (
+        {node.route: node for node in tree.walk() if id(node) not in settled}
+        for tree in (base, raw)
+    )
+    pairs: NodePairs = []
+    named: set[int] = set()
+    for route, other in known:
+        if route in ours and other in theirs:
+            pair = ours[route], theirs[other]
+            if named.isdisjoint(map(id, pair)):
+                pairs.append(pair)
+            named.update(map(id, pair))
+    return pairs, named
+
+
+def _by_contents(base: LayerTree, raw: LayerTree, pairs: NodePairs, settled: Set[int]) -> NodePairs:
     """Containers left over on both sides that hold the same pairs of layers, and little else."""
-    taken = settled | {id(node) for pair in pairs for node in pair}
+    taken = settled | _ids(pairs)
     # a pair counts as one layer when it is one on either side
     single = {
         id(node): at
@@ -114,16 +152,16 @@ def _by_contents(
         for node in pair
     }
     left, right = (_contents(tree, single, taken) for tree in (base, raw))
-    found = []
+    holding: dict[frozenset[int], list[Node]] = defaultdict(list)
+    for b, inside in right:
+        holding[inside].append(b)
+    found: NodePairs = []
     for a, inside in left:
-        fit = [
-            at
-            for at, (b, other) in enumerate(right)
-            if other == inside and class_score(a.name, b.name) is not None
-        ]
+        fit = [b for b in holding[inside] if class_score(a.name, b.name) is not None]
         if fit:
-            best = max(fit, key=lambda at: class_score(a.name, right[at][0].name) or 0)
-            found.append((a, right.pop(best)[0]))
+            best = max(fit, key=lambda b: class_score(a.name, b.name) or 0)
+            holding[inside] = [b for b in holding[inside] if b is not best]
+            found.append((a, best))
     return found
 
 

@@ -1,10 +1,11 @@
 """Pair the layers below one pair of layers, though each side may group them in its own way."""
 
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Iterable, Sequence, Set
 
-from padiff.comparing.alignment import Candidate, align
-from padiff.comparing.classes import does_one_thing, spelling
+from padiff.comparing.alignment import align
+from padiff.comparing.classes import class_score, does_one_thing, spelling
+from padiff.comparing.likeness import Candidate, Kind, Shapes, overlap
 from padiff.tree import Node
 
 __all__ = ["Siblings"]
@@ -18,6 +19,7 @@ class Siblings:
     def __init__(self, settled: Set[int]) -> None:
         self._settled = settled
         self._known: dict[int, Candidate] = {}
+        self._kinds: dict[tuple[str, Shapes, tuple[Kind, ...]], Kind] = {}
 
     def pair(self, base: Sequence[Node], raw: Sequence[Node]) -> list[tuple[Node, Node]]:
         """The pairs of the two lists, of layers in containers of theirs where these do not pair.
@@ -26,22 +28,42 @@ class Siblings:
         side holds in one, the other may hold in two.
         """
         left, right = self._candidates(base), self._candidates(raw)
-        pairs = self._pairs(left, right, numbers=True)
+        pairs = self._pairs(left, right, siblings=True)
         if not _tallest(left, right):
             return [(a.node, b.node) for a, b in pairs]
-        kept, wanted = _kept(pairs), _overlap(_leaves(left), _leaves(right))
+        kept = _kept(pairs)
+        wanted = overlap(_leaves(item.kind for item in left), _leaves(item.kind for item in right))
         while kept < wanted and (height := _tallest(left, right)):
             left, right = self._opened(left, height), self._opened(right, height)
-            others = self._pairs(left, right, numbers=False)
+            others = self._pairs(left, right, siblings=False)
             if _kept(others) > kept:
                 pairs, kept = others, _kept(others)
         return [(a.node, b.node) for a, b in pairs]
 
+    def in_step(self, base: Sequence[Node], raw: Sequence[Node]) -> list[tuple[Node, Node]] | None:
+        """The pairs of two lists, and of all below them, where both are the same from end to end.
+
+        None where they are not. It is the usual case, and needs no description of any layer.
+        """
+        pairs: list[tuple[Node, Node]] = []
+        lists = [(base, raw)]
+        while lists:
+            ours, theirs = (self._unsettled(nodes) for nodes in lists.pop())
+            if len(ours) != len(theirs):
+                return None
+            for a, b in zip(ours, theirs, strict=True):
+                if not _same(a, b):
+                    return None
+                if a.children:
+                    lists.append((a.children, b.children))
+            pairs += zip(ours, theirs, strict=True)
+        return pairs
+
     def _pairs(
-        self, left: Sequence[Candidate], right: Sequence[Candidate], *, numbers: bool
+        self, left: Sequence[Candidate], right: Sequence[Candidate], *, siblings: bool
     ) -> Pairs:
         """Pairs of the lists as they are; between them, of what the containers left over hold."""
-        found = align(left, right, numbers=numbers)
+        found = align(left, right, siblings=siblings)
         pairs = [(left[i], right[j]) for i, j in (*found.in_order, *found.moved)]
         moved = {i for i, _ in found.moved}, {j for _, j in found.moved}
         begin = (0, 0)
@@ -53,62 +75,80 @@ class Siblings:
             if ours and theirs and height:
                 # a wrapper is taller than what it wraps, and that may stand there unwrapped
                 inside = self._opened(ours, height), self._opened(theirs, height)
-                pairs += self._pairs(*inside, numbers=False)
+                pairs += self._pairs(*inside, siblings=False)
         return pairs
 
+    def _unsettled(self, nodes: Sequence[Node]) -> Sequence[Node]:
+        if not self._settled:
+            return nodes
+        return [node for node in nodes if id(node) not in self._settled]
+
     def _candidates(self, nodes: Sequence[Node]) -> list[Candidate]:
-        return [self._candidate(node) for node in nodes if id(node) not in self._settled]
+        return [self._candidate(node) for node in self._unsettled(nodes)]
 
     def _candidate(self, node: Node) -> Candidate:
         if id(node) not in self._known:
-            self._known[id(node)] = self._describe(node)
+            self._known[id(node)] = Candidate(node, node.route.rpartition(".")[2], self._kind(node))
         return self._known[id(node)]
 
-    def _describe(self, node: Node) -> Candidate:
-        below = [self._candidate(child) for child in node.children]
-        shapes = tuple(tuple(sorted(t.shape)) for t in node.tensors if t.phase in ("forward", None))
-        # what one framework makes of several layers is one layer all the same
-        single = not below or does_one_thing(node.name)
-        return Candidate(
-            node,
-            node.route.rpartition(".")[2],
-            shapes,
-            frozenset().union(*(child.inside | {child.node.name} for child in below)),
-            Counter([(spelling(node.name), shapes)]) if single else _leaves(below),
-            1 + max(child.height for child in below) if below else 0,
-        )
+    def _kind(self, node: Node) -> Kind:
+        below = tuple([self._candidate(child).kind for child in node.children])
+        name, shapes = spelling(node.name), _shapes(node)
+        if (name, shapes, below) not in self._kinds:
+            # what one framework makes of several layers is one layer all the same
+            single = not below or does_one_thing(name)
+            leaves = Counter[object]([(name, shapes)]) if single else _leaves(below)
+            self._kinds[name, shapes, below] = Kind(
+                name,
+                shapes,
+                frozenset().union(*(kind.inside | {kind.name} for kind in below)),
+                leaves,
+                leaves.total(),
+                1 + max(kind.height for kind in below) if below else 0,
+            )
+        return self._kinds[name, shapes, below]
 
     def _opened(self, items: Sequence[Candidate], height: int) -> list[Candidate]:
         """The containers of that height replaced by what they hold."""
         nodes: list[Node] = []
         for item in items:
-            nodes += item.node.children if item.height == height else [item.node]
+            nodes += item.node.children if item.kind.height == height else [item.node]
         return self._candidates(nodes)
 
 
+def _same(a: Node, b: Node) -> bool:
+    """Whether they are one layer of one model, run twice, but for what is below them."""
+    return (
+        a.route == b.route
+        and a.call == b.call
+        and (a.name == b.name or class_score(a.name, b.name) == 2)
+        and bool(a.children) == bool(b.children)
+        and _shapes(a) == _shapes(b)
+    )
+
+
+def _shapes(node: Node) -> Shapes:
+    return tuple([tuple(sorted(t.shape)) for t in node.tensors if t.phase in ("forward", None)])
+
+
 def _tallest(left: Sequence[Candidate], right: Sequence[Candidate]) -> int:
-    return max((item.height for item in (*left, *right)), default=0)
+    return max((item.kind.height for item in (*left, *right)), default=0)
 
 
-def _leaves(items: Sequence[Candidate]) -> Counter[object]:
+def _leaves(kinds: Iterable[Kind]) -> Counter[object]:
     total: Counter[object] = Counter()
-    for item in items:
-        total.update(item.leaves)
+    for kind, times in Counter(kinds).items():
+        for leaf, count in kind.leaves.items():
+            total[leaf] += times * count
     return total
 
 
 def _kept(pairs: Pairs) -> float:
     """How many layers have a partner, or can find one inside the pair of their containers."""
-    return sum(
-        _overlap(a.leaves, b.leaves)
-        if bool(a.inside) == bool(b.inside)
-        # a layer that is one on one side, and made of several on the other, settles these
-        else max(a.leaves.total(), b.leaves.total())
-        for a, b in pairs
-    )
-
-
-def _overlap(base: Counter[object], raw: Counter[object]) -> float:
-    """As many as are of one kind, and half for those that may stand for one another."""
-    same = (base & raw).total()
-    return same + 0.5 * min(base.total() - same, raw.total() - same)
+    total = 0.0
+    for (a, b), times in Counter((a.kind, b.kind) for a, b in pairs).items():
+        if bool(a.inside) == bool(b.inside):
+            total += times * overlap(a.leaves, b.leaves)
+        else:  # a layer that is one on one side, and made of several on the other, settles these
+            total += times * max(a.size, b.size)
+    return total

@@ -21,9 +21,11 @@ TIERS = """
     store.writer store.reader
     store
     comparing.classes comparing.criterion comparing.order
-    comparing.alignment comparing.statistics
-    comparing.arithmetic comparing.siblings
+    comparing.likeness comparing.statistics
+    comparing.alignment comparing.arithmetic
+    comparing.siblings
     comparing.matching
+    comparing.partners
     comparing.streaming
     comparing.comparison comparing.integrity
     comparing.gradients comparing.noise comparing.scope
