@@ -12,7 +12,7 @@ from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.integrity import check_intact
 from padiff.comparing.noise import explained_by_noise
-from padiff.comparing.planning import Planned, plan_section
+from padiff.comparing.planning import Planned, plan_dumps
 from padiff.comparing.records import record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
 from padiff.comparing.streaming import Progress, stream
@@ -128,7 +128,7 @@ def _compare_step(
     jobs: int | None,
     progress: Progress | None,
 ) -> _Step:
-    plans = [plan_section(pair, name, scope) for pair in dumps for name in pair.sections]
+    plans = [plan for pair in dumps for plan in plan_dumps(pair, scope)]
     planned = sorted(
         (item for plan in plans for item in plan.planned),
         key=lambda item: (item.cause, item.position, item.dumps.rank or 0),

@@ -7,14 +7,15 @@ from msgspec import Struct
 
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.matching import TensorMatching, match_inputs, match_tensors, match_trees
+from padiff.comparing.matching import Matching, TensorMatching, match_inputs, match_tensors
 from padiff.comparing.order import Positions
+from padiff.comparing.partners import Partners
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
 from padiff.tree import Node, Phase, TensorRecord
 
-__all__ = ["Plan", "Planned", "plan_section"]
+__all__ = ["Plan", "Planned", "plan_dumps"]
 
 # Sections and whether of gradients, causes first. The inputs of the model come before them all;
 # `weights` are what the optimizer made of the gradients.
@@ -59,14 +60,15 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-def plan_section(dumps: DumpPair, name: SectionName, scope: Scope) -> Plan:
-    """Match the layers of one section, and the tensors of each pair of them."""
+def plan_dumps(dumps: DumpPair, scope: Scope) -> list[Plan]:
+    """Match the layers of each section of two dumps, and the tensors of each pair of them."""
+    partners = Partners(dumps.base, dumps.raw)
+    return [_plan_section(dumps, name, partners.matching(name), scope) for name in dumps.sections]
+
+
+def _plan_section(dumps: DumpPair, name: SectionName, matching: Matching, scope: Scope) -> Plan:
     sections = dumps.base.section(name), dumps.raw.section(name)
-    headers = [section.header for section in sections]
     planner = _Planner(dumps, sections, scope)
-    matching = match_trees(
-        sections[0].tree, sections[1].tree, headers[0].layer_map, headers[1].layer_map
-    )
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
     planner.add_pairs(matching.pairs)
     if name == "report" and scope.takes_phase("forward"):

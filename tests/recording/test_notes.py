@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from padiff import ProxyModel, create_model, open_dump
-from padiff.comparing.planning import plan_section
+from padiff.comparing.planning import plan_dumps
 from padiff.comparing.scope import PhaseChoice, Scope, pair_dumps
 from padiff.store.reader import open_dumps
 from tests.zoo import SIDES, ZOO
@@ -19,7 +19,7 @@ both = pytest.mark.parametrize("framework", SIDES)
 def notes(base: Path, raw: Path, phase: PhaseChoice = "both") -> list[str]:
     scope = Scope(phase=phase)
     pairs, _ = pair_dumps(open_dumps(base), open_dumps(raw), scope)
-    plans = [plan_section(pair, name, scope) for pair in pairs for name in pair.sections]
+    plans = [plan for pair in pairs for plan in plan_dumps(pair, scope)]
     return [note for plan in plans for note in plan.notes]
 
 

@@ -1,0 +1,47 @@
+"""Which layers of two dumps belong together, the same ones in all their sections."""
+
+from functools import cached_property
+
+from padiff.comparing.matching import Matching, match_trees
+from padiff.store.format import SectionName
+from padiff.store.reader import Dump, Section
+
+__all__ = ["Partners"]
+
+Routes = tuple[tuple[str, str], ...]  # of base and raw
+
+
+class Partners:
+    """The pairs of layers of two dumps.
+
+    A report tells more of layers than their parameters do: in which order they ran, and what they
+    returned. So where both dumps have one, of the run that wrote the parameters, its pairs hold
+    for these too.
+    """
+
+    def __init__(self, base: Dump, raw: Dump) -> None:
+        self._dumps = base, raw
+
+    def matching(self, name: SectionName) -> Matching:
+        """The layers of one section that both dumps have."""
+        if name == "report":
+            return self._report
+        told = all(_tells_of(dump, dump.section(name)) for dump in self._dumps)
+        return self._match(name, self._routes if told else ())
+
+    @cached_property
+    def _report(self) -> Matching:
+        return self._match("report")
+
+    @cached_property
+    def _routes(self) -> Routes:
+        return tuple((base.route, raw.route) for base, raw in self._report.pairs)
+
+    def _match(self, name: SectionName, known: Routes = ()) -> Matching:
+        base, raw = (dump.section(name).header for dump in self._dumps)
+        return match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
+
+
+def _tells_of(dump: Dump, section: Section) -> bool:
+    """Whether the dump has a report of the run that wrote the section."""
+    return "report" in dump.sections and dump.report.header.run == section.header.run
