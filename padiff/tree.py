@@ -109,9 +109,10 @@ class Node(Struct, frozen=True, gc=False):
 
     `name` is the class, `route` the dotted name without the model's own, `""` for the model.
     `order` is the number of the event with which the call began. `awaits` tells of each input
-    tensor, by place, whether it asked for a gradient. `origins` tells of those that did at which
-    places the inputs of the model stand that it hangs on: none where it hangs on anything else that
-    asks; a tensor of which that is not known is left out. Both are None where not recorded.
+    tensor, by place, whether it asked for a gradient. `origins` gives for those that did the
+    places of the model's own inputs that asked for it: none where anything else did as well, such
+    as a parameter; a tensor of which this is not known is left out. Both are None where they were
+    not recorded.
     """
 
     name: str

@@ -497,6 +497,18 @@ def test_lone_outputs_pair_whatever_their_shape() -> None:
     assert names(match_tensors([tensor("0", (1,))], [tensor("out", (3,))]).pairs) == [("0", "out")]
 
 
+def test_a_gradient_goes_with_that_of_the_same_input() -> None:
+    def paired(places: str, others: str, inputs: dict[str, str]) -> list[tuple[str, str]]:
+        base, raw = ([tensor(p, phase="backward") for p in side] for side in (places, others))
+        return names(match_tensors(base, raw, inputs).pairs)
+
+    assert paired("01", "yx", {"0": "x", "1": "y"}) == [("0", "x"), ("1", "y")]
+    assert paired("1", "xy", {"0": "x", "1": "y"}) == [("1", "y")]
+    assert paired("0", "x", {"0": "y"}) == []
+    assert paired("0", "x", {"1": "x"}) == []
+    assert paired("0", "x", {"1": "y"}) == [("0", "x")]
+
+
 def test_parameters_pair_by_name_then_by_case_then_by_shape() -> None:
     base = [tensor(n, s, None) for n, s in (("weight", (2, 3)), ("Bias", (3,)), ("scale", (7,)))]
     raw = [tensor(n, s, None) for n, s in (("gain", (7,)), ("bias", (3,)), ("weight", (2, 3)))]

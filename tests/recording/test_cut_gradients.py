@@ -272,16 +272,21 @@ def fork(framework: str, cut: str = "") -> Any:
 
 
 def joint(framework: str, cut: str = "") -> Any:
-    """A layer that hangs on two inputs, and may be cut off."""
+    """Layers that are given two inputs and what is made of both, which may be cut off."""
     base: Any = BASES[framework]
+
+    class Product(base):  # type: ignore[misc]  # as above
+        def forward(self, x: Any, y: Any) -> Any:
+            return x * y
 
     class Joint(base):  # type: ignore[misc]  # as above
         def __init__(self) -> None:
             super().__init__()
-            self.act, self.head = NN[framework].Tanh(), linear(framework, 2)
+            self.product, self.act = Product(), NN[framework].Tanh()
+            self.head = linear(framework, 2)
 
         def forward(self, x: Any, y: Any) -> Any:
-            z = self.act(x * y)
+            z = self.act(self.product(x, y))
             return self.head(z.detach() if cut == "head" else z)
 
     return Joint()
@@ -323,18 +328,34 @@ def test_gradients_of_different_inputs(
 
 
 @both
+@pytest.mark.parametrize("named", [False, True])
 @pytest.mark.parametrize("x_asks", EITHER)
 @pytest.mark.parametrize("cut_side", ["base", "raw"])
 def test_a_gradient_cut_in_a_branch_of_its_own(
-    framework: str, x_asks: tuple[bool, bool], cut_side: str, tmp_path: Path
+    framework: str, x_asks: tuple[bool, bool], cut_side: str, named: bool, tmp_path: Path
 ) -> None:
     cuts = ("act2", "") if cut_side == "base" else ("", "act2")
-    base, raw = (
-        dump_two(fork(framework, cut), framework, tmp_path / name, (asks, True))
-        for name, cut, asks in zip(("base", "raw"), cuts, x_asks, strict=True)
+    base = dump_two(fork(framework, cuts[0]), framework, tmp_path / "base", (x_asks[0], True))
+    raw = dump_two(
+        fork(framework, cuts[1]), framework, tmp_path / "raw", (x_asks[1], True), named=named
     )
-    comparison = compare(base, raw)
-    assert missing(comparison) == [("act2", "0"), ("act", "0"), ("", "1")]
+    place = "y" if named and cut_side == "base" else "1"
+    assert missing(compare(base, raw)) == [("act2", "0"), ("act", "0"), ("", place)]
+
+
+@both
+@pytest.mark.parametrize("raw_asks", EITHER)
+@pytest.mark.parametrize("base_asks", EITHER)
+def test_a_layer_of_which_one_input_or_the_other_asks(
+    framework: str, base_asks: tuple[bool, bool], raw_asks: tuple[bool, bool], tmp_path: Path
+) -> None:
+    base = dump_two(joint(framework), framework, tmp_path / "base", base_asks)
+    raw = dump_two(joint(framework), framework, tmp_path / "raw", raw_asks)
+    comparison = compare(base, raw, mode="strict", atol=1e-7)
+    assert comparison.aligned
+    lone = [str(at) for at in range(2) if base_asks[at] != raw_asks[at]]
+    for route in ("", "product"):
+        assert sorted(i.tensor or "" for i in comparison.unmatched if i.route == route) == lone
 
 
 @both
@@ -345,7 +366,12 @@ def test_a_layer_that_hangs_on_two_inputs(
     """Where one of them asks, its gradient is missed, and that input's."""
     base = dump_two(joint(framework), framework, tmp_path / "base", (True, True))
     raw = dump_two(joint(framework, "head"), framework, tmp_path / "raw", raw_asks)
-    asked = [("", str(place)) for place, asks in enumerate(raw_asks) if asks]
+    asked = [
+        (route, str(place))
+        for route in ("product", "")
+        for place, asks in enumerate(raw_asks)
+        if asks
+    ]
     expected = {("head", "0"), ("act", "0"), *asked} if asked else set()
     assert set(missing(compare(base, raw))) == expected
     assert set(missing(compare(raw, base))) == expected
