@@ -1,7 +1,8 @@
 """Which layer is paired with which, and that what finds no partner is never dropped."""
 
 import time
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -302,40 +303,69 @@ def grouped(draw: st.DrawFn, count: int) -> list[list[int]]:
     return cut(list(range(count)), [], 3)
 
 
+NAMINGS: dict[str, Callable[[str, int, int], str]] = {
+    "index": lambda kind, at, count: str(at),
+    "a": lambda kind, at, count: f"a{at}",
+    "b": lambda kind, at, count: f"b{at}",
+    "kind": lambda kind, at, count: f"{kind.lower()}{count or ''}",
+}
+
+
 def grouped_net(
-    routes_: list[list[int]], kinds: list[str], word: str
+    routes_: list[list[int]], kinds: list[str], naming: str
 ) -> tuple[LayerTree, list[str]]:
     """The leaves of those routes in sequences, and each leaf's route in words."""
-    names_ = [".".join(f"{word}{at}" for at in route) for route in routes_]
+    leaves: list[str] = []
 
-    def build(low: int, high: int, depth: int) -> list[Node]:
-        nodes, at = [], low
+    def build(low: int, high: int, depth: int, prefix: str) -> list[Node]:
+        nodes: list[Node] = []
+        used: Counter[str] = Counter()
+        at = low
         while at < high:
-            route = ".".join(names_[at].split(".")[: depth + 1])
-            if len(routes_[at]) == depth + 1:
-                nodes.append(node(route, kinds[at]))
-                at += 1
-                continue
-            end = at
-            while end < high and routes_[end][: depth + 1] == routes_[at][: depth + 1]:
+            single = len(routes_[at]) == depth + 1
+            end = at + 1
+            while not single and end < high and routes_[end][depth] == routes_[at][depth]:
                 end += 1
-            nodes.append(node(route, "Sequential", *build(at, end, depth + 1)))
+            kind = kinds[at] if single else "Sequential"
+            route = prefix + NAMINGS[naming](kind, len(nodes), used[kind])
+            used[kind] += 1
+            if single:
+                leaves.append(route)
+            inside = [] if single else build(at, end, depth + 1, f"{route}.")
+            nodes.append(node(route, kind, *inside))
             at = end
         return nodes
 
-    return net(*build(0, len(kinds), 0)), names_
+    return net(*build(0, len(kinds), 0, "")), leaves
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.data(), st.lists(st.sampled_from(KINDS), min_size=1, max_size=12), st.booleans())
+@settings(max_examples=300, deadline=None)
+@given(
+    st.data(),
+    st.lists(st.sampled_from(KINDS), min_size=1, max_size=12),
+    st.sampled_from([("index", "index"), ("a", "b"), ("kind", "kind"), ("kind", "a")]),
+)
 def test_however_layers_are_grouped_each_finds_its_twin(
-    data: st.DataObject, kinds: list[str], numbered: bool
+    data: st.DataObject, kinds: list[str], namings: tuple[str, str]
 ) -> None:
-    words = ("", "") if numbered else ("a", "b")
-    base, ours = grouped_net(data.draw(grouped(len(kinds))), kinds, words[0])
-    raw, theirs = grouped_net(data.draw(grouped(len(kinds))), kinds, words[1])
+    """Whatever they are called: a name that another layer has got speaks for nothing."""
+    base, ours = grouped_net(data.draw(grouped(len(kinds))), kinds, namings[0])
+    raw, theirs = grouped_net(data.draw(grouped(len(kinds))), kinds, namings[1])
     pairs, _, _ = routes(base, raw)
     assert set(zip(ours, theirs, strict=True)) <= pairs
+
+
+def test_another_layer_that_has_got_the_name_is_no_partner() -> None:
+    base = net(node("s", "Sequential", node("s.conv", "Conv2d")), node("conv", "Conv2d"))
+    raw = net(node("conv", "Conv2d"), node("t", "Sequential", node("t.conv", "Conv2d")))
+    pairs, _, _ = routes(base, raw)
+    assert {("s.conv", "conv"), ("conv", "t.conv")} <= pairs
+
+
+def test_a_layer_of_another_width_goes_with_its_namesake() -> None:
+    base = net(node("up", "Linear", shape=(2, 8)), node("down", "Linear"), node("act", "ReLU"))
+    raw = net(node("up", "Linear", shape=(2, 9)), node("down", "Linear"), node("act", "ReLU"))
+    assert routes(base, raw)[0] == {("up", "up"), ("down", "down"), ("act", "act")}
 
 
 class Cut(torch.nn.Module):
