@@ -214,6 +214,8 @@ def match_tensors(
     sides and their shapes agree in turn, in order: a dict on one side may be a tuple on the other.
     The gradient of an input goes with that of its partner in `inputs`, and with no other.
     """
+    if not inputs and list(map(_key, base)) == list(map(_key, raw)):
+        return TensorMatching(tuple(zip(base, raw, strict=True)), (), ())
     partners = {id(r): inputs[r.place] for r in base if r.phase == "backward" and r.place in inputs}
     taken = {("backward", place) for place in inputs.values()}
     pairs = _by_key(base, raw, lambda r: (r.phase, partners.get(id(r), r.place)))
@@ -237,6 +239,10 @@ def match_tensors(
 
 
 Pairs = list[tuple[TensorRecord, TensorRecord]]
+
+
+def _key(record: TensorRecord) -> tuple[str | None, str]:
+    return record.phase, record.place
 
 
 def _by_key(

@@ -96,16 +96,18 @@ class _Planner:
 
     def add_pairs(self, pairs: Sequence[tuple[Node, Node]]) -> None:
         """Matched layers in the scope: their tensors, and those of them without a partner."""
-        matched = [
-            (a, b, match_tensors(self._taken(a), self._taken(b), match_inputs(a, b)))
-            for a, b in pairs
-        ]
+        matched = [(base, raw, self._match(base, raw)) for base, raw in pairs]
         for _, _, matching in matched:  # a parameter's partner may lie outside of the scope
             self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
             self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
         for base, raw, matching in matched:
             if self._scope.takes_layer(base.route, raw.route):
                 self._add_pair(base, raw, matching)
+
+    def _match(self, base: Node, raw: Node) -> TensorMatching:
+        ours, theirs = self._taken(base), self._taken(raw)
+        of_inputs = self._name == "report" and any(t.phase == "backward" for t in ours)
+        return match_tensors(ours, theirs, match_inputs(base, raw) if of_inputs else {})
 
     def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:
         for pair in matching.pairs:
