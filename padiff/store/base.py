@@ -151,8 +151,11 @@ class Store(ABC):
         """Names of the groups right below `path`, unfinished sections left out, sorted."""
 
     @abstractmethod
-    def unfinished(self, path: str) -> list[str]:
-        """Names right below `path` of what was begun and never finished, or lost its document."""
+    def unfinished(self, path: str) -> dict[str, str]:
+        """What was begun right below `path` and never finished, or lost its document.
+
+        Its name, and the path in the store of what is there of it.
+        """
 
     @abstractmethod
     def array(self, path: str) -> Array:

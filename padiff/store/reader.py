@@ -29,7 +29,7 @@ class Dump:
         held = store.groups(path)
         self.sections: tuple[SectionName, ...] = tuple(n for n in SECTIONS if n in held)
         begun = store.unfinished(path)
-        self.unfinished: tuple[SectionName, ...] = tuple(n for n in SECTIONS if n in begun)
+        self.unfinished: dict[SectionName, str] = {n: begun[n] for n in SECTIONS if n in begun}
         self._open: dict[str, Section] = {}
 
     @property
@@ -41,9 +41,11 @@ class Dump:
         """One section; IncompleteError when it was begun but not finished, UsageError if absent."""
         if name not in self.sections:
             if name in self.unfinished:
+                begun = f"{self._store.location}/{self.unfinished[name]}"
                 raise IncompleteError(
                     f"expected a finished {name} in {self.location}, found one whose writer was "
-                    "stopped or is still at work: dump it again, or leave its step or section out"
+                    f"stopped or is still at work: dump it again, remove {begun}, or leave its "
+                    "step or section out"
                 )
             held = ", ".join(self.sections) or "nothing"
             raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")

@@ -163,14 +163,14 @@ class ZarrStore(Store):
             if not name.startswith(".") and _is_group(self._root / path / name)
         ]
 
-    def unfinished(self, path: str) -> list[str]:
-        names = set()
+    def unfinished(self, path: str) -> dict[str, str]:
+        finished = set(self.groups(path))
+        found = {}
         for name in self._directories(path):
-            if name.endswith(_PARTIAL):
-                names.add(name[1:].split(".")[0])
-            elif not name.startswith("."):
-                names.add(name)  # without its document, unless it is a group
-        return sorted(names - set(self.groups(path)))
+            section = name[1:].split(".")[0] if name.endswith(_PARTIAL) else name
+            if section not in finished and not section.startswith("."):
+                found[section] = f"{path}/{name}".lstrip("/")
+        return found
 
     def _directories(self, path: str) -> list[str]:
         try:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -235,9 +236,14 @@ def test_an_unfinished_section_is_an_error_unless_left_out(tmp_path: Path) -> No
     writer = SectionWriter(raw, "params")
     writer.add("fc~0/weight", X)
     for asked in (None, ["params"]):
-        with pytest.raises(IncompleteError, match="params in .*writer was stopped.*leave its step"):
+        with pytest.raises(
+            IncompleteError, match="params in .*writer was stopped.*leave its step"
+        ) as error:
             compare(base, raw, sections=asked)
     assert compare(base, raw, sections=["report"]).aligned
+    (named,) = re.findall(r"remove (\S+),", str(error.value))
+    shutil.rmtree(named)
+    assert compare(base, raw).aligned
 
 
 def test_layers_without_a_partner_are_listed(tmp_path: Path) -> None:

@@ -62,7 +62,7 @@ def test_unfinished_sections_are_not_read(tmp_path: Path) -> None:
     writer = SectionWriter(tmp_path / "run.zarr", "params", step=0)
     writer.add(array_path("layer", 0, "w.weight"), np.zeros(3))
     dump = open_dump(tmp_path / "run.zarr/step_0")
-    assert (dump.sections, dump.unfinished) == (("report",), ("params",))
+    assert (dump.sections, tuple(dump.unfinished)) == (("report",), ("params",))
     with pytest.raises(ValueError, match="expected a finished params"):
         _ = dump.params
 
