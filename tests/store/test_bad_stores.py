@@ -127,7 +127,7 @@ def test_groups_that_lost_their_document(tmp_path: Path) -> None:
         write(run, {"layer": np.ones(1)}, section, step=1)
     (run / "step_1/report/zarr.json").unlink()
     dump = open_dump(run / "step_1")
-    assert (dump.sections, dump.unfinished) == (("weights",), {"report": "report"})
+    assert (dump.sections, dump.unfinished) == (("weights",), {"report": "step_1/report"})
     with pytest.raises(IncompleteError, match="finished report") as error:
         _ = dump.report
     one_sentence(error)
