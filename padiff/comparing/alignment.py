@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from padiff.comparing.likeness import Candidate, Scores, kinship, may_be_twins, twins
 
-__all__ = ["Alignment", "align"]
+__all__ = ["Alignment", "align", "all_twins"]
 
 _CELLS = 250_000  # a tenth of a second; larger gaps are aligned a window at a time
 _WINDOW = 128
@@ -32,7 +32,7 @@ def align(base: Sequence[Candidate], raw: Sequence[Candidate], *, siblings: bool
     namesakes = _namesakes(base, raw, numbers) if siblings else []
     # what differs may be another layer that has got the name
     same = [(i, j) for i, j in namesakes if _are_one(base[i], raw[j])]
-    if all(i == j for i, j in same) and _all_twins(base, raw):
+    if all(i == j for i, j in same) and all_twins(base, raw):
         return Alignment([(at, at) for at in range(len(base))], [])
     anchors = _longest_increasing(same)
     kept = set(anchors)
@@ -58,7 +58,7 @@ def _others(length: int, taken: Set[int]) -> list[int]:
     return [at for at in range(length) if at not in taken]
 
 
-def _all_twins(base: Sequence[Candidate], raw: Sequence[Candidate]) -> bool:
+def all_twins(base: Sequence[Candidate], raw: Sequence[Candidate]) -> bool:
     """Whether the lists are one list but for the names, which then tell less than the places."""
     return len(base) == len(raw) and all(
         twins(a.kind, b.kind) for a, b in zip(base, raw, strict=True)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
-from padiff.comparing.alignment import align
+from padiff.comparing.alignment import align, all_twins
 from padiff.comparing.classes import class_score, does_one_thing, spelling
 from padiff.comparing.likeness import Candidate, Kind, Shapes, overlap
 from padiff.tree import Node
@@ -31,6 +31,11 @@ class Siblings:
         pairs = self._pairs(left, right, siblings=True)
         if not _tallest(left, right):
             return [(a.node, b.node) for a, b in pairs]
+        if _containers_cross_layers(left, right, pairs):
+            ours, theirs = self._workers(left), self._workers(right)
+            if all_twins(ours, theirs):
+                # grouped otherwise, not run otherwise: the names are those of other layers
+                return [(a.node, b.node) for a, b in zip(ours, theirs, strict=True)]
         kept = _kept(pairs)
         wanted = overlap(_leaves(item.kind for item in left), _leaves(item.kind for item in right))
         while kept < wanted and (height := _tallest(left, right)):
@@ -108,6 +113,18 @@ class Siblings:
             )
         return self._kinds[name, shapes, below]
 
+    def _workers(self, items: Sequence[Candidate]) -> list[Candidate]:
+        """The layers that do the work, in order, whatever holds them."""
+        found: list[Candidate] = []
+        left = list(reversed(items))
+        while left:
+            item = left.pop()
+            if not item.node.children or does_one_thing(item.node.name):
+                found.append(item)
+            else:
+                left += reversed(self._candidates(item.node.children))
+        return found
+
     def _opened(self, items: Sequence[Candidate], height: int) -> list[Candidate]:
         """The containers of that height replaced by what they hold."""
         nodes: list[Node] = []
@@ -129,6 +146,21 @@ def _same(a: Node, b: Node) -> bool:
 
 def _shapes(node: Node) -> Shapes:
     return tuple([tuple(sorted(t.shape)) for t in node.tensors if t.phase in ("forward", None)])
+
+
+def _containers_cross_layers(
+    left: Sequence[Candidate], right: Sequence[Candidate], pairs: Pairs
+) -> bool:
+    """Whether a container and a single layer of the two lists are paired the wrong way round."""
+    places = {id(b): j for j, b in enumerate(right)}
+    partners = {id(a): places[id(b)] for a, b in pairs if id(b) in places}
+    last = {True: -1, False: -1}  # the last partner of a container so far, and of a single layer
+    for a in left:
+        at, holds = partners.get(id(a), -1), bool(a.kind.inside)
+        if 0 <= at < last[not holds]:
+            return True
+        last[holds] = max(last[holds], at)
+    return False
 
 
 def _tallest(left: Sequence[Candidate], right: Sequence[Candidate]) -> int:
