@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from padiff.comparing.comparison import SideName
-from padiff.comparing.matching import match_inputs
+from padiff.matching.tensors import match_inputs
 from padiff.store.reader import Section
 from padiff.tree import Node, TensorRecord
 

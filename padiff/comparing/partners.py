@@ -2,7 +2,7 @@
 
 from functools import cached_property
 
-from padiff.comparing.matching import Matching, match_trees
+from padiff.matching.trees import Matching, match_trees
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, Section
 

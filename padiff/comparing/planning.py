@@ -7,10 +7,11 @@ from msgspec import Struct
 
 from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.matching import Matching, TensorMatching, match_inputs, match_tensors
 from padiff.comparing.order import Positions
 from padiff.comparing.partners import Partners
 from padiff.comparing.scope import DumpPair, Scope
+from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
+from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
 from padiff.tree import Node, Phase, TensorRecord

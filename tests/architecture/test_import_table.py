@@ -13,6 +13,12 @@ TIERS = """
     errors version _kernel
     dtypes jsonio
     tree
+    matching.classes
+    matching.likeness matching.tensors
+    matching.alignment
+    matching.siblings
+    matching.trees
+    matching
     store.base
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.zarr_array store.section
@@ -20,11 +26,9 @@ TIERS = """
     store.location
     store.writer store.reader
     store
-    comparing.classes comparing.criterion comparing.order
-    comparing.likeness comparing.statistics
-    comparing.alignment comparing.arithmetic
-    comparing.siblings
-    comparing.matching
+    comparing.criterion comparing.order
+    comparing.statistics
+    comparing.arithmetic
     comparing.partners
     comparing.streaming
     comparing.comparison comparing.integrity

@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence, Set
 
-from padiff.comparing.alignment import align, all_twins
-from padiff.comparing.classes import class_score, does_one_thing, spelling
-from padiff.comparing.likeness import Candidate, Kind, Shapes, overlap
+from padiff.matching.alignment import align, all_twins
+from padiff.matching.classes import class_score, does_one_thing, spelling
+from padiff.matching.likeness import Candidate, Kind, Shapes, overlap
 from padiff.tree import Node
 
 __all__ = ["Siblings"]

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
-from padiff.comparing.likeness import Candidate, Scores, kinship, may_be_twins, twins
+from padiff.matching.likeness import Candidate, Scores, kinship, may_be_twins, twins
 
 __all__ = ["Alignment", "align", "all_twins"]
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
 
-from padiff.comparing.classes import class_score
+from padiff.matching.classes import class_score
 from padiff.tree import Node
 
 __all__ = ["Candidate", "Kind", "Scores", "Shapes", "kinship", "may_be_twins", "overlap", "twins"]

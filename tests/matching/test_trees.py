@@ -11,9 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from padiff import compare, create_model
-from padiff.comparing.classes import class_score
-from padiff.comparing.matching import match_tensors, match_trees
 from padiff.errors import FormatError
+from padiff.matching.classes import class_score
+from padiff.matching.tensors import match_tensors
+from padiff.matching.trees import match_trees
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, TensorStats
 
 STATS = TensorStats(None, None, None, None, None, 0, 0)

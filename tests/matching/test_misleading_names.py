@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from padiff import compare
-from padiff.comparing.matching import match_trees
 from padiff.errors import CorruptError
+from padiff.matching.trees import match_trees
 from padiff.tree import LayerTree, Node
-from tests.comparing.test_matching import net, node, routes, same
+from tests.matching.test_trees import net, node, routes, same
 from tests.stores import Layer, write_dump
 
 

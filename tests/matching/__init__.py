@@ -1,0 +1,1 @@
+"""Tests of matching: which layers and tensors of two trees belong together."""
