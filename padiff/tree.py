@@ -11,6 +11,7 @@ from padiff.errors import FormatError
 from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json
 
 __all__ = [
+    "GRADIENTS",
     "Frame",
     "LayerTree",
     "Node",
@@ -21,8 +22,10 @@ __all__ = [
     "Unrecorded",
 ]
 
-Phase = Literal["input", "forward", "backward"]
+Phase = Literal["input", "forward", "loss", "grad_output", "backward"]
 NodeType = Literal["net", "in map", "api"]
+
+GRADIENTS: tuple[Phase, ...] = ("grad_output", "backward")
 
 MAX_DEPTH = 256  # of nested layers; what goes deeper is no model, and would exhaust the stack
 
@@ -60,14 +63,16 @@ class TensorStats(Struct, frozen=True, gc=False):
 class TensorRecord(Struct, frozen=True, gc=False):
     """One stored tensor.
 
-    `array` is the path of the array inside the section. `phase` is None for a parameter's value
-    and `backward` for its gradient. `place` says where in the layer's output (or input) the tensor
-    stood, `0` for a lone one, `logits` or `1.hidden` in structures; for a parameter it is the
-    parameter's name. `order` is the event's number in the run. `dims` names the axes of a parameter
-    whose layout is known, so that two frameworks that store it transposed can be told.
-    `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the digest of the
-    array's own metadata. `tied` is the `array` of the first place at which the model holds the same
-    parameter, None for that place itself.
+    `array` is the path of the array inside the section. `phase` is `input` for what the layer was
+    given, `forward` for what it returned, `grad_output` for the gradient of that, `backward` for
+    the gradient of what it was given, and `loss` for where a backward pass began; None for a
+    parameter's value and `backward` for its gradient. `place` says where in the layer's output (or
+    input) the tensor stood, `0` for a lone one, `logits` or `1.hidden` in structures; for a
+    parameter it is the parameter's name. `order` is the event's number in the run. `dims` names
+    the axes of a parameter whose layout is known, so that two frameworks that store it transposed
+    can be told. `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the
+    digest of the array's own metadata. `tied` is the `array` of the first place at which the model
+    holds the same parameter, None for that place itself.
     """
 
     array: str

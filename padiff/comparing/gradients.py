@@ -44,6 +44,9 @@ class ExpectedGradients:
         if tensor.stats.l2 in (0, None) and not (tensor.stats.nan or tensor.stats.inf):
             return False  # no gradient is one of zeros
         node, giver = layers if lacking == "base" else layers[::-1]
+        if tensor.phase == "grad_output":
+            # each output is used on both sides, unless these gradients were not recorded at all
+            return self._sides[lacking].has_of_outputs
         if any(note.phase == "backward" for note in node.unrecorded):
             return False
         if not self._recorded:
@@ -81,6 +84,9 @@ class _Side:
         self.ran = section.header.backward
         self.any = _has_gradient(tree.walk())
         self.reached = _has_gradient(tree.roots)
+        self.has_of_outputs = any(
+            tensor.phase == "grad_output" for node in tree.walk() for tensor in node.tensors
+        )
         self.recorded = self.ran is not None and all(n.awaits is not None for n in tree.walk())
 
 

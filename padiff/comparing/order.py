@@ -49,8 +49,8 @@ class Positions:
         if not self._of_calls:
             return (self._place[id(node)], 0, 0)
         depth = self._depth[id(node)]
-        if phase == "input" and tensor is not None:
-            return (tensor.order, 0, depth)  # a parent has its input before its children run
+        if phase in ("input", "grad_output") and tensor is not None:
+            return (tensor.order, 0, depth)  # a parent is given something before its children run
         if phase == "backward" and not any(own.phase == phase for own in node.tensors):
             # raw's alone: it comes after those of all that ran later
             return (self._gradients_after[id(node)], 2, -node.order)

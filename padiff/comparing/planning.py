@@ -14,22 +14,23 @@ from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
-from padiff.tree import Node, Phase, TensorRecord
+from padiff.tree import GRADIENTS, Node, Phase, TensorRecord
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
 
-# Sections and whether of gradients, causes first. The inputs of the model come before them all;
-# `weights` are what the optimizer made of the gradients.
+# Sections and whether of gradients, causes first. The inputs of the model come before them all, a
+# loss comes after what it is computed from; `weights` are what the optimizer made of the gradients.
 _CAUSES: dict[tuple[SectionName, bool], int] = {
     ("params", False): 1,
     ("report", False): 2,
-    ("report", True): 3,
-    ("params", True): 4,
-    ("grads", False): 5,
-    ("grads", True): 5,
-    ("weights", False): 6,
-    ("weights", True): 6,
+    ("report", True): 4,
+    ("params", True): 5,
+    ("grads", False): 6,
+    ("grads", True): 6,
+    ("weights", False): 7,
+    ("weights", True): 7,
 }
+_CAUSE_OF_LOSS = 3
 
 
 class Planned(Struct, frozen=True):
@@ -177,8 +178,8 @@ class _Planner:
         """
         if self._name != "report":
             return self._is_parameter_missed("raw" if lacking == "base" else "base", tensor)
-        if tensor.phase == "backward":
-            others_paired = "backward" in paired
+        if tensor.phase in GRADIENTS:
+            others_paired = tensor.phase in paired
             return self._gradients.is_missed(lacking, layers, tensor, others_paired=others_paired)
         return tensor.phase not in paired and _is_output(layers[lacking == "raw"], tensor)
 
@@ -198,7 +199,7 @@ class _Planner:
         base = nodes[0]
         tensor = tensors[0] or tensors[1]
         phase = phase if tensor is None else tensor.phase
-        cause = _CAUSES[self._name, phase == "backward"]
+        cause = _CAUSE_OF_LOSS if phase == "loss" else _CAUSES[self._name, phase in GRADIENTS]
         # of a model called in a loop, what later calls are given is what the first ones made
         roots = self._sections[0].tree.roots
         if self._name == "report" and phase == "input" and roots and base is roots[0]:

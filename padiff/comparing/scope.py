@@ -9,7 +9,7 @@ from padiff.comparing.comparison import SideName, Unmatched
 from padiff.errors import FormatError, UsageError
 from padiff.store.format import SECTIONS, SectionName
 from padiff.store.reader import Dump, Dumps, Section
-from padiff.tree import Phase
+from padiff.tree import GRADIENTS, Phase
 
 __all__ = ["PHASES", "DumpPair", "PhaseChoice", "Runs", "Scope", "pair_dumps", "scope_of"]
 
@@ -31,8 +31,8 @@ class Scope:
         return self.sections is None or name in self.sections
 
     def takes_phase(self, phase: Phase | None) -> bool:
-        """Gradients are `backward`; inputs, outputs and parameters' values are `forward`."""
-        return self.phase == "both" or (self.phase == "backward") == (phase == "backward")
+        """Gradients are `backward`; inputs, outputs, losses and parameters' values `forward`."""
+        return self.phase == "both" or (self.phase == "backward") == (phase in GRADIENTS)
 
     def takes_layer(self, *routes: str) -> bool:
         """Whether a pattern fits the route of either side."""

@@ -1,7 +1,7 @@
 """What recording asks of a framework, and no more."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -90,6 +90,18 @@ class Framework(ABC):
         """The elements as NumPy sees them; TypeError, or the framework's own, when it cannot."""
 
     @abstractmethod
+    def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
+        """A new tensor of these elements, of the dtype and on the device of another."""
+
+    @abstractmethod
+    def alias(self, tensor: Tensor) -> Tensor:
+        """The same memory under a tensor of its own, which passes its gradient on to the first."""
+
+    @abstractmethod
+    def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
+        """Like `from_host`, and may be written to in place; a gradient it asks for ends here."""
+
+    @abstractmethod
     def wants_gradient(self, tensor: Tensor) -> bool:
         """Whether a backward pass may bring this tensor a gradient."""
 
@@ -116,6 +128,30 @@ class Framework(ABC):
     @abstractmethod
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         """Run the backward pass from `loss`."""
+
+    @abstractmethod
+    def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        """Run one backward pass from several tensors at once, with a gradient given for each."""
+
+    @abstractmethod
+    def clear_gradients(self, model: Layer) -> None:
+        """Leave no parameter of the model with a gradient."""
+
+    @abstractmethod
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
+        """The mean over the means of tensors, a scalar; of those of them that are floating."""
+
+    @abstractmethod
+    def is_optimizer(self, value: object) -> bool:
+        """Whether `value` is an optimizer of this framework."""
+
+    @abstractmethod
+    def optimized(self, optimizer: Any) -> Iterator[Tensor]:
+        """The parameters that an optimizer changes."""
+
+    @abstractmethod
+    def step(self, optimizer: Any) -> None:
+        """Have an optimizer apply the gradients, and clear them."""
 
     @abstractmethod
     def backward_pass(self) -> int:

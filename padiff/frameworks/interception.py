@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Protocol
 
-__all__ = ["Interception", "Observer", "intercept"]
+__all__ = ["Args", "Interception", "Kwargs", "Observer", "intercept"]
+
+Args = tuple[Any, ...]
+Kwargs = dict[str, Any]
 
 # Two threads may record one model at once; each puts on and takes off its own wrappers.
 _CHANGING = threading.Lock()
@@ -20,11 +23,14 @@ _STATE = "__getstate__"  # copying and pickling ask the instance for it
 class Observer(Protocol):
     """Who is told of calls. None of the three may raise."""
 
-    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> object | None:
-        """A call starts; returns a token for its end, or None when this call is not followed."""
+    def begin(self, args: Args, kwargs: Kwargs) -> tuple[Any, Args, Kwargs] | None:
+        """A call starts; None when it is not followed, else a token for its end.
 
-    def end(self, token: Any, result: object) -> None:
-        """The call of this token returned `result`."""
+        With the token come the arguments to call the layer with.
+        """
+
+    def end(self, token: Any, result: object) -> object:
+        """The call of this token returned `result`; returns what its caller is to have."""
 
     def fail(self, token: Any, error: BaseException) -> None:
         """The call of this token raised `error`, which goes on to the caller."""
@@ -46,16 +52,16 @@ class Interception:
         self.inner: Callable[..., Any] = self.previous or default
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        token = self.observer.begin(args, kwargs) if self.active else None
-        if token is None:
+        begun = self.observer.begin(args, kwargs) if self.active else None
+        if begun is None:
             return self.inner(*args, **kwargs)
+        token, args, kwargs = begun
         try:
             result = self.inner(*args, **kwargs)
         except BaseException as error:
             self.observer.fail(token, error)
             raise
-        self.observer.end(token, result)
-        return result
+        return self.observer.end(token, result)
 
     def remove(self) -> None:
         """Take this wrapper off, whatever was put over it meanwhile; twice is fine."""

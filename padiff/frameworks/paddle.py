@@ -6,12 +6,13 @@ import itertools
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import paddle
+from numpy.typing import NDArray
 from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
@@ -94,6 +95,22 @@ class _Paddle(Framework):
             values = values.view(element.numpy)
         return HostTensor(values, device, live=False)
 
+    def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
+        if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which paddle lacks
+            values = values.astype(np.float32)
+        # a copy always: the values may be a file on disk
+        tensor = paddle.to_tensor(np.array(values, order="C"), place=like.place)
+        return tensor.astype(like.dtype)
+
+    def alias(self, tensor: Tensor) -> Tensor:
+        return tensor.view(tensor.shape)
+
+    def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
+        tensor = self.from_host(values, like)
+        # what is written to in place must be no leaf
+        tensor.stop_gradient = not (asks and tensor.dtype in _DIFFERENTIABLE)
+        return tensor if tensor.stop_gradient else tensor.clone()
+
     def wants_gradient(self, tensor: Tensor) -> bool:
         return not tensor.stop_gradient and tensor.dtype in _DIFFERENTIABLE
 
@@ -143,6 +160,30 @@ class _Paddle(Framework):
 
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         loss.backward(retain_graph=retain_graph)
+
+    def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        paddle.autograd.backward(list(ends), list(gradients))
+
+    def clear_gradients(self, model: Layer) -> None:
+        for parameter in model.parameters():
+            parameter.clear_gradient(set_to_zero=False)
+
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
+        means = [
+            tensor.astype("float32").mean() for tensor in tensors if tensor.is_floating_point()
+        ]
+        return paddle.stack(means).mean()
+
+    def is_optimizer(self, value: object) -> bool:
+        return isinstance(value, paddle.optimizer.Optimizer)
+
+    def optimized(self, optimizer: Any) -> Iterator[Tensor]:
+        for held in optimizer._parameter_list or ():
+            yield from held["params"] if isinstance(held, dict) else (held,)
+
+    def step(self, optimizer: Any) -> None:
+        optimizer.step()
+        optimizer.clear_grad()
 
     def backward_pass(self) -> int:
         # paddle does not tell: found is the last of its own frames that starts one, or is called by

@@ -1,10 +1,12 @@
 """torch, as recording sees it: the one file that imports it."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_named
 from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
@@ -74,6 +76,21 @@ class _Torch(Framework):
         with torch._C.DisableTorchFunctionSubclass():  # a subclass may run the user's code
             return _to_host(tensor)
 
+    def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
+        if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which torch lacks
+            values = values.astype(np.float32)
+        # a copy always: the values may be a file on disk
+        return torch.from_numpy(np.array(values, order="C")).to(like.device, like.dtype)
+
+    def alias(self, tensor: Tensor) -> Tensor:
+        return tensor.view_as(tensor)
+
+    def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
+        tensor = self.from_host(values, like)
+        # what is written to in place must be no leaf
+        able = tensor.is_floating_point() or tensor.is_complex()
+        return tensor.requires_grad_().clone() if asks and able else tensor
+
     def wants_gradient(self, tensor: Tensor) -> bool:
         if type(tensor) in (torch.Tensor, torch.nn.Parameter):
             return cast(bool, tensor.requires_grad)
@@ -108,6 +125,26 @@ class _Torch(Framework):
 
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         loss.backward(retain_graph=retain_graph)
+
+    def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
+        torch.autograd.backward(ends, gradients)
+
+    def clear_gradients(self, model: Layer) -> None:
+        model.zero_grad(set_to_none=True)
+
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
+        means = [tensor.float().mean() for tensor in tensors if tensor.is_floating_point()]
+        return torch.stack(means).mean()
+
+    def is_optimizer(self, value: object) -> bool:
+        return isinstance(value, torch.optim.Optimizer)
+
+    def optimized(self, optimizer: Any) -> Iterator[Tensor]:
+        return (tensor for group in optimizer.param_groups for tensor in group["params"])
+
+    def step(self, optimizer: Any) -> None:
+        optimizer.step()
+        optimizer.zero_grad()
 
     def backward_pass(self) -> int:
         return torch._C._current_graph_task_id()

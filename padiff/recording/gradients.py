@@ -36,7 +36,6 @@ class Gradients:
         """Have `arrived` see each gradient of the tensor; False when it asks for none."""
         if not self._framework.wants_gradient(tensor):
             return False
-        given = given or self._framework.is_leaf(tensor)
         number = next(self._numbers)
 
         # Where the tensor is gone but its graph is not, the hook cannot be removed: it holds

@@ -1,13 +1,14 @@
 """Recording one call of the model: which layers ran, in which order, with which tensors."""
 
-import contextlib
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from padiff.frameworks.base import Framework, Layer, Tensor
+from padiff.frameworks.interception import Args, Kwargs
+from padiff.recording.boundary import Boundary
 from padiff.recording.capture import describe, host_tensor
 from padiff.recording.draft import Captured, Draft
 from padiff.recording.gradients import Gradients
@@ -15,7 +16,7 @@ from padiff.recording.origins import Origins
 from padiff.recording.parameters import sample_parameters
 from padiff.recording.report import Report
 from padiff.recording.source import lines_here
-from padiff.recording.structure import Found, find_in_arguments, find_in_result
+from padiff.recording.structure import Found, find_in_arguments, find_in_result, with_tensors
 from padiff.tree import MAX_DEPTH, Phase
 
 __all__ = ["Run"]
@@ -26,12 +27,21 @@ class Run:
 
     Calls of layers in other threads than the caller's are not recorded, nor are those that a
     backward pass makes (checkpointing runs a forward twice). A call that raises leaves nothing.
+    A `boundary` stands between each layer and those around it.
     """
 
-    def __init__(self, framework: Framework, report: Report, *, inputs: bool) -> None:
+    def __init__(
+        self,
+        framework: Framework,
+        report: Report,
+        *,
+        inputs: bool,
+        boundary: Boundary | None = None,
+    ) -> None:
         self._framework = framework
         self._report = report
         self._inputs = inputs
+        self._boundary = boundary
         self._stack: list[Draft] = []
         self._gradients = Gradients(framework)
         self._origins = Origins(framework)
@@ -41,9 +51,7 @@ class Run:
         self._thread = threading.get_ident()
         self._pass = framework.backward_pass()
 
-    def call(
-        self, layers: Mapping[str, Layer], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Any:
+    def call(self, layers: Mapping[str, Layer], args: Args, kwargs: Kwargs) -> Any:
         """Call the model, which is `layers[""]`, and record it and the other `layers`."""
         model = layers[""]
         observing: list[Callable[[], None]] = []
@@ -53,10 +61,10 @@ class Run:
                 observing.append(self._framework.observe(layer, observer))
                 if not route:
                     root = observer
-            self._root = self.begin(root, args, kwargs)
-            result = model(*args, **kwargs)
-            assert self._root is not None
-            self.end(self._root, result)
+            begun = self.begin(root, args, kwargs)
+            assert begun is not None
+            self._root, args, kwargs = begun
+            result = self.end(self._root, model(*args, **kwargs))
         except BaseException:
             self._gradients.release()
             raise
@@ -69,8 +77,8 @@ class Run:
         return result
 
     def begin(
-        self, layer: "_LayerObserver", args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> Draft | None:
+        self, layer: "_LayerObserver", args: Args, kwargs: Kwargs
+    ) -> tuple[Draft, Args, Kwargs] | None:
         """A layer is called; None when the call is none of this recording's."""
         if threading.get_ident() != self._thread:
             return None
@@ -92,23 +100,36 @@ class Run:
             self._stack[min(len(self._stack), MAX_DEPTH) - 1].children.append(draft)
         self._stack.append(draft)
         found = self._find(draft, "input", lambda is_: find_in_arguments(args, kwargs, is_))
+        if self._root is None:
+            self._given.update(id(tensor) for _, tensor in found.tensors)
         for place, tensor in found.tensors:
             if self._inputs or is_model:
                 self._capture(draft, "input", place, tensor)
-            if self._root is None:
-                self._given.add(id(tensor))
-            self._await_gradient(draft, place, tensor)
+        handed: Mapping[int, Tensor] = {}
+        if self._boundary is not None:
+            handed = self._boundary.entering(draft, found.tensors, is_model=is_model)
+            args, kwargs = with_tensors(args, handed), with_tensors(kwargs, handed)
+        for place, tensor in found.tensors:
+            awaits = self._await_gradient(draft, "backward", place, tensor, handed)
+            if awaits is not None:
+                draft.awaits[place] = awaits
         self._note_origins(draft, found.tensors)
-        return draft
+        return draft, args, kwargs
 
-    def end(self, draft: Draft, result: object) -> None:
+    def end(self, draft: Draft, result: object) -> object:
         """The call returned: its results are captured before anything can change them."""
         found = self._find(draft, "forward", lambda is_: find_in_result(result, is_))
         for place, tensor in found.tensors:
             self._capture(draft, "forward", place, tensor)
-            if draft is self._root:
-                self._notice_pass(tensor)
+        handed: Mapping[int, Tensor] = {}
+        if self._boundary is not None:
+            handed = self._boundary.leaving(draft, found.tensors)
+            result = with_tensors(result, handed)
+        if draft is self._root or self._boundary is not None:
+            for place, tensor in found.tensors:
+                self._await_gradient(draft, "grad_output", place, tensor, handed)
         self._leave(draft)
+        return result
 
     def fail(self, draft: Draft, error: BaseException) -> None:
         """The call raised; should the model go on all the same, the tree says why it is partial."""
@@ -143,15 +164,26 @@ class Run:
         draft.tensors.append(captured)
         return captured
 
-    def _await_gradient(self, draft: Draft, place: str, tensor: Tensor) -> None:
+    def _await_gradient(
+        self,
+        draft: Draft,
+        phase: Phase,
+        place: str,
+        tensor: Tensor,
+        handed: Mapping[int, Tensor],
+    ) -> bool | None:
+        """Have the gradient of a tensor captured; whether it asks for one, None if not known.
+
+        Where another is `handed` on in its place, of that one.
+        """
         if isinstance(tensor, np.ndarray):
-            return
+            return None
         total: Captured | None = None
 
         def arrived(gradient: Tensor) -> None:
             nonlocal total
             self._report.ran_backward = True
-            earlier, total = total, self._capture(draft, "backward", place, gradient)
+            earlier, total = total, self._capture(draft, phase, place, gradient)
             if earlier is not None:
                 draft.tensors.remove(earlier)
                 if total is not None:  # several backward passes: their sum, as in a parameter
@@ -159,13 +191,16 @@ class Run:
                         values = earlier.kept.values() + total.kept.values()
                     total.kept = self._report.spool.keep(values)
 
-        given = id(tensor) in self._given
         try:
-            draft.awaits[place] = self._gradients.wait(tensor, arrived, given=given)
+            if id(tensor) in handed:
+                return self._gradients.wait(handed[id(tensor)], arrived, given=False)
+            given = id(tensor) in self._given or self._framework.is_leaf(tensor)
+            return self._gradients.wait(tensor, arrived, given=given)
         except Exception as error:  # as above: a tensor that takes no hook
-            draft.refuse("backward", place, str(error)[:200])
+            draft.refuse(phase, place, str(error)[:200])
+            return None
 
-    def _note_origins(self, draft: Draft, tensors: list[tuple[str, Any]]) -> None:
+    def _note_origins(self, draft: Draft, tensors: Sequence[tuple[str, Tensor]]) -> None:
         if self._root is None:
             # with those of which it is not known whether they ask, but arrays never do
             asks, is_tensor = draft.awaits, self._framework.is_tensor
@@ -177,17 +212,6 @@ class Run:
                 if origins is not None:
                     draft.origins[place] = origins
 
-    def _notice_pass(self, output: Tensor) -> None:
-        """A gradient of the model's output tells of a backward pass that reached no layer."""
-
-        def arrived(_: Tensor) -> None:
-            self._report.ran_backward = True
-
-        if isinstance(output, np.ndarray):
-            return
-        with contextlib.suppress(Exception):  # as above
-            self._gradients.wait(output, arrived, given=id(output) in self._given)
-
 
 class _LayerObserver:
     """What `Run` needs to know of a layer it observes."""
@@ -198,11 +222,11 @@ class _LayerObserver:
         self.layer = layer
         self._repr: str | None = None
 
-    def begin(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> Draft | None:
+    def begin(self, args: Args, kwargs: Kwargs) -> tuple[Draft, Args, Kwargs] | None:
         return self._run.begin(self, args, kwargs)
 
-    def end(self, token: Any, result: object) -> None:
-        self._run.end(token, result)
+    def end(self, token: Any, result: object) -> object:
+        return self._run.end(token, result)
 
     def fail(self, token: Any, error: BaseException) -> None:
         self._run.fail(token, error)

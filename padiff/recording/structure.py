@@ -1,5 +1,6 @@
 """Finding the tensors in what a layer takes and gives, and naming the place of each."""
 
+import copy
 import dataclasses
 import io
 from collections import deque
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Found", "find_in_arguments", "find_in_result"]
+__all__ = ["Found", "find_in_arguments", "find_in_result", "with_tensors"]
 
 IsTensor = Callable[[object], bool]
 Parts = list[tuple[str, Any]]
@@ -44,6 +45,44 @@ def find_in_result(result: object, is_tensor: IsTensor) -> Found:
         return Found([("0", result)], [])
     parts = _parts(result)
     return _find([("0", result)] if parts is None else parts, is_tensor)
+
+
+def with_tensors(value: Any, handed: Mapping[int, Any], depth: int = 0) -> Any:
+    """`value` with other tensors, by the `id` of each, in containers of the same kinds.
+
+    What holds none of them is the same object as before.
+    """
+    if id(value) in handed:
+        return handed[id(value)]
+    if not handed or depth > MAX_DEPTH or isinstance(value, _PLAIN):
+        return value
+    old = _members(value)
+    new = {key: with_tensors(part, handed, depth + 1) for key, part in old.items()}
+    changed = {key: part for key, part in new.items() if part is not old[key]}
+    if not changed:
+        return value
+    if isinstance(value, tuple):
+        parts = new.values()
+        return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
+    result = copy.copy(value)
+    for key, part in changed.items():
+        if isinstance(value, list | Mapping):
+            result[key] = part
+        else:  # a dataclass, which may be frozen
+            object.__setattr__(result, key, part)
+    return result
+
+
+def _members(value: Any) -> dict[Any, Any]:
+    """What a container holds, by what it is asked for it with; nothing for what is none."""
+    if isinstance(value, tuple | list):
+        return dict(enumerate(value))
+    if isinstance(value, Mapping):
+        return dict(value)
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        held = vars(value) if hasattr(value, "__dict__") else {}
+        return {f.name: held.get(f.name) for f in dataclasses.fields(value)}
+    return {}
 
 
 def _find(parts: Parts, is_tensor: IsTensor) -> Found:

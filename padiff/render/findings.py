@@ -6,7 +6,7 @@ from padiff.comparing.comparison import Comparison, Record, Side
 from padiff.comparing.noise import Gradients, same_parameter
 from padiff.render.words import layer_name, number, stage
 from padiff.store.format import SECTIONS
-from padiff.tree import Node
+from padiff.tree import GRADIENTS, Node
 
 __all__ = ["cause", "figures", "find_node", "verdict"]
 
@@ -130,6 +130,8 @@ def cause(comparison: Comparison, first: Record) -> str:
             return _update_cause(comparison, first, first.step)
         case "Forward stage":
             return _forward_cause(first, before)
+        case "Loss":
+            return "What the models return agrees, the losses do not: the loss functions differ."
         case _:
             return _backward_cause(first, before) + _shared(comparison, first)
 
@@ -137,7 +139,7 @@ def cause(comparison: Comparison, first: Record) -> str:
 def _missing_cause(first: Record) -> str:
     side, where = _lacking(first)
     if first.section == "report":
-        if first.phase != "backward":
+        if first.phase not in GRADIENTS:
             return "What one side lacks cannot be compared."
         return f"No gradient reached it in {side}: it is cut off there, or nothing asked for one."
     if where.route is None:
@@ -215,13 +217,31 @@ def _forward_cause(first: Record, before: list[Record]) -> str:
 
 
 def _backward_cause(first: Record, before: list[Record]) -> str:
+    own = (first.base.route, first.base.call)
+    if first.phase == "grad_output":
+        if not first.base.route:
+            return "It is what the loss passes back to the models: the loss functions differ."
+        return (
+            "What follows this layer agrees: the difference is made in the backward of the code "
+            "between them."
+        )
     inside = _inside(first, before)
     if inside:
         return f"{inside}: the code between them makes the difference."
+    given = (r for r in before if r.phase == "grad_output" and r.base.route)
+    if any((record.base.route, record.base.call) == own for record in given):
+        return (
+            "What it was passed back agrees: the difference is made in the backward of this layer."
+        )
     if any(record.phase == "backward" and record.section == "report" for record in before):
         return (
             "The gradients behind it agree: the difference is made in the backward of this layer, "
             "or on the way to it."
+        )
+    if any(record.phase == "grad_output" for record in before):
+        return (
+            "What the loss passes back agrees: the difference is made in the backward of this "
+            "layer, or on the way to it."
         )
     return "It is the first gradient: the loss differs, or the backward of what leads to it."
 

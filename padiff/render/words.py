@@ -1,6 +1,7 @@
 """Short texts that every rendering of a comparison shares; nothing a store holds comes out raw."""
 
 from padiff.comparing.comparison import Record, Side, Unmatched
+from padiff.tree import GRADIENTS
 
 __all__ = [
     "clean",
@@ -47,7 +48,9 @@ def shape_of(side: Side) -> str:
 
 def stage(record: Record) -> str:
     """Which part of a training step the record belongs to."""
-    gradient = record.phase == "backward"
+    gradient = record.phase in GRADIENTS
+    if record.phase == "loss":
+        return "Loss"
     if record.section == "report":
         if record.phase == "input" and record.base.route == "":
             return "Model inputs"
@@ -62,9 +65,14 @@ def tensor_name(record: Record) -> str:
     place = clean(record.base.tensor or record.raw.tensor or "", 40)
     if record.section != "report":
         return f"gradient of {place}" if record.phase == "backward" else f"parameter {place}"
-    if record.phase == "backward":
-        return f"gradient of input {place}"
-    return f"{'input' if record.phase == 'input' else 'output'} {place}".rstrip()
+    match record.phase:
+        case "loss":
+            return f"loss {place}"
+        case "input" | "forward":
+            return f"{'input' if record.phase == 'input' else 'output'} {place}".rstrip()
+        case _:
+            kind = "input" if record.phase == "backward" else "output"
+            return f"gradient of {kind} {place}"
 
 
 def when(item: Record | Unmatched) -> str:

@@ -47,7 +47,7 @@ TIERS = """
     frameworks
     recording.origins recording.source recording.spool recording.structure
     recording.capture recording.draft recording.gradients recording.selection
-    recording.parameters
+    recording.boundary recording.parameters
     recording.report
     recording.dump recording.recorder
     recording

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
+from padiff.tree import Phase
 from tests.recording.runs import each_tensor, parents, record
 from tests.zoo import SIDES, ZOO, Side, Twin
 
@@ -69,7 +70,7 @@ def test_events_are_in_order_of_execution(twin: Twin, framework: str, tmp_path: 
                 if inner.phase == outer.phase and inner.phase != "input":
                     assert inner.order < outer.order, (parent.route, child.route, inner.phase)
     for node in report.tree.walk():
-        kinds = [("input", "forward", "backward").index(t.phase or "") for t in node.tensors]
+        kinds = [get_args(Phase).index(t.phase) for t in node.tensors]
         assert kinds == sorted(kinds)
 
 

@@ -1,0 +1,107 @@
+"""What stands between a layer and those around it, where layers are to be looked at one by one."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from padiff.frameworks.base import Framework, Tensor
+from padiff.recording.draft import Draft
+from padiff.tree import Phase
+
+__all__ = ["Aliases", "Boundary", "Recorded", "Replay"]
+
+Tensors = Sequence[tuple[str, Tensor]]
+
+# What was recorded for a call of a layer of this side: `(route, call, phase, place) -> values`.
+Recorded = Callable[[str, int, Phase, str], NDArray[Any] | None]
+
+
+class Boundary(Protocol):
+    """Who decides what goes over the boundary of a layer in the place of a tensor, by its `id`."""
+
+    def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
+        """What the layer gets for those that it was given."""
+
+    def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
+        """What its caller gets for those that it returned."""
+
+
+class Aliases:
+    """The same values under tensors of their own, so that each has the gradient of one use.
+
+    A tensor that feeds several layers has the sum of what they pass back; its aliases tell it apart
+    by layer.
+    """
+
+    def __init__(self, framework: Framework) -> None:
+        self._framework = framework
+
+    def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
+        return self._aliases(tensors)
+
+    def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
+        return self._aliases(tensors)
+
+    def _aliases(self, tensors: Tensors) -> Mapping[int, Tensor]:
+        return {
+            id(tensor): self._framework.alias(tensor)
+            for _, tensor in tensors
+            if self._framework.is_tensor(tensor) and self._framework.wants_gradient(tensor)
+        }
+
+
+class Replay:
+    """Has every layer compute on what another run recorded, and cuts the graph there.
+
+    So that an error never travels, forward or backward: `backward` starts at each boundary with the
+    gradient recorded there.
+    """
+
+    def __init__(self, framework: Framework, recorded: Recorded) -> None:
+        self._framework = framework
+        self._recorded = recorded
+        self._calls: dict[str, int] = {}
+        self._call_of: dict[int, int] = {}  # by the id of its draft
+        self._ends: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
+        call = self._calls.get(draft.route, 0)
+        self._calls[draft.route] = call + 1
+        self._call_of[id(draft)] = call
+        return self._replace(draft, tensors, "input", None if is_model else "backward")
+
+    def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
+        return self._replace(draft, tensors, "forward", "grad_output")
+
+    def backward(self) -> None:
+        """Pass the recorded gradients back through what each layer, and the code between, did."""
+        ends = list(self._ends.values())
+        self._ends.clear()
+        if ends:
+            self._framework.backward_from(*zip(*ends, strict=True))
+
+    def _replace(
+        self, draft: Draft, tensors: Tensors, phase: Phase, gradient: Phase | None
+    ) -> Mapping[int, Tensor]:
+        handed: dict[int, Tensor] = {}
+        for place, tensor in tensors:
+            if id(tensor) in handed or not self._framework.is_tensor(tensor):
+                continue
+            where = draft.route, self._call_of[id(draft)]
+            values = self._recorded(*where, phase, place)
+            if values is None or values.shape != tuple(tensor.shape):
+                continue  # it has no partner there, or one that this layer cannot compute on
+            passed = None if gradient is None else self._recorded(*where, gradient, place)
+            asks = self._framework.wants_gradient(tensor)
+            handed[id(tensor)] = self._framework.stand_in(
+                values, tensor, asks=asks or passed is not None
+            )
+            if asks and passed is not None and passed.shape == values.shape:
+                self._end(tensor, self._framework.from_host(passed, tensor))
+        return handed
+
+    def _end(self, tensor: Tensor, gradient: Tensor) -> None:
+        if id(tensor) in self._ends:  # it goes to several layers
+            gradient = self._ends[id(tensor)][1] + gradient
+        self._ends[id(tensor)] = tensor, gradient
