@@ -2,9 +2,6 @@
 
 import functools
 import itertools
-import threading
-import uuid
-import weakref
 from collections.abc import Iterable
 from pathlib import Path
 from types import MethodType
@@ -13,11 +10,8 @@ from typing import Any
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
-from padiff.recording.dump import Dumper
-from padiff.recording.recorder import Run
-from padiff.recording.report import Report
+from padiff.recording.recording import Recording
 from padiff.recording.selection import Mode, Selection
-from padiff.store.format import SectionName
 from padiff.store.writer import claim_store
 
 __all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
@@ -75,10 +69,7 @@ class ProxyModel:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._dumper = Dumper(self.name, self._framework, self._selection, uuid.uuid4().hex)
-        self._report = Report()
-        weakref.finalize(self, self._report.release).atexit = False
-        self._recording: set[int] = set()  # threads that are inside a recorded call
+        self._recording = Recording(self.name, self._framework, self._selection)
         self._run_name = f"{self.name} {next(_proxies)}"
         self._homes: dict[str, Path] = {}
 
@@ -89,18 +80,10 @@ class ProxyModel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, and record it unless `try_dump` would not dump this step."""
-        thread = threading.get_ident()
-        if thread in self._recording:
-            return self.model(*args, **kwargs)
         if (self._tries + 1) % self._per_step:
             self._passed_over = True
             return self.model(*args, **kwargs)
-        self._recording.add(thread)
-        try:
-            run = Run(self._framework, self._report, inputs=self._inputs)
-            return run.call(self._selection.watched(), args, kwargs)
-        finally:
-            self._recording.discard(thread)
+        return self._recording.call(args, kwargs, inputs=self._inputs)
 
     def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Run the backward pass from `loss`, as `loss.backward()` does.
@@ -108,14 +91,11 @@ class ProxyModel:
         Several losses of one call may each have theirs; what they bring adds up. With
         `retain_graph` they may go through the same graph.
         """
-        if not self._framework.is_tensor(loss):
-            raise TypeError(f"expected a {self.framework} tensor as loss, got {type(loss)}")
-        with self._report.backward_pass(frees_graph=not retain_graph):
-            self._framework.backward(loss, retain_graph=retain_graph)
+        self._recording.backward(loss, retain_graph=retain_graph)
 
     def clear_report(self) -> None:
         """Forget everything recorded so far."""
-        self._report.clear()
+        self._recording.clear()
 
     def try_dump(self, per_step: int = 1, dir_path: str | Path | None = None) -> Path | None:
         """Every `per_step`-th call dumps report and params as a step; each clears the report.
@@ -132,7 +112,7 @@ class ProxyModel:
         step = self._tries
         self._tries += 1
         try:
-            if self._tries % per_step or (self._passed_over and not self._report.roots):
+            if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             home = self._home(dir_path)
             self.dump_report(home, step=step)
@@ -148,29 +128,24 @@ class ProxyModel:
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
-        if not self._report.roots:
+        if not self._recording.roots:
             raise UsageError(
                 f"expected a recorded call of {self.name} to dump, found none: call the ProxyModel "
                 "first, in a step that try_dump will dump"
             )
-        self._report.release_complete()
-        self._dumper.report(self._report, self._home(dir_path), step=step)
+        self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
-        self._dump("params", dir_path, step)
+        self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
     def dump_weights(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write parameters to `dir_path`, such as those an optimizer has just changed."""
-        self._dump("weights", dir_path, step)
+        self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
     def dump_grads(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
-        self._dump("grads", dir_path, step)
-
-    def _dump(self, section: SectionName, dir_path: str | Path | None, step: int | None) -> None:
-        home = self._home(dir_path)
-        self._dumper.parameters(section, home, step=step, sample=self._report.parameters)
+        self._recording.dump_parameters("grads", self._home(dir_path), step=step)
 
     def _home(self, dir_path: str | Path | None) -> Path:
         """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""
@@ -205,7 +180,7 @@ class ProxyModel:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: not the report, nor the directory, which stay this proxy's."""
-        own = ("_dumper", "_homes", "_recording", "_report", "_run_name")
+        own = ("_homes", "_recording", "_run_name")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

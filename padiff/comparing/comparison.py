@@ -9,7 +9,7 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import Value
 from padiff.jsonio import Json, finite_or_name
 from padiff.store.format import SectionName
-from padiff.tree import GRADIENTS, LayerTree, Phase, TensorStats
+from padiff.tree import LayerTree, Phase, TensorStats
 
 __all__ = [
     "SCHEMA",
@@ -255,7 +255,7 @@ class Comparison:
         """
         return any(
             item.kind in ("section", "layer")
-            or (item.kind == "tensor" and not item.route and item.phase not in GRADIENTS)
+            or (item.kind == "tensor" and not item.route and item.phase in ("input", "forward"))
             for item in self.unmatched
         )
 

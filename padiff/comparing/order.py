@@ -1,6 +1,6 @@
 """Event order: where in the run of base something stands, so that causes come before effects."""
 
-from padiff.tree import LayerTree, Node, Phase, TensorRecord
+from padiff.tree import GRADIENTS, LayerTree, Node, Phase, TensorRecord
 
 __all__ = ["Positions"]
 
@@ -49,9 +49,11 @@ class Positions:
         if not self._of_calls:
             return (self._place[id(node)], 0, 0)
         depth = self._depth[id(node)]
-        if phase in ("input", "grad_output") and tensor is not None:
+        if phase in ("input", "grad_output", "loss") and tensor is not None:
             return (tensor.order, 0, depth)  # a parent is given something before its children run
-        if phase == "backward" and not any(own.phase == phase for own in node.tensors):
+        if phase == "loss":
+            return (_LAST, 0, 0)
+        if phase in GRADIENTS and not any(own.phase == phase for own in node.tensors):
             # raw's alone: it comes after those of all that ran later
             return (self._gradients_after[id(node)], 2, -node.order)
         return (self._end[id(node), phase], 1, -depth)

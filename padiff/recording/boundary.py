@@ -26,6 +26,9 @@ class Boundary(Protocol):
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
         """What its caller gets for those that it returned."""
 
+    def backward(self) -> None:
+        """Run the backward passes that do not begin at the loss."""
+
 
 class Aliases:
     """The same values under tensors of their own, so that each has the gradient of one use.
@@ -42,6 +45,9 @@ class Aliases:
 
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
         return self._aliases(tensors)
+
+    def backward(self) -> None:
+        pass  # all of them do
 
     def _aliases(self, tensors: Tensors) -> Mapping[int, Tensor]:
         return {

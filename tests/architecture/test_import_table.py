@@ -50,6 +50,7 @@ TIERS = """
     recording.boundary recording.parameters
     recording.report
     recording.dump recording.recorder
+    recording.recording
     recording
     model
     check

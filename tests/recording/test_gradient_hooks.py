@@ -34,9 +34,11 @@ def listens(x: Any, framework: str, side: Side, proxy: ProxyModel) -> bool:
     """Whether a backward pass through `x` reaches the proxy's report."""
     if framework == "torch":
         return bool(x._backward_hooks)
-    before = [len(draft.tensors) for root in proxy._report.roots for draft in root.walk()]
+    before = [
+        len(draft.tensors) for root in proxy._recording._report.roots for draft in root.walk()
+    ]
     side.loss(x * 1).backward()
-    after = [len(draft.tensors) for root in proxy._report.roots for draft in root.walk()]
+    after = [len(draft.tensors) for root in proxy._recording._report.roots for draft in root.walk()]
     return before != after
 
 
@@ -57,7 +59,7 @@ def test_no_hook_stays_on_an_input(framework: str, end: str, tmp_path: Path) -> 
 @both
 def test_no_hook_stays_when_the_proxy_is_gone(framework: str) -> None:
     side, proxy, x, loss = started(framework)
-    report = weakref.ref(proxy._report)
+    report = weakref.ref(proxy._recording._report)
     assert listens(x, framework, side, proxy)
     del proxy
     gc.collect()

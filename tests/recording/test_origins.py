@@ -293,7 +293,7 @@ def test_no_graph_is_kept(framework: str) -> None:
     del result
     gc.collect()
     assert tokens[0]() is None
-    assert len(proxy._report.roots) == 1
+    assert len(proxy._recording._report.roots) == 1
 
 
 class Secretive(torch.Tensor):
