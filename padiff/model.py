@@ -178,6 +178,15 @@ class ProxyModel:
         """Like `update_white_list`, for the layers of a class, of which there may be none."""
         self._selection.update_white_list_with_class(cls, mode)
 
+    def set_layer_map(self, layers: Layer | Iterable[Layer]) -> None:
+        """Have the i-th of `layers` go with the i-th of the other model's map, in this order.
+
+        What lies below them is neither recorded nor dumped, as if on the black list: the two sides
+        may be made in different ways there. A second call replaces the map. Raises ValueError for
+        a layer that is not the model's, is the model itself, or is given twice.
+        """
+        self._selection.set_layer_map(layers)
+
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: not the report, nor the directory, which stay this proxy's."""
         own = ("_homes", "_recording", "_run_name")

@@ -18,7 +18,7 @@ class Selection:
     """The layers of one model that are recorded: all, until a list says otherwise.
 
     Black lists leave layers out. Once anything is on the white list it alone counts. The model
-    itself is always recorded. `layer_map` holds the routes of mapped layers.
+    itself is always recorded. What lies below a mapped layer is as if on the black list.
     """
 
     def __init__(self, framework: Framework, model: Layer) -> None:
@@ -27,7 +27,7 @@ class Selection:
         # by identity, with the layer itself so that its identity is not given to another
         self._black: dict[int, Layer] = {}
         self._white: dict[int, Layer] = {}
-        self.layer_map: tuple[str, ...] = ()
+        self._mapped: dict[str, Layer] = {}  # by route, in the order given
 
     def update_black_list(self, layers: Layer | Iterable[Layer], mode: Mode) -> None:
         """Leave out `layers`, what lies below them, or both; ValueError if one is not ours."""
@@ -47,14 +47,38 @@ class Selection:
         # A class without a layer here still makes a white list: one that admits the model alone.
         self._white.update(spread or {id(self._model): self._model})
 
+    def set_layer_map(self, layers: Layer | Iterable[Layer]) -> None:
+        """Map `layers`, in this order; ValueError for one that is not ours, or is named twice."""
+        mapped = self._own(layers)
+        routes = self._routes()
+        for at, layer in enumerate(mapped):
+            name = f"{routes[id(layer)] or 'the model itself'} ({type(layer).__name__})"
+            if layer is self._model:
+                raise UsageError(
+                    f"expected layers inside of the model in the layer map, got {name}: models "
+                    "always go together"
+                )
+            if any(layer is other for other in mapped[:at]):
+                raise UsageError(f"expected each layer once in the layer map, got {name} twice")
+        self._mapped = {routes[id(layer)]: layer for layer in mapped}
+
+    @property
+    def layer_map(self) -> tuple[str, ...]:
+        """The routes of the mapped layers, in the order given."""
+        return tuple(self._mapped)
+
+    def _routes(self) -> dict[int, str]:
+        return {id(layer): route for route, layer in self._framework.named_layers(self._model)}
+
     def node_type(self, route: str) -> NodeType:
         """What the layer tree calls the layer at `route`."""
-        return "in map" if route in self.layer_map else "net"
+        return "in map" if route in self._mapped else "net"
 
     def layers(self) -> dict[str, Layer]:
         """The recorded layers by route, in definition order, the model first."""
         # ids of the layers, not the keys: in a copied selection these are of what it came from
-        listed = {id(layer) for layer in (self._white or self._black).values()}
+        inside = self._spread(list(self._mapped.values()), "sublayers")
+        listed = {id(layer) for layer in (self._white or self._black | inside).values()}
         admitting = bool(self._white)
         return {
             route: layer
@@ -85,7 +109,7 @@ class Selection:
     def _own(self, layers: Layer | Iterable[Layer]) -> list[Layer]:
         # Containers of layers are layers that can be iterated over: the layer is meant.
         given = [layers] if self._framework.is_layer(layers) else _listed(layers)
-        own = {id(layer): route for route, layer in self._framework.named_layers(self._model)}
+        own = self._routes()
         for layer in given:
             if id(layer) not in own:
                 routes = [route or "the model itself" for route in own.values()]
