@@ -20,6 +20,7 @@ __all__ = [
     "TensorRecord",
     "TensorStats",
     "Unrecorded",
+    "outlined",
 ]
 
 Phase = Literal["input", "forward", "loss", "grad_output", "backward"]
@@ -60,6 +61,9 @@ class TensorStats(Struct, frozen=True, gc=False):
                 force_setattr(self, name, NAMED_NUMBERS[value])
 
 
+_NO_FIGURES = TensorStats(None, None, None, None, None, 0, 0)
+
+
 class TensorRecord(Struct, frozen=True, gc=False):
     """One stored tensor.
 
@@ -87,6 +91,11 @@ class TensorRecord(Struct, frozen=True, gc=False):
     metadata: str
     dims: tuple[str, ...] | None = None
     tied: str | None = None
+
+
+def outlined(phase: Phase | None, place: str, shape: tuple[int, ...]) -> TensorRecord:
+    """A tensor that is stored nowhere, for matching: it looks at phase, place and shape alone."""
+    return TensorRecord("", phase, place, shape, "", "", 0, _NO_FIGURES, (), "")
 
 
 class Frame(Struct, frozen=True, gc=False):

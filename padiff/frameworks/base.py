@@ -138,8 +138,8 @@ class Framework(ABC):
         """Leave no parameter of the model with a gradient."""
 
     @abstractmethod
-    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
-        """The mean over the means of tensors, a scalar; of those of them that are floating."""
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor | None:
+        """The mean over the means of those tensors that are floating; None without any."""
 
     @abstractmethod
     def is_optimizer(self, value: object) -> bool:

@@ -168,11 +168,11 @@ class _Paddle(Framework):
         for parameter in model.parameters():
             parameter.clear_gradient(set_to_zero=False)
 
-    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor | None:
         means = [
             tensor.astype("float32").mean() for tensor in tensors if tensor.is_floating_point()
         ]
-        return paddle.stack(means).mean()
+        return paddle.stack(means).mean() if means else None
 
     def is_optimizer(self, value: object) -> bool:
         return isinstance(value, paddle.optimizer.Optimizer)

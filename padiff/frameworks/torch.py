@@ -132,9 +132,9 @@ class _Torch(Framework):
     def clear_gradients(self, model: Layer) -> None:
         model.zero_grad(set_to_none=True)
 
-    def mean(self, tensors: Sequence[Tensor]) -> Tensor:
+    def mean(self, tensors: Sequence[Tensor]) -> Tensor | None:
         means = [tensor.float().mean() for tensor in tensors if tensor.is_floating_point()]
-        return torch.stack(means).mean()
+        return torch.stack(means).mean() if means else None
 
     def is_optimizer(self, value: object) -> bool:
         return isinstance(value, torch.optim.Optimizer)

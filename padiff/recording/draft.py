@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from padiff.recording.source import Line
 from padiff.recording.spool import Kept
-from padiff.tree import Phase, Unrecorded
+from padiff.tree import Node, Phase, Unrecorded, outlined
 
 __all__ = ["Captured", "Draft", "settled_orders"]
 
@@ -45,6 +45,21 @@ class Draft:
         yield self
         for child in self.children:
             yield from child.walk()
+
+    def outline(self) -> Node:
+        """The call and all below it as matching sees them."""
+        return Node(
+            name=self.name,
+            route=self.route,
+            call=self.call,
+            order=self.order,
+            children=tuple(child.outline() for child in self.children),
+            tensors=tuple(
+                outlined(captured.phase, captured.place, captured.kept.values().shape)
+                for captured in self.tensors
+            ),
+            awaits=self.awaits,
+        )
 
     def refuse(self, phase: Phase, place: str, reason: str) -> None:
         """Note that the value at a place is not stored, once."""

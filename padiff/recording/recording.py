@@ -62,7 +62,7 @@ class Recording:
                 f"expected a {self._framework.name} tensor as loss, got {type(loss)}: give what "
                 "the loss function returned"
             )
-        self._capture_loss(loss)
+        self.note_loss(loss)
         with self._report.backward_pass(frees_graph=not retain_graph):
             self._framework.backward(loss, retain_graph=retain_graph)
 
@@ -71,7 +71,8 @@ class Recording:
         with self._report.backward_pass(frees_graph=True):
             boundary.backward()
 
-    def _capture_loss(self, loss: Tensor) -> None:
+    def note_loss(self, loss: Tensor) -> None:
+        """Record a loss with the model's last call."""
         host = host_tensor(self._framework, loss)
         if isinstance(host, str) or not self._report.roots:
             return

@@ -1,0 +1,169 @@
+"""`auto_diff`: two models run side by side, recorded, dumped and compared in one call."""
+
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from padiff.assign import assign_weight
+from padiff.comparing.comparison import Comparison
+from padiff.comparing.engine import compare
+from padiff.errors import UsageError
+from padiff.model import ProxyModel, create_model, get_dump_root_path
+from padiff.recording.boundary import Aliases, Boundary
+from padiff.render.text import render
+from padiff.render.words import clean, stage
+from padiff.running.options import Options, arguments, pair_of
+from padiff.running.side import Side, SideName
+from padiff.running.single_step import replay_of
+
+__all__ = ["auto_diff"]
+
+_SIDES: tuple[SideName, SideName] = ("base", "raw")
+
+
+def auto_diff(
+    base_model: Any,
+    raw_model: Any,
+    inputs: Any,
+    loss_fns: Any = None,
+    optimizers: Any = None,
+    *,
+    atol: float = 0.0,
+    rtol: float = 1e-7,
+    auto_init: bool = True,
+    compare_mode: str = "mean",
+    diff_phase: str = "both",
+    single_step: bool = False,
+    steps: int = 1,
+    **unknown: Any,
+) -> bool:
+    """Whether two models, of torch or paddle, do the same: run, record and compare both.
+
+        auto_diff(torch_net, paddle_net, ({"x": torch_x}, {"x": paddle_x}), atol=1e-5)
+
+    `inputs`, `loss_fns` and `optimizers` are pairs, of base and of raw. Inputs are dicts of
+    arguments by name (tuples and lists: by position); a loss function takes what the model returns
+    and gives a scalar, by default the mean over the means of all floating tensors in it; an
+    optimizer is one of the framework, or a function that steps and clears the gradients.
+
+    `auto_init` first gives raw the weights of base (`assign_weight`). `compare_mode` is `mean` or
+    `strict`, within `atol + rtol * abs(base)`. `diff_phase` `forward` leaves the backward pass out;
+    `backward` compares gradients alone, and needs `single_step`. With `single_step` every layer of
+    raw computes on the inputs that base recorded, and receives base's gradients going back, so that
+    an error never travels; raw's model runs once more before. With optimizers, `steps` says how
+    often all this is done.
+
+    The log goes to standard output. The dumps stay in `auto_diff` under the dump root path. The
+    gradients of both models are cleared first, and hold those of the run afterwards unless an
+    optimizer has cleared them; nothing else of the models is changed but by their own forward
+    and the optimizers: not the mode they are in, no hook is left, also when something raises.
+    An error in the user's code passes through, with a line that says on which side it was.
+
+    Raises TypeError or ValueError for an argument that is not as described.
+    """
+    if unknown:
+        known = ", ".join(["loss_fns", "optimizers", *Options.__dataclass_fields__])
+        raise TypeError(f"expected the options {known}, got {', '.join(unknown)}")
+        )
+    options = Options(auto_init, atol, rtol, compare_mode, diff_phase, single_step, steps)
+    options.check_optimizers(optimizers)
+    base, raw = _sides(base_model, raw_model, inputs, loss_fns, optimizers, options)
+    for side in (base, raw):
+        framework = f"{side.framework.name} {side.framework.version}"
+        print(f"auto_diff: {side.label} is {clean(side.name, 40)}, {framework}")
+    print(f"auto_diff: {options}")
+    if auto_init and not assign_weight(base.proxy, raw.proxy):
+        return _end(False)
+    try:
+        _run(base, raw, options)
+    finally:
+        for side in (base, raw):
+            side.recording.clear()
+    comparison = compare(
+        base.home,
+        raw.home,
+        phase=diff_phase,
+        mode=compare_mode,
+        atol=atol,
+        rtol=rtol,
+        steps=range(steps),
+    )
+    print("\n".join([*_stages(comparison), ""]))
+    print(render(comparison))
+    return _end(comparison.aligned)
+
+
+def _end(aligned: bool) -> bool:
+    print(f"auto_diff: {'SUCCESS' if aligned else 'FAILED'}\n", flush=True)
+    return aligned
+
+
+def _sides(
+    base_model: Any,
+    raw_model: Any,
+    inputs: Any,
+    loss_fns: Any,
+    optimizers: Any,
+    options: Options,
+) -> tuple[Side, Side]:
+    proxies = [m if isinstance(m, ProxyModel) else create_model(m) for m in (base_model, raw_model)]
+    given = pair_of("inputs", inputs, "a dict of arguments by name")
+    losses = (None, None) if loss_fns is None else pair_of("loss_fns", loss_fns, "a function")
+    for label, loss_fn in zip(_SIDES, losses, strict=True):
+        if loss_fns is not None and not callable(loss_fn):
+            raise TypeError(f"expected a function as the loss of {label}, got {loss_fn!r:.80}")
+    updates = (None, None)
+    if optimizers is not None:
+        updates = pair_of("optimizers", optimizers, "an optimizer or a function")
+    sides = []
+    for at, (label, proxy) in enumerate(zip(_SIDES, proxies, strict=True)):
+        args, kwargs = arguments(label, given[at], proxy._framework.is_tensor)
+        recorded = options.single_step or proxy._inputs
+        sides.append(Side(label, proxy, args, kwargs, losses[at], updates[at], recorded))
+    base, raw = sides
+    _check_maps(base, raw)
+    return base, raw
+
+
+def _check_maps(base: Side, raw: Side) -> None:
+    maps = [side.selection.layer_map for side in (base, raw)]
+    if len(maps[0]) != len(maps[1]):
+        found = " and ".join(
+            f"{len(routes)} in that of {label} ({', '.join(routes) or 'none'})"
+            for label, routes in zip(_SIDES, maps, strict=True)
+        )
+        raise UsageError(f"expected layer maps of one length, got {found}: map the same on both")
+
+
+def _run(base: Side, raw: Side, options: Options) -> None:
+    root = Path(get_dump_root_path()).absolute() / "auto_diff"
+    for side in (base, raw):
+        side.claim_home(root)
+        side.framework.clear_gradients(side.model)
+    for step in range(options.steps):
+        _run_step(base, step, options, Aliases(base.framework) if options.single_step else None)
+        _run_step(raw, step, options, replay_of(base, raw, step) if options.single_step else None)
+
+
+def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None) -> None:
+    output = side.forward(boundary)
+    if options.diff_phase != "forward":
+        side.backward(side.loss(output), boundary)
+    elif side.loss_fn is not None:
+        side.recording.note_loss(side.loss(output))
+    side.dump("report", step)
+    side.dump("params", step)
+    if side.optimizer is not None:
+        side.update()
+        side.dump("weights", step)
+    side.recording.clear()
+
+
+def _stages(comparison: Comparison) -> list[str]:
+    """How many tensors of each stage of a step were compared, and how many of them differ."""
+    compared = Counter(stage(record) for record in comparison.records)
+    diverged = Counter(stage(record) for record in comparison.records if record.diverged)
+    return [
+        f"auto_diff: {name}: {count} compared, {diverged[name] or 'none'} differ"
+        for name, count in compared.items()
+    ]

@@ -1,0 +1,158 @@
+"""One of the two models on its way through `auto_diff`: run, recorded and dumped step by step."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from padiff.errors import UsageError
+from padiff.frameworks.base import Framework, Layer, Tensor
+from padiff.frameworks.interception import Args, Kwargs
+from padiff.model import ProxyModel
+from padiff.recording.boundary import Boundary
+from padiff.recording.recording import Recording
+from padiff.recording.selection import Selection
+from padiff.recording.structure import find_in_result
+from padiff.store.format import SectionName
+from padiff.store.writer import claim_store
+
+__all__ = ["Side", "SideName"]
+
+SideName = Literal["base", "raw"]
+
+
+@dataclass(slots=True)
+class Side:
+    """A model with all that is its own, and where its dumps go.
+
+    Its recording is its own, too: what the proxy has recorded stays as it is. `inputs` says whether
+    what each layer is given is recorded.
+    """
+
+    label: SideName
+    proxy: ProxyModel
+    args: Args
+    kwargs: Kwargs
+    loss_fn: Callable[[Any], Tensor] | None
+    optimizer: Any
+    inputs: bool
+    recording: Recording = field(init=False)
+    home: Path = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.recording = Recording(self.name, self.framework, self.selection)
+        self._check_optimizer()
+
+    @property
+    def name(self) -> str:
+        return self.proxy.name
+
+    @property
+    def model(self) -> Layer:
+        return self.proxy.model
+
+    @property
+    def framework(self) -> Framework:
+        return self.proxy._framework
+
+    @property
+    def selection(self) -> Selection:
+        return self.proxy._selection
+
+    def claim_home(self, root: Path) -> None:
+        """Find a directory below `root` that is no other run's."""
+        name, run = f"{self.label}_{self.name}", uuid.uuid4().hex
+        self.home = claim_store(root, name, framework=self.framework.name, run=run)
+
+    def dump(self, section: SectionName, step: int) -> None:
+        """Write a section of a step."""
+        with self._doing(f"writing {section}"):
+            if section == "report":
+                self.recording.dump_report(self.home, step=step)
+            else:
+                self.recording.dump_parameters(section, self.home, step=step)
+
+    def forward(self, boundary: Boundary | None = None) -> Any:
+        """Call the model, and return what it does."""
+        with self._doing("the forward"):
+            return self.recording.call(
+                self.args, self.kwargs, inputs=self.inputs, boundary=boundary
+            )
+
+    def loss(self, output: Any) -> Tensor:
+        """The loss of an output, by the loss function; else the mean of the outputs' means."""
+        with self._doing("the loss function"):
+            if self.loss_fn is None:
+                return self._mean(output)
+            loss = self.loss_fn(output)
+            if not self.framework.is_tensor(loss):
+                raise TypeError(
+                    f"expected the loss function of {self.label} to return a "
+                    f"{self.framework.name} tensor, got {type(loss).__name__}"
+                )
+            shape = list(loss.shape)
+            if any(length != 1 for length in shape):
+                raise UsageError(
+                    f"expected the loss function of {self.label} to return a scalar, got a tensor "
+                    f"of shape {shape}: take its mean or sum"
+                )
+            return loss
+
+    def _mean(self, output: Any) -> Tensor:
+        found = find_in_result(output, self.framework.is_tensor).tensors
+        tensors = [tensor for _, tensor in found if self.framework.is_tensor(tensor)]
+        mean = self.framework.mean(tensors)
+        if mean is None:
+            raise UsageError(
+                f"expected {self.label} to return a floating tensor to compute a loss from, got "
+                f"{type(output).__name__} with none: give loss_fns"
+            )
+        return mean
+
+    def backward(self, loss: Tensor, boundary: Boundary | None = None) -> None:
+        """Run the backward passes."""
+        with self._doing("the backward"):
+            self.recording.backward(loss, retain_graph=False)
+            if boundary is not None:
+                self.recording.replay_backward(boundary)
+
+    def update(self) -> None:
+        """Have the optimizer apply the gradients and clear them."""
+        with self._doing("the optimizer"):
+            if self.framework.is_optimizer(self.optimizer):
+                self.framework.step(self.optimizer)
+            else:
+                self.optimizer()
+
+    def _check_optimizer(self) -> None:
+        """TypeError or UsageError when it is none, or is not one of this model."""
+        if self.optimizer is None:
+            return
+        expected = f"expected the optimizer of {self.label} to be one of {self.framework.name}"
+        if not self.framework.is_optimizer(self.optimizer):
+            if callable(self.optimizer):
+                return
+            raise TypeError(
+                f"{expected} or a function that steps and clears gradients, got "
+                f"{type(self.optimizer).__module__}.{type(self.optimizer).__qualname__}"
+            )
+        layers = [layer for _, layer in self.framework.named_layers(self.model)]
+        own = {id(p) for layer in layers for _, p in self.framework.parameters(layer)}
+        if not any(id(p) in own for p in self.framework.optimized(self.optimizer)):
+            raise UsageError(
+                f"{expected} over parameters of {self.name}, got one over none of them: "
+                "optimizers is the pair (of base, of raw)"
+            )
+
+    @contextmanager
+    def _doing(self, what: str) -> Iterator[None]:
+        """An error that is raised inside says which side and what it was at."""
+        try:
+            yield
+        except BaseException as error:
+            error.add_note(
+                f"padiff: raised in {what} of {self.label} ({self.name}, {self.framework.name})"
+            )
+            raise
