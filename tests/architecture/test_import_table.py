@@ -51,8 +51,14 @@ TIERS = """
     recording.report
     recording.dump recording.recorder
     recording
+    weights.layouts weights.special
+    weights.inventory
+    weights.pairing weights.partners weights.values
+    weights.planning
+    weights.copying
+    weights
     model
-    check
+    assign check
     cli
 """
 
