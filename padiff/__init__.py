@@ -10,18 +10,24 @@ from typing import TYPE_CHECKING, Any
 from padiff.version import __version__
 
 if TYPE_CHECKING:
+    from padiff.assign import assign_weight
     from padiff.check import check_grads, check_params, check_report, check_weights
     from padiff.comparing.comparison import Comparison
     from padiff.comparing.engine import compare
+    from padiff.diff import auto_diff
     from padiff.errors import PadiffError
     from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
     from padiff.store.reader import open_dump
+    from padiff.weights.special import add_special_init
 
 __all__ = [
     "Comparison",
     "PadiffError",
     "ProxyModel",
     "__version__",
+    "add_special_init",
+    "assign_weight",
+    "auto_diff",
     "check_grads",
     "check_params",
     "check_report",
@@ -39,6 +45,9 @@ _HOME = {
     "Comparison": "padiff.comparing.comparison",
     "PadiffError": "padiff.errors",
     "ProxyModel": "padiff.model",
+    "add_special_init": "padiff.weights.special",
+    "assign_weight": "padiff.assign",
+    "auto_diff": "padiff.diff",
     "check_grads": "padiff.check",
     "check_params": "padiff.check",
     "check_report": "padiff.check",

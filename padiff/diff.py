@@ -64,7 +64,6 @@ def auto_diff(
     if unknown:
         known = ", ".join(["loss_fns", "optimizers", *Options.__dataclass_fields__])
         raise TypeError(f"expected the options {known}, got {', '.join(unknown)}")
-        )
     options = Options(auto_init, atol, rtol, compare_mode, diff_phase, single_step, steps)
     options.check_optimizers(optimizers)
     base, raw = _sides(base_model, raw_model, inputs, loss_fns, optimizers, options)

@@ -1,4 +1,4 @@
-"""What recording asks of a framework, and no more."""
+"""What recording and assigning weights ask of a framework, and no more."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -66,12 +66,28 @@ class Framework(ABC):
         """Route and layer in definition order, the model first; a shared layer's first route."""
 
     @abstractmethod
+    def sublayers(self, layer: Layer) -> Iterator[tuple[str, Layer]]:
+        """Name and layer of those right inside `layer`, one at two places twice."""
+
+    @abstractmethod
+    def framework_classes(self, layer: Layer) -> tuple[str, ...]:
+        """The framework's own classes that `layer` is of, nearest first, as its users call them."""
+
+    @abstractmethod
     def is_opaque(self, layer: Layer) -> bool:
         """Whether what lies inside `layer` runs compiled or replicated: calls none can see."""
 
     @abstractmethod
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         """Name and value of the layer's own parameters, those of its sublayers left out."""
+
+    @abstractmethod
+    def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        """Name and value of what the layer saves beside its own parameters: running statistics."""
+
+    @abstractmethod
+    def registries(self, layer: Layer) -> tuple[dict[str, Any], ...]:
+        """The layer's own dictionaries of parameters, buffers and sublayers, to be looked into."""
 
     @abstractmethod
     def repeats_parameters(self, layer: Layer) -> bool:
@@ -100,6 +116,14 @@ class Framework(ABC):
     @abstractmethod
     def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
         """Like `from_host`, and may be written to in place; a gradient it asks for ends here."""
+
+    @abstractmethod
+    def assign(self, tensor: Tensor, values: NDArray[Any]) -> None:
+        """Set the elements in place, unseen by autograd; shape and type are those of `to_host`."""
+
+    @abstractmethod
+    def keep(self, tensor: Tensor) -> Callable[[], None]:
+        """Copy the elements; returns what puts them back, and the tensor back into its memory."""
 
     @abstractmethod
     def wants_gradient(self, tensor: Tensor) -> bool:

@@ -1,4 +1,4 @@
-"""paddle, as recording sees it: the one file that imports it."""
+"""paddle, as padiff sees it: the one file that imports it."""
 
 import ctypes
 import functools
@@ -23,6 +23,10 @@ __all__ = ["FRAMEWORK"]
 
 # What Layer.__call__ runs once any hook is there; without one it goes straight to forward.
 _CALL = "_dygraph_call_func"
+
+# Where the classes live that paddle offers as layers; the second has those laid out as in torch.
+_LAYERS = "paddle.nn."
+_COMPATIBLE = "paddle.compat.nn"
 
 # paddle hands these to NumPy as integers of their size.
 _VIEWED = {
@@ -58,6 +62,17 @@ class _Paddle(Framework):
     def named_layers(self, model: Layer) -> Iterator[tuple[str, Layer]]:
         return cast(Iterator[tuple[str, Layer]], model.named_sublayers(include_self=True))
 
+    def sublayers(self, layer: Layer) -> Iterator[tuple[str, Layer]]:
+        return ((name, inner) for name, inner in layer._sub_layers.items() if inner is not None)
+
+    def framework_classes(self, layer: Layer) -> tuple[str, ...]:
+        classes = [c for c in type(layer).__mro__ if c is not paddle.nn.Layer]
+        return tuple(
+            f"compat.{c.__name__}" if c.__module__.startswith(_COMPATIBLE) else c.__name__
+            for c in classes
+            if c.__module__.startswith((_LAYERS, _COMPATIBLE))
+        )
+
     def is_opaque(self, layer: Layer) -> bool:
         return isinstance(layer.forward, StaticFunction)
 
@@ -68,6 +83,20 @@ class _Paddle(Framework):
             for name, value in layer._parameters.items()
             if value is not None and name not in left_out
         )
+
+    def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        statistics = _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
+        held = itertools.chain(layer._parameters.items(), layer._buffers.items())
+        return (
+            (name, value)
+            for name, value in held
+            if value is not None
+            and (name in statistics or name in layer._buffers)
+            and name not in layer._non_persistable_buffer_names_set
+        )
+
+    def registries(self, layer: Layer) -> tuple[dict[str, Any], ...]:
+        return layer._parameters, layer._buffers, layer._sub_layers
 
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
         if isinstance(layer, paddle.nn.Linear) and name == "weight" and layer.weight.ndim == 2:
@@ -110,6 +139,25 @@ class _Paddle(Framework):
         # what is written to in place must be no leaf
         tensor.stop_gradient = not (asks and tensor.dtype in _DIFFERENTIABLE)
         return tensor if tensor.stop_gradient else tensor.clone()
+
+    def assign(self, tensor: Tensor, values: NDArray[Any]) -> None:
+        if tensor.dtype in _VIEWED:
+            integers, _ = _VIEWED[tensor.dtype]
+            values = values.view(integers)
+        source = paddle.to_tensor(values, dtype=str(values.dtype), place=tensor.place)
+        with paddle.no_grad():
+            tensor.copy_(source.view(tensor.dtype), True)
+
+    def keep(self, tensor: Tensor) -> Callable[[], None]:
+        memory = tensor.detach()
+        elements = memory.clone()
+
+        def restore() -> None:
+            tensor.data = memory
+            with paddle.no_grad():
+                tensor.copy_(elements, True)
+
+        return restore
 
     def wants_gradient(self, tensor: Tensor) -> bool:
         return not tensor.stop_gradient and tensor.dtype in _DIFFERENTIABLE

@@ -1,4 +1,4 @@
-"""torch, as recording sees it: the one file that imports it."""
+"""torch, as padiff sees it: the one file that imports it."""
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -16,6 +16,9 @@ __all__ = ["FRAMEWORK"]
 
 # Where Module.__call__ looks first for what to run, and Module.compile() puts what it made.
 _CALL = "_compiled_call_impl"
+
+# Where the classes live that torch offers as layers.
+_LAYERS = "torch.nn."
 
 # NumPy has no such types: the elements are taken as integers of their size and named afterwards.
 _VIEWED = {
@@ -41,6 +44,13 @@ class _Torch(Framework):
     def named_layers(self, model: Layer) -> Iterator[tuple[str, Layer]]:
         return cast(Iterator[tuple[str, Layer]], model.named_modules())
 
+    def sublayers(self, layer: Layer) -> Iterator[tuple[str, Layer]]:
+        return ((name, inner) for name, inner in layer._modules.items() if inner is not None)
+
+    def framework_classes(self, layer: Layer) -> tuple[str, ...]:
+        classes = (c for c in type(layer).__mro__ if c is not torch.nn.Module)
+        return tuple(c.__name__ for c in classes if c.__module__.startswith(_LAYERS))
+
     def is_opaque(self, layer: Layer) -> bool:
         held = vars(layer)
         compiled = held.get(_CALL)
@@ -58,6 +68,16 @@ class _Torch(Framework):
             Iterator[tuple[str, Tensor]],
             layer.named_parameters(recurse=False, remove_duplicate=False),
         )
+
+    def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        return (
+            (name, value)
+            for name, value in layer._buffers.items()
+            if value is not None and name not in layer._non_persistent_buffers_set
+        )
+
+    def registries(self, layer: Layer) -> tuple[dict[str, Any], ...]:
+        return layer._parameters, layer._buffers, layer._modules
 
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
         if isinstance(layer, torch.nn.Linear) and name == "weight" and layer.weight.ndim == 2:
@@ -90,6 +110,24 @@ class _Torch(Framework):
         # what is written to in place must be no leaf
         able = tensor.is_floating_point() or tensor.is_complex()
         return tensor.requires_grad_().clone() if asks and able else tensor
+
+    def assign(self, tensor: Tensor, values: NDArray[Any]) -> None:
+        if tensor.dtype in _VIEWED:
+            integers, _ = _VIEWED[tensor.dtype]
+            values = values.view(str(integers).removeprefix("torch."))
+        with torch.no_grad():
+            tensor.copy_(torch.from_numpy(values).view(tensor.dtype))
+
+    def keep(self, tensor: Tensor) -> Callable[[], None]:
+        memory = tensor.detach()
+        elements = memory.clone()
+
+        def restore() -> None:
+            tensor.data = memory
+            with torch.no_grad():
+                tensor.copy_(elements)
+
+        return restore
 
     def wants_gradient(self, tensor: Tensor) -> bool:
         if type(tensor) in (torch.Tensor, torch.nn.Parameter):

@@ -2,15 +2,17 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import zip_longest
 
 from padiff.render.words import clean
 from padiff.tree import LayerTree, Node
 
-__all__ = ["MARKER", "Line", "outline"]
+__all__ = ["MARKER", "Line", "Marked", "outline", "outlines"]
 
 MARKER = "<---  *** HERE ***"
 
 _WHOLE = 16  # nodes; a tree this small is shown without folds
+_COLUMNS = 100  # that both trees side by side may take
 _AROUND = 2  # siblings shown on either side of the marked layer, and one fewer of its parents
 
 
@@ -21,6 +23,25 @@ class Line:
     depth: int
     text: str
     marked: bool = False
+
+
+Marked = tuple[LayerTree, str | None, int | None]  # a tree, and route and call of one layer
+
+
+def outlines(base: Marked, raw: Marked) -> list[str]:
+    """Both layer trees, one layer of each marked; side by side where there is room."""
+    columns = []
+    for label, marked in (("base", base), ("raw", raw)):
+        column = [label]
+        for line in outline(*marked):
+            text = "  " * line.depth + line.text
+            column.append(f"{text}  {MARKER}" if line.marked else text)
+        columns.append(column)
+    left, right = columns
+    width = max(map(len, left))
+    if width + max(map(len, right)) + 4 > _COLUMNS:
+        return [f"  {line}" for line in (*left, *right)]
+    return [f"  {a:<{width}}  {b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
 
 
 def outline(tree: LayerTree, route: str | None, call: int | None) -> list[Line]:

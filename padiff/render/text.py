@@ -2,13 +2,12 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
-from itertools import zip_longest
 from pathlib import Path
 from textwrap import wrap
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.findings import cause, figures, find_node, verdict
-from padiff.render.outline import MARKER, outline
+from padiff.render.outline import outlines
 from padiff.render.words import (
     clean,
     exact_number,
@@ -27,7 +26,6 @@ _UNMATCHED = 6
 _FRAMES = 2
 _NOTE = 400  # a sentence or two, whatever the stores' names in it
 _FILE = 60
-_COLUMNS = 100
 _WIDTH = 118
 
 
@@ -44,7 +42,11 @@ def render(comparison: Comparison) -> str:
     first = comparison.first_divergence
     if first is not None:
         lines += ["", *_first(comparison, first)]
-        lines += ["", *_trees(comparison, first)]
+        base, raw = (
+            (tree, side.route, side.call)
+            for tree, side in zip(comparison.trees, (first.base, first.raw), strict=True)
+        )
+        lines += ["", *outlines(base, raw)]
         lines += _worst(comparison)
     lines += _unmatched(comparison)
     return "\n".join(lines) + "\n"
@@ -95,23 +97,6 @@ def _file(path: str) -> str:
     with suppress(ValueError, OSError):  # it lies elsewhere, or there is no here any more
         path = str(Path(path).relative_to(Path.cwd()))
     return clean(path if len(path) <= _FILE else f"...{path[3 - _FILE :]}")
-
-
-def _trees(comparison: Comparison, record: Record) -> list[str]:
-    """Both layer trees, the layer marked; side by side where there is room."""
-    columns = []
-    sides = (("base", record.base), ("raw", record.raw))
-    for tree, (label, side) in zip(comparison.trees, sides, strict=True):
-        column = [label]
-        for line in outline(tree, side.route, side.call):
-            text = "  " * line.depth + line.text
-            column.append(f"{text}  {MARKER}" if line.marked else text)
-        columns.append(column)
-    left, right = columns
-    width = max(map(len, left))
-    if width + max(map(len, right)) + 4 > _COLUMNS:
-        return [f"  {line}" for line in (*left, *right)]
-    return [f"  {a:<{width}}  {b}".rstrip() for a, b in zip_longest(left, right, fillvalue="")]
 
 
 def _worst(comparison: Comparison) -> list[str]:

@@ -80,7 +80,7 @@ def arguments(
         wrong = [key for key in inputs if not isinstance(key, str)]
         if wrong:
             raise TypeError(
-                f"expected the inputs of {side} to have names of arguments as keys, got {wrong[0]!r}"
+                f"expected the inputs of {side} by the names of arguments, got the key {wrong[0]!r}"
             )
         return (), dict(inputs)
     if is_tensor(inputs):

@@ -52,8 +52,18 @@ TIERS = """
     recording.dump recording.recorder
     recording.recording
     recording
+    weights.layouts weights.special
+    weights.inventory
+    weights.pairing weights.partners weights.values
+    weights.planning
+    weights.copying
+    weights
     model
-    check
+    assign check running.options
+    running.side
+    running.single_step
+    running
+    diff
     cli
 """
 
