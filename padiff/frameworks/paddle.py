@@ -116,7 +116,7 @@ class _Paddle(Framework):
         if tensor.is_sparse() or tensor.is_selected_rows():
             if tensor.size * tensor.element_size() > MAX_DENSE_BYTES:
                 raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
-            tensor = tensor.to_dense() if tensor.is_sparse() else tensor
+            tensor = tensor.to_dense() if tensor.is_sparse() else _of_rows(tensor)
         values = tensor.numpy()  # copies
         if tensor.dtype in _VIEWED:
             integers, element = _VIEWED[tensor.dtype]
@@ -132,7 +132,7 @@ class _Paddle(Framework):
         return tensor.astype(like.dtype)
 
     def alias(self, tensor: Tensor) -> Tensor:
-        return tensor.view(tensor.shape)
+        return tensor.view(tensor.shape) if tensor.size else paddle.assign(tensor)
 
     def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
         tensor = self.from_host(values, like)
@@ -249,6 +249,14 @@ class _Paddle(Framework):
         if not distributed.is_initialized() or distributed.get_world_size() < 2:
             return None
         return cast(int, distributed.get_rank())
+
+
+def _of_rows(tensor: Tensor) -> Tensor:
+    """The whole of a gradient of which only the rows that were looked up are there, some twice."""
+    rows = tensor.get_selected_rows()
+    held = paddle.to_tensor(tensor.numpy())
+    dense = paddle.zeros([rows.height(), *held.shape[1:]], held.dtype)
+    return paddle.index_add(dense, paddle.to_tensor(rows.rows(), "int64"), 0, held)
 
 
 def _node(tensor: Tensor) -> Any:

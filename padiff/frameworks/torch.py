@@ -103,7 +103,8 @@ class _Torch(Framework):
         return torch.from_numpy(np.array(values, order="C")).to(like.device, like.dtype)
 
     def alias(self, tensor: Tensor) -> Tensor:
-        return tensor.view_as(tensor)
+        alias: Tensor = _Alias.apply(tensor)  # type: ignore[no-untyped-call]
+        return alias
 
     def stand_in(self, values: NDArray[Any], like: Tensor, *, asks: bool) -> Tensor:
         tensor = self.from_host(values, like)
@@ -192,6 +193,18 @@ class _Torch(Framework):
         if not (distributed.is_available() and distributed.is_initialized()):
             return None
         return distributed.get_rank() if distributed.get_world_size() > 1 else None
+
+
+class _Alias(torch.autograd.Function):
+    """No view: in-place code gives a view another node, and the hooks on its gradient are lost."""
+
+    @staticmethod
+    def forward(ctx: Any, tensor: Tensor) -> Tensor:
+        return tensor.detach()
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return gradient
 
 
 def _origin(node: Any, output: int) -> Origin:
