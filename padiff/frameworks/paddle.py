@@ -149,6 +149,8 @@ class _Paddle(Framework):
             tensor.copy_(source.view(tensor.dtype), True)
 
     def keep(self, tensor: Tensor) -> Callable[[], None]:
+        if not tensor._is_initialized():  # the random state of a recurrent network before it runs
+            return lambda: None
         memory = tensor.detach()
         elements = memory.clone()
 

@@ -41,16 +41,12 @@ def pair_weights(base: Described, raw: Described, *, one_framework: bool) -> Pai
 
 
 def _doubt(base: Described, raw: Described) -> str:
-    ours, theirs = (
-        f"{layer.name} as {layer.kind}" if layer.laid_out else layer.name for layer in (base, raw)
-    )
-    known = [layer.laid_out for layer in (base, raw)]
-    if all(known):
+    if base.laid_out and raw.laid_out:
         return f"base's layer lays out its weights as {base.kind}, raw's as {raw.kind}"
-    if not any(known):
-        return f"padiff does not know how {ours} and {theirs} lay out their weights"
-    here, there = (ours, theirs) if known[0] else (theirs, ours)
-    return f"padiff knows how the one lays out its weights ({here}), not how the other ({there})"
+    if not base.laid_out and not raw.laid_out:
+        return "padiff does not know how these layers lay out their weights"
+    known, other = ("base", "raw") if base.laid_out else ("raw", "base")
+    return f"padiff knows how {known}'s layer lays out its weights, and not how {other}'s does"
 
 
 def _by_name(base: Sequence[Weight], raw: Sequence[Weight]) -> Pairs:

@@ -6,6 +6,7 @@ from itertools import product
 
 from msgspec.structs import replace
 
+from padiff.matching.classes import spelling
 from padiff.matching.trees import match_trees
 from padiff.tree import LayerTree, Node
 from padiff.weights.inventory import Described, Inventory
@@ -38,11 +39,31 @@ class Partners:
 def candidates(
     base: Inventory, raw: Inventory, base_map: Routes, raw_map: Routes
 ) -> Iterator[Partners]:
-    """The partners of the models as they are; then of what is inside, where layers only wrap it."""
+    """The partners of the models as they are; then of what is inside, where layers only wrap it.
+
+    Then of these with the layers of each container in one order on both sides, by class and shapes:
+    they need not be defined in the order in which they run.
+    """
     ours, theirs = _unwrapped(base.tree.roots[0]), _unwrapped(raw.tree.roots[0])
     maps = list(zip(base_map, raw_map, strict=True)) if base_map and raw_map else []
     for roots in product(ours, theirs):
-        yield _match(base, raw, [pair for pair in maps if pair != ("", "")], roots)
+        yield _match(base, raw, maps, roots)
+    for a, b in product(ours, theirs):
+        yield _match(base, raw, maps, (_sorted(a), _sorted(b)))
+
+
+def _sorted(node: Node) -> Node:
+    children = sorted(map(_sorted, node.children), key=_signature)
+    return replace(node, children=tuple(children))
+
+
+def _signature(node: Node) -> list[tuple[str, list[list[int]]]]:
+    """What is the same in both frameworks of a layer and of all that is inside it."""
+    return [
+        (spelling(inner.name), [sorted(record.shape) for record in inner.tensors])
+        for inner in node.walk()
+        if inner.tensors
+    ]
 
 
 def _unwrapped(node: Node) -> list[Node]:
@@ -60,27 +81,34 @@ def _unwrapped(node: Node) -> list[Node]:
 def _match(
     base: Inventory, raw: Inventory, maps: Sequence[tuple[str, str]], roots: Roots
 ) -> Partners:
-    pairs = _paired(maps, roots)
-    specials: list[Special] = []
+    specials: dict[tuple[str, str], Special] = {}
+    while True:
+        taken = {a for a, _ in specials}, {b for _, b in specials}
+        others = [(a, b) for a, b in maps if a not in taken[0] and b not in taken[1]]
+        # what is inside special layers has no partners outside: that may change who goes with whom
+        cut = _cut(roots[0], taken[0]), _cut(roots[1], taken[1])
+        pairs = [pair for pair in _paired([*specials, *others], cut) if pair not in specials]
+        found = _specials(base, raw, pairs)
+        if not found:
+            return Partners(
+                tuple((base.layers[a], raw.layers[b]) for a, b in pairs),
+                tuple(specials.values()),
+            )
+        specials |= found
+
+
+def _specials(
+    base: Inventory, raw: Inventory, pairs: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], Special]:
+    """The outermost of the pairs that a special init is registered for."""
+    found: dict[tuple[str, str], Special] = {}
     for a, b in pairs:
         ours, theirs = base.layers[a], raw.layers[b]
         function = special_init(base.framework.name, ours.name, raw.framework.name, theirs.name)
-        within = any(is_inside(a, s.base) or is_inside(b, s.raw) for s in specials)
+        within = any(is_inside(a, s.base) or is_inside(b, s.raw) for s in found.values())
         if function is not None and not within:
-            specials.append(Special(ours, theirs, function))
-    if specials:
-        # what is inside them has no partners outside
-        cut = (
-            _cut(roots[0], {special.base.route for special in specials}),
-            _cut(roots[1], {special.raw.route for special in specials}),
-        )
-        fixed = [(special.base.route, special.raw.route) for special in specials]
-        others = [pair for pair in maps if not any(pair[i] == f[i] for f in fixed for i in (0, 1))]
-        pairs = [pair for pair in _paired([*fixed, *others], cut) if pair not in fixed]
-    return Partners(
-        tuple((base.layers[a], raw.layers[b]) for a, b in pairs),
-        tuple(specials),
-    )
+            found[a, b] = Special(ours, theirs, function)
+    return found
 
 
 def is_inside(route: str, layer: Described) -> bool:

@@ -106,7 +106,7 @@ class _Planner:
                 self._problems.append(Problem(unread, layers, (a, b)))
             elif a.shape != b.shape:
                 reason = "the shapes do not go together"
-                hint = self._hint(layers, "Make both layers of one size, or see whether")
+                hint = self._hint(layers, "Make both layers of one size")
                 self._problems.append(Problem(reason, layers, (a, b), hint))
             else:
                 self._copies.append(Copy(layers, a, b))
@@ -136,7 +136,7 @@ class _Planner:
         for weight in parameters:
             name = ("base", "raw")[1 - side]
             reason = f"parameter {weight.place} has no partner in {name}"
-            hint = self._hint(layers, "Make both layers with the same settings, or see whether")
+            hint = self._hint(layers, "Make both layers with the same settings")
             weights = (weight, None) if side == 0 else (None, weight)
             self._problems.append(Problem(reason, layers, weights, hint))
 
@@ -150,14 +150,17 @@ class _Planner:
         layers = (layer, None) if side == 0 else (None, layer)
         self._problems.append(Problem(reason, layers, hint=hint))
 
-    def _hint(self, layers: LayerPair, or_else: str = "See whether") -> str:
-        """The special init to register: for the mapped pair that the layers are in, if any."""
-        base, raw = self._mapped_above(layers) or layers
+    def _hint(self, layers: LayerPair, first: str = "") -> str:
+        """What to do first, and the special init for layers of the user's or of a layer map."""
+        mapped = self._mapped_above(layers)
+        base, raw = mapped or layers
+        if first and not mapped and base.kind and raw.kind:
+            return f"{first}."
         ours, theirs = (inventory.framework.name for inventory in self._sides)
-        return (
-            f'{or_else} add_special_init("{ours}", "{base.name}", "{theirs}", "{raw.name}", func) '
-            "can carry the weights over."
-        )
+        call = f'add_special_init("{ours}", "{base.name}", "{theirs}", "{raw.name}", func)'
+        if not first:
+            return f"Say how to carry the weights over with {call}."
+        return f"{first}, or say how to carry the weights over with {call}."
 
     def _mapped_above(self, layers: LayerPair) -> LayerPair | None:
         base, raw = (inventory.layers for inventory in self._sides)

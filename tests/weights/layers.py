@@ -2,19 +2,21 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
 import paddle
 import torch
 from numpy.typing import NDArray
+from paddle import nn as P
+from torch import nn as T
 
 from tests.zoo import SIDES
 
 __all__ = ["CASES", "Case", "randomise", "results", "tensors_of"]
 
 Elements = NDArray[Any]
-T, P = torch.nn, paddle.nn
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,9 @@ class Case:
     def given(self, framework: str) -> list[Any]:
         """The same inputs in either framework."""
         random = np.random.default_rng(7)
-        given = [random.standard_normal(shape).astype(np.float32) for shape in self.inputs]
+        given: list[Elements] = [
+            random.standard_normal(shape).astype(np.float32) for shape in self.inputs
+        ]
         plain = len(given) - self.ids
         given[plain:] = [random.integers(0, 4, shape) for shape in self.inputs[plain:]]
         return [SIDES[framework].tensor(values) for values in given]
@@ -63,6 +67,8 @@ def randomise(framework: str, model: Any, seed: int) -> None:
     for name, tensor in tensors_of(framework, model).items():
         if "num_batches" in name or "dropout_state" in name:
             continue
+        if framework == "paddle" and tensor.stop_gradient and "bias" in name:
+            continue  # which stands for none
         values = random.uniform(0.2, 1.2, tuple(tensor.shape)).astype(np.float32)
         if "var" not in name:
             values -= 0.7
@@ -70,7 +76,7 @@ def randomise(framework: str, model: Any, seed: int) -> None:
             with torch.no_grad():
                 tensor.copy_(torch.from_numpy(values))
         else:
-            tensor.set_value(values.astype(str(tensor.dtype).removeprefix("paddle.")))
+            tensor.set_value(paddle.to_tensor(values).astype(tensor.dtype))
 
 
 def results(case: Case, framework: str, model: Any, *, train: bool) -> list[Elements]:
@@ -89,31 +95,31 @@ def results(case: Case, framework: str, model: Any, *, train: bool) -> list[Elem
     return [side.numpy(output) for output in outputs] + [g for g in gradients if g is not None]
 
 
+Settings = list[tuple[str, dict[str, Any], dict[str, Any]]]  # a name, and what each side is given
+
+
 def _convs() -> list[Case]:
-    cases = []
-    for n in (1, 2, 3):
-        space = (5,) * n
-        for name, size, options in (
-            ("square", 4, {}),
-            ("grouped", 4, {"groups": 2, "stride": 2, "padding": 1}),
-            ("without bias", 4, {"bias": False}),
-        ):
-            ours = {k: v for k, v in options.items() if k != "bias"}
-            theirs = ours | ({"bias_attr": False} if "bias" in options else {})
-            for kind, torch_class, paddle_class in (
-                (f"Conv{n}d", f"Conv{n}d", f"Conv{n}D"),
-                (f"ConvTranspose{n}d", f"ConvTranspose{n}d", f"Conv{n}DTranspose"),
-            ):
-                cases.append(
-                    Case(
-                        kind,
-                        name,
-                        lambda c=torch_class, s=size, o=options: getattr(T, c)(s, s, 3, **o),
-                        lambda c=paddle_class, s=size, o=theirs: getattr(P, c)(s, s, 3, **o),
-                        ((2, size, *space),),
-                    )
-                )
-    return cases
+    grouped = {"groups": 2, "stride": 2, "padding": 1}
+    settings: Settings = [
+        ("square", {}, {}),
+        ("grouped", grouped, grouped),
+        ("without bias", {"bias": False}, {"bias_attr": False}),
+    ]
+    return [
+        Case(
+            kind,
+            name,
+            partial(getattr(T, kind), 4, 4, 3, **ours),
+            partial(getattr(P, paddle_class), 4, 4, 3, **theirs),
+            ((2, 4, *(5,) * n),),
+        )
+        for n in (1, 2, 3)
+        for kind, paddle_class in (
+            (f"Conv{n}d", f"Conv{n}D"),
+            (f"ConvTranspose{n}d", f"Conv{n}DTranspose"),
+        )
+        for name, ours, theirs in settings
+    ]
 
 
 def _norms() -> list[Case]:
@@ -123,15 +129,15 @@ def _norms() -> list[Case]:
             Case(
                 "BatchNorm",
                 f"{n}d",
-                lambda n=n: getattr(T, f"BatchNorm{n}d")(4),
-                lambda n=n: getattr(P, f"BatchNorm{n}D")(4),
+                partial(getattr(T, f"BatchNorm{n}d"), 4),
+                partial(getattr(P, f"BatchNorm{n}D"), 4),
                 (shape,),
             ),
             Case(
                 "InstanceNorm",
                 f"{n}d",
-                lambda n=n: getattr(T, f"InstanceNorm{n}d")(4, affine=True),
-                lambda n=n: getattr(P, f"InstanceNorm{n}D")(4),
+                partial(getattr(T, f"InstanceNorm{n}d"), 4, affine=True),
+                partial(getattr(P, f"InstanceNorm{n}D"), 4),
                 (shape if n > 1 else (6, 4, 3),),
             ),
         ]
@@ -170,90 +176,87 @@ def _norms() -> list[Case]:
 
 
 def _recurrent() -> list[Case]:
+    deep: Settings = [
+        ("of two layers", {"num_layers": 2}, {"num_layers": 2}),
+        (
+            "of two layers, both ways",
+            {"num_layers": 2, "bidirectional": True},
+            {"num_layers": 2, "direction": "bidirect"},
+        ),
+    ]
+    projected: Settings = [
+        (f"projected, {name}", {**ours, "proj_size": 3}, {**theirs, "proj_size": 3})
+        for name, ours, theirs in deep
+    ]
+    # paddle does not run whole networks without biases
+    cells: Settings = [
+        ("square", {}, {}),
+        ("without bias", {"bias": False}, {"bias_ih_attr": False, "bias_hh_attr": False}),
+    ]
     cases = []
     for kind, paddle_class in (("RNN", "SimpleRNN"), ("LSTM", "LSTM"), ("GRU", "GRU")):
-        for name, ours, theirs in (
-            ("square", {}, {}),
-            ("of two layers", {"num_layers": 2}, {"num_layers": 2}),
-            (
-                "of two layers, both ways",
-                {"num_layers": 2, "bidirectional": True},
-                {"num_layers": 2, "direction": "bidirect"},
-            ),
-            (
-                "without bias",
-                {"bias": False},
-                {"bias_ih_attr": False, "bias_hh_attr": False},
-            ),
-            *(
-                [
-                    (
-                        "projected, both ways",
-                        {"num_layers": 2, "bidirectional": True, "proj_size": 4},
-                        {"num_layers": 2, "direction": "bidirect", "proj_size": 4},
-                    )
-                ]
-                if kind == "LSTM"
-                else []
-            ),
-        ):
-            hidden = 4 if "projected" not in name else 5
-            cases.append(
-                Case(
-                    kind,
-                    name,
-                    lambda k=kind, h=hidden, o=ours: getattr(T, k)(4, h, batch_first=True, **o),
-                    lambda k=paddle_class, h=hidden, o=theirs: getattr(P, k)(4, h, **o),
-                    ((2, 3, 4),),
-                )
+        cases += [
+            Case(
+                kind,
+                name,
+                partial(getattr(T, kind), 4, 4, batch_first=True, **ours),
+                partial(getattr(P, paddle_class), 4, 4, **theirs),
+                ((2, 3, 4),),
             )
-        cases.append(
+            for name, ours, theirs in [
+                ("square", {}, {}),
+                *deep,
+                *(projected if kind == "LSTM" else []),
+            ]
+        ]
+        cases += [
             Case(
                 f"{kind}Cell",
-                "square",
-                lambda k=kind: getattr(T, f"{k}Cell")(4, 4),
-                lambda k=paddle_class: getattr(P, f"{k}Cell")(4, 4),
+                name,
+                partial(getattr(T, f"{kind}Cell"), 4, 4, **ours),
+                partial(getattr(P, f"{paddle_class}Cell"), 4, 4, **theirs),
                 ((3, 4),),
                 outputs=1,
             )
-        )
+            for name, ours, theirs in cells
+        ]
     return cases
+
+
+class _Attention(T.MultiheadAttention):
+    """The query stands for all three where there is no other, as in paddle."""
+
+    def forward(self, q: Any, k: Any = None, v: Any = None, **rest: Any) -> Any:  # type: ignore[override]
+        return super().forward(q, q if k is None else k, q if v is None else v, **rest)
 
 
 def _attention() -> list[Case]:
-    cases = []
-    for name, ours, theirs, inputs in (
-        ("to itself", {}, {}, ((2, 3, 4),)),
-        ("to another", {}, {}, ((2, 3, 4), (2, 5, 4), (2, 5, 4))),
-        ("without bias", {"bias": False}, {"bias_attr": False}, ((2, 3, 4), (2, 5, 4), (2, 5, 4))),
+    own = (2, 3, 4)
+    settings: Settings = [
+        ("to another", {}, {}),
+        ("without bias", {"bias": False}, {"bias_attr": False}),
         *(
-            (text, sizes, sizes, ((2, 3, 4), (2, 5, sizes.get("kdim", 4)), (2, 5, sizes["vdim"])))
-            for text, sizes in (
-                ("of other keys", {"kdim": 3, "vdim": 5}),
-                ("of other values", {"vdim": 3}),
-            )
+            (f"of other sizes, {sizes}", sizes, sizes)
+            for sizes in ({"kdim": 3, "vdim": 5}, {"kdim": 3}, {"vdim": 3})
         ),
-    ):
-        itself = len(inputs) == 1
-
-        class Attention(T.MultiheadAttention):
-            """The query stands for all three where there is no other."""
-
-            def forward(self, q: Any, k: Any = None, v: Any = None, **rest: Any) -> Any:
-                return super().forward(q, q if k is None else k, q if v is None else v, **rest)
-
-        cases.append(
-            Case(
-                "MultiheadAttention",
-                name,
-                lambda o=ours, c=Attention: c(4, 2, batch_first=True, **o),
-                lambda o=theirs: P.MultiHeadAttention(4, 2, **o),
-                inputs,
-                outputs=1,
-            )
+    ]
+    return [
+        Case(
+            "MultiheadAttention",
+            name,
+            partial(_Attention, 4, 2, batch_first=True, **ours),
+            partial(P.MultiHeadAttention, 4, 2, **theirs),
+            inputs,
+            outputs=1,
         )
-        assert itself or len(inputs) == 3
-    return cases
+        for name, ours, theirs, inputs in [
+            ("to itself", {}, {}, (own,)),
+            *(
+                (name, a, b, (own, (2, 5, a.get("kdim", 4)), (2, 5, a.get("vdim", 4))))
+                for name, a, b in settings
+            ),
+        ]
+    ]
 
 
 def _others() -> list[Case]:

@@ -27,6 +27,7 @@ def assert_same(case: Case, base: str, raw: str, ours: object, theirs: object) -
             np.testing.assert_allclose(a, b, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN")
 @pytest.mark.parametrize(("base", "raw"), PAIRINGS)
 @pytest.mark.parametrize("case", CASES, ids=NAMES)
 def test_layers_with_one_set_of_weights_compute_the_same(case: Case, base: str, raw: str) -> None:
