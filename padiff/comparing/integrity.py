@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import product
 
+from padiff.comparing.pieces import whole_of
 from padiff.comparing.streaming import TensorPair
 from padiff.errors import CorruptError
 from padiff.store.chunks import chunk_grid
@@ -29,8 +30,8 @@ def check_intact(pairs: Iterable[TensorPair], jobs: int | None) -> None:
 
 
 def _check_pair(pair: TensorPair) -> None:
-    _check_array(pair.base_section, pair.base)
-    _check_array(pair.raw_section, pair.raw)
+    _check_array(pair.base_section, whole_of(pair.base))
+    _check_array(pair.raw_section, whole_of(pair.raw))
 
 
 def _check_array(section: Section, tensor: TensorRecord) -> None:

@@ -1,7 +1,7 @@
 """Which tensors of two dumps are compared, and in which order causes come before effects."""
 
 from collections.abc import Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
@@ -9,6 +9,7 @@ from padiff.comparing.comparison import SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.order import Positions
 from padiff.comparing.partners import Partners
+from padiff.comparing.pieces import match_pieces, whole_of
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
@@ -17,6 +18,8 @@ from padiff.store.reader import Section
 from padiff.tree import GRADIENTS, Node, Phase, TensorRecord
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
+
+TensorPairs = list[tuple[TensorRecord, TensorRecord]]
 
 # Sections and whether of gradients, causes first. The inputs of the model come before them all, a
 # loss comes after what it is computed from; `weights` are what the optimizer made of the gradients.
@@ -91,14 +94,24 @@ class _Planner:
         self._name = sections[0].header.section
         self._positions = Positions(sections[0].tree, of_calls=self._name == "report")
         self._gradients = ExpectedGradients(*sections)
+        headers = [section.header for section in sections]
+        self._frameworks = headers[0].framework, headers[1].framework
+        nodes = [{n.route: n for n in h.tree.walk()} for h in headers]
+        self._nodes = nodes[0], nodes[1]
         # parameters that have a partner, by the array of the first place that holds each
         self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
+        # tensors that are compared in pieces, with those of other layers
+        self._in_pieces: set[int] = set()
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
 
     def add_pairs(self, pairs: Sequence[tuple[Node, Node]]) -> None:
         """Matched layers in the scope: their tensors, and those of them without a partner."""
-        matched = [(base, raw, self._match(base, raw)) for base, raw in pairs]
+        pieces = [self._match_pieces(pair) for pair in pairs]
+        matched = [
+            (base, raw, self._match(base, raw, found))
+            for (base, raw), found in zip(pairs, pieces, strict=True)
+        ]
         for _, _, matching in matched:  # a parameter's partner may lie outside of the scope
             self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
             self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
@@ -106,10 +119,19 @@ class _Planner:
             if self._scope.takes_layer(base.route, raw.route):
                 self._add_pair(base, raw, matching)
 
-    def _match(self, base: Node, raw: Node) -> TensorMatching:
+    def _match_pieces(self, layers: tuple[Node, Node]) -> TensorPairs:
+        if self._name == "report":
+            return []
+        found = match_pieces(layers, self._frameworks, self._nodes)
+        pairs = [pair for pair in found if self._scope.takes_phase(pair[0].phase)]
+        self._in_pieces.update(id(whole_of(tensor)) for pair in pairs for tensor in pair)
+        return pairs
+
+    def _match(self, base: Node, raw: Node, pieces: TensorPairs) -> TensorMatching:
         ours, theirs = self._taken(base), self._taken(raw)
         of_inputs = self._name == "report" and any(t.phase == "backward" for t in ours)
-        return match_tensors(ours, theirs, match_inputs(base, raw) if of_inputs else {})
+        found = match_tensors(ours, theirs, match_inputs(base, raw) if of_inputs else {})
+        return replace(found, pairs=(*pieces, *found.pairs)) if pieces else found
 
     def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:
         for pair in matching.pairs:
@@ -136,6 +158,8 @@ class _Planner:
         """A layer without a partner: listed, and what must not be missing is planned as such."""
         if not self._scope.takes_layer(node.route):
             return
+        if node.tensors and all(id(tensor) in self._in_pieces for tensor in node.tensors):
+            return  # it is part of another layer there
         self._list(side, node)
         for tensor in self._taken(node):
             # of the gradients in a report nothing is known: the layer itself is what is missing
@@ -162,7 +186,11 @@ class _Planner:
         return tuple(notes)
 
     def _taken(self, node: Node) -> list[TensorRecord]:
-        return [tensor for tensor in node.tensors if self._scope.takes_phase(tensor.phase)]
+        return [
+            tensor
+            for tensor in node.tensors
+            if self._scope.takes_phase(tensor.phase) and id(tensor) not in self._in_pieces
+        ]
 
     def _is_missed(
         self,
@@ -176,6 +204,8 @@ class _Planner:
         `paired` are the phases of which the layers have tensors in common. Of a model whose outputs
         cannot be paired at all nothing is known to agree in the end.
         """
+        if self._name != "report" and layers[0].type == "in map":
+            return False  # one side may keep in sublayers what the other has as its own
         if self._name != "report":
             return self._is_parameter_missed("raw" if lacking == "base" else "base", tensor)
         if tensor.phase in GRADIENTS:

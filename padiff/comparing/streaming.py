@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.criterion import Criterion
+from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
 from padiff.store.base import Array, Selection
 from padiff.store.chunks import CHUNK_BYTES, blocks, chunk_grid
@@ -108,8 +109,8 @@ def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
 
     Chunks known to be equal are not read; the elements that all parts leave out are those.
     """
-    base = pair.base_section.array(pair.base)
-    raw = pair.raw_section.array(pair.raw)
+    base = array_of(pair.base_section, pair.base)
+    raw = array_of(pair.raw_section, pair.raw)
     equal = _equal_chunks(pair, base, raw)
     if equal:
         yield partial(_check_presence, (base, raw), equal)

@@ -9,8 +9,8 @@ import numpy as np
 from msgspec import structs
 
 from padiff.frameworks.base import Framework, Layer, Tensor
+from padiff.layouts import Layout, Part, layout_of
 from padiff.tree import LayerTree, Node, TensorRecord, outlined
-from padiff.weights.layouts import Layout, Part, layout_of
 
 __all__ = ["Described", "Inventory", "Weight", "record_of_weight", "take_inventory"]
 

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from padiff.layouts import ONE_SIDED
 from padiff.weights.inventory import Described, Inventory, Weight
-from padiff.weights.layouts import ONE_SIDED
 from padiff.weights.pairing import pair_weights
 from padiff.weights.partners import LayerPair, Partners, Special, candidates, is_inside
 from padiff.weights.values import Fault, merge, stands_for_none

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 
 # One line a tier, lowest first. Modules that share a line do not import one another.
 TIERS = """
-    errors version _kernel
+    errors version layouts _kernel
     dtypes jsonio
     tree
     matching.classes
@@ -29,7 +29,7 @@ TIERS = """
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic
-    comparing.partners
+    comparing.partners comparing.pieces
     comparing.streaming
     comparing.comparison comparing.integrity
     comparing.gradients comparing.noise comparing.scope
@@ -52,7 +52,7 @@ TIERS = """
     recording.dump recording.recorder
     recording.recording
     recording
-    weights.layouts weights.special
+    weights.special
     weights.inventory
     weights.pairing weights.partners weights.values
     weights.planning

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from padiff import assign_weight
-from padiff.weights.layouts import LAYOUTS
+from padiff.layouts import LAYOUTS
 from tests.weights.layers import CASES, Case, results, tensors_of
 from tests.zoo import SIDES
 
