@@ -13,6 +13,7 @@ from padiff.frameworks.base import Layer, Tensor
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Mode, Selection
 from padiff.store.writer import claim_store
+from padiff.weights.special import is_special
 
 __all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
 
@@ -186,6 +187,24 @@ class ProxyModel:
         a layer that is not the model's, is the model itself, or is given twice.
         """
         self._selection.set_layer_map(layers)
+
+    def auto_layer_map(self, side: str) -> tuple[str, ...]:
+        """Map every layer of which there is a special init, in the order of their definition.
+
+        `side` says whether this model will be `base` or `raw`. Mapped are the layers of classes
+        that `add_special_init` names for that side, and what needs none: recurrent networks,
+        multi-head attention and batch norms; but none inside of another. Returns their routes.
+        """
+        if side != "base" and side != "raw":
+            raise UsageError(f"expected the side 'base' or 'raw', got {side!r}")
+        found: dict[str, Layer] = {}
+        for route, layer in self._framework.named_layers(self.model):
+            names = (type(layer).__name__, *self._framework.framework_classes(layer))
+            inside = any(route.startswith(f"{above}.") for above in found)
+            if route and not inside and is_special(side, self.framework, names):
+                found[route] = layer
+        self.set_layer_map(found.values())
+        return tuple(found)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: not the report, nor the directory, which stay this proxy's."""

@@ -1,15 +1,18 @@
 """What users say of layers whose weights no rule can carry over: the registry of special inits."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, Literal
 
 from padiff.errors import UsageError
+from padiff.layouts import layout_of
 
-__all__ = ["SpecialInit", "add_special_init", "special_init"]
+__all__ = ["SpecialInit", "add_special_init", "is_special", "special_init"]
 
 SpecialInit = Callable[[Any, Any], object]
 
 _FRAMEWORKS = ("torch", "paddle")
+
+_BUILT_IN = ("BatchNorm", "GRU", "LSTM", "MultiheadAttention", "RNN")
 
 _registered: dict[tuple[str, str, str, str], SpecialInit] = {}
 
@@ -42,3 +45,16 @@ def special_init(
 ) -> SpecialInit | None:
     """What was registered last for these classes of these frameworks."""
     return _registered.get((base_framework, base_name, raw_framework, raw_name))
+
+
+def is_special(side: Literal["base", "raw"], framework: str, names: Iterable[str]) -> bool:
+    """Whether a layer, by the classes it is of, is one that layer maps are made for.
+
+    Such are those with a special init on that side, and those that need none any more: padiff
+    knows how either framework makes them, of other layers or other tensors.
+    """
+    at = 0 if side == "base" else 2
+    if any(pair[at : at + 2] == (framework, name) for name in names for pair in _registered):
+        return True
+    layout = layout_of(framework, names)
+    return layout is not None and layout.kind in _BUILT_IN

@@ -7,7 +7,7 @@ import paddle
 import pytest
 import torch
 
-from padiff import ProxyModel, compare, create_model, open_dump
+from padiff import ProxyModel, add_special_init, compare, create_model, open_dump
 from padiff.errors import FormatError, UsageError
 from tests.zoo import SIDES, ZOO
 
@@ -119,3 +119,27 @@ def test_maps_of_two_lengths_are_an_error_that_names_both(tmp_path: Path) -> Non
     paths = run(base, "torch", tmp_path / "base"), run(raw, "paddle", tmp_path / "raw")
     with pytest.raises(FormatError, match=r"2 layers in that of base \(a, b\) and 1 .* raw \(b\)"):
         compare(*paths)
+
+
+@both
+def test_the_map_that_is_made_automatically(framework: str) -> None:
+    nn = NN[framework]
+    attention = {"torch": "MultiheadAttention", "paddle": "MultiHeadAttention"}[framework]
+
+    class Mixed(BASE[framework]):  # type: ignore[misc, valid-type]
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = nn.Linear(4, 4)
+            self.rnn = nn.LSTM(4, 4)
+            self.attention = getattr(nn, attention)(4, 2)
+            self.own = parallel(framework, left_first=True)
+
+    proxy = create_model(Mixed())
+    assert proxy.auto_layer_map("base") == ("rnn", "attention")
+    assert proxy._selection.layer_map == ("rnn", "attention")
+    # a layer of the user's own class, on the side that it was registered for
+    add_special_init(framework, "Branches", "torch", "Other", lambda base, raw: None)
+    assert proxy.auto_layer_map("base") == ("rnn", "attention", "own")
+    assert proxy.auto_layer_map("raw") == ("rnn", "attention")
+    with pytest.raises(UsageError, match="the side 'base' or 'raw', got 'left'"):
+        proxy.auto_layer_map("left")
