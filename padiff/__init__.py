@@ -11,7 +11,13 @@ from padiff.version import __version__
 
 if TYPE_CHECKING:
     from padiff.assign import assign_weight
-    from padiff.check import check_grads, check_params, check_report, check_weights
+    from padiff.check import (
+        check_dataloader,
+        check_grads,
+        check_params,
+        check_report,
+        check_weights,
+    )
     from padiff.comparing.comparison import Comparison
     from padiff.comparing.engine import compare
     from padiff.diff import auto_diff
@@ -28,6 +34,7 @@ __all__ = [
     "add_special_init",
     "assign_weight",
     "auto_diff",
+    "check_dataloader",
     "check_grads",
     "check_params",
     "check_report",
@@ -48,6 +55,7 @@ _HOME = {
     "add_special_init": "padiff.weights.special",
     "assign_weight": "padiff.assign",
     "auto_diff": "padiff.diff",
+    "check_dataloader": "padiff.check",
     "check_grads": "padiff.check",
     "check_params": "padiff.check",
     "check_report": "padiff.check",

@@ -1,15 +1,17 @@
 """The functions that check one section of two dumps, log what they find, and answer yes or no."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
+from padiff.batches import compare_batches
+from padiff.comparing.criterion import Criterion
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
 from padiff.render.text import render
 from padiff.store.format import SectionName
 from padiff.store.location import Location
 
-__all__ = ["check_grads", "check_params", "check_report", "check_weights"]
+__all__ = ["check_dataloader", "check_grads", "check_params", "check_report", "check_weights"]
 
 _ARGUMENTS = {"atol": "atol", "rtol": "rtol", "compare_mode": "mode"}
 
@@ -60,9 +62,34 @@ def check_grads(
     return _check("grads", report_path_0, report_path_1, cfg)
 
 
+def check_dataloader(first: Iterable[Any], second: Iterable[Any], **cfg: Any) -> bool:
+    """Whether two data loaders give the same batches, whatever these are made of.
+
+    Tensors of either framework, NumPy arrays, numbers and texts are compared, in tuples, lists,
+    dicts and dataclasses within one another; `first` is the reference. `cfg` is that of
+    `check_report`. Where the loaders part is logged to standard output: in which batch, at which
+    place of it, by how much; or after how many batches one of them ends.
+
+    Raises ValueError for another option, TypeError for what cannot be iterated over.
+    """
+    outcome = compare_batches(first, second, Criterion(**_arguments(cfg)))
+    print("\n".join(outcome.lines))
+    print(f"check_dataloader: {'SUCCESS' if outcome.aligned else 'FAILED'}\n", flush=True)
+    return outcome.aligned
+
+
 def _check(
     section: SectionName, base: Location, raw: Location, cfg: Mapping[str, Any] | None
 ) -> bool:
+    comparison = compare(base, raw, sections=[section], **_arguments(cfg))
+    print(render(comparison), end="")
+    outcome = "SUCCESS" if comparison.aligned else "FAILED"
+    print(f"check_{section}: {outcome}\n", flush=True)
+    return comparison.aligned
+
+
+def _arguments(cfg: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A user's cfg by the names that `compare` has for the same; UsageError for another key."""
     options = {} if cfg is None else cfg
     if not isinstance(options, Mapping):
         raise UsageError(
@@ -74,9 +101,4 @@ def _check(
         raise UsageError(
             f"expected cfg to have the keys {', '.join(_ARGUMENTS)}, got {', '.join(unknown)}"
         )
-    arguments = {_ARGUMENTS[key]: value for key, value in options.items()}
-    comparison = compare(base, raw, sections=[section], **arguments)
-    print(render(comparison), end="")
-    outcome = "SUCCESS" if comparison.aligned else "FAILED"
-    print(f"check_{section}: {outcome}\n", flush=True)
-    return comparison.aligned
+    return {_ARGUMENTS[key]: value for key, value in options.items()}

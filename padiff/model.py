@@ -5,7 +5,7 @@ import itertools
 from collections.abc import Iterable
 from pathlib import Path
 from types import MethodType
-from typing import Any
+from typing import Any, Literal
 
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of
@@ -188,14 +188,14 @@ class ProxyModel:
         """
         self._selection.set_layer_map(layers)
 
-    def auto_layer_map(self, side: str) -> tuple[str, ...]:
+    def auto_layer_map(self, side: Literal["base", "raw"]) -> tuple[str, ...]:
         """Map every layer of which there is a special init, in the order of their definition.
 
         `side` says whether this model will be `base` or `raw`. Mapped are the layers of classes
         that `add_special_init` names for that side, and what needs none: recurrent networks,
         multi-head attention and batch norms; but none inside of another. Returns their routes.
         """
-        if side != "base" and side != "raw":
+        if side not in ("base", "raw"):
             raise UsageError(f"expected the side 'base' or 'raw', got {side!r}")
         found: dict[str, Layer] = {}
         for route, layer in self._framework.named_layers(self.model):

@@ -12,7 +12,7 @@ from padiff.comparing.streaming import TensorPair, axes_of_raw
 from padiff.dtypes import dtype_named
 from padiff.tree import Node, TensorRecord
 
-__all__ = ["record_of", "to_compare"]
+__all__ = ["figures_of", "record_of", "to_compare"]
 
 
 def to_compare(planned: Planned) -> TensorPair | None:
@@ -35,7 +35,8 @@ def record_of(
     status: Status = "missing" if base is None or raw is None else "shape"
     notes: list[str] = []
     if statistics is not None and base is not None and raw is not None:
-        figures = _figures(statistics, base, raw, criterion)
+        exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
+        figures = figures_of(statistics, criterion, exact=exact)
         status = "match" if criterion.accepts(figures.required_atol) else "mismatch"
         if statistics.nonfinite:
             status = "nonfinite"
@@ -58,10 +59,8 @@ def record_of(
     )
 
 
-def _figures(
-    statistics: PairStatistics, base: TensorRecord, raw: TensorRecord, criterion: Criterion
-) -> Figures:
-    exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
+def figures_of(statistics: PairStatistics, criterion: Criterion, *, exact: bool) -> Figures:
+    """The figures of a pair; `exact` says that both sides hold whole numbers."""
     required = criterion.required_atol(statistics.mean_abs, statistics.mean_base, statistics.excess)
     if exact:
         required = 0.0

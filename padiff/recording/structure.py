@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-__all__ = ["Found", "find_in_arguments", "find_in_result", "with_tensors"]
+__all__ = ["Found", "find_in_arguments", "find_in_result", "parts_of", "with_tensors"]
 
 IsTensor = Callable[[object], bool]
 Parts = list[tuple[str, Any]]
@@ -43,7 +43,7 @@ def find_in_result(result: object, is_tensor: IsTensor) -> Found:
     """
     if is_tensor(result):
         return Found([("0", result)], [])
-    parts = _parts(result)
+    parts = parts_of(result)
     return _find([("0", result)] if parts is None else parts, is_tensor)
 
 
@@ -105,7 +105,7 @@ class _Walk:
             return
         if isinstance(value, _PLAIN):
             return
-        parts = _parts(value)
+        parts = parts_of(value)
         if parts is None:
             # files are iterators too, of lines
             if isinstance(value, Iterator) and not isinstance(value, io.IOBase):
@@ -135,7 +135,7 @@ class _Walk:
         return name
 
 
-def _parts(value: Any) -> Parts | None:
+def parts_of(value: Any) -> Parts | None:
     """What a container holds, by name; None for what is no container."""
     if isinstance(value, tuple | list):
         return [(str(index), part) for index, part in enumerate(value)]

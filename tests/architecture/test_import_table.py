@@ -59,6 +59,7 @@ TIERS = """
     weights.copying
     weights
     model
+    batches
     assign check running.options
     running.side
     running.single_step
