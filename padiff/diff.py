@@ -145,11 +145,15 @@ def _run(base: Side, raw: Side, options: Options) -> None:
 
 
 def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None) -> None:
-    output = side.forward(boundary)
-    if options.diff_phase != "forward":
-        side.backward(side.loss(output), boundary)
-    elif side.loss_fn is not None:
-        side.recording.note_loss(side.loss(output))
+    try:
+        output = side.forward(boundary)
+        if options.diff_phase != "forward":
+            side.backward(side.loss(output), boundary)
+        elif side.loss_fn is not None:
+            side.recording.note_loss(side.loss(output))
+    finally:
+        if boundary is not None:
+            boundary.restore()
     side.dump("report", step)
     side.dump("params", step)
     if side.optimizer is not None:

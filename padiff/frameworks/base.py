@@ -126,6 +126,13 @@ class Framework(ABC):
         """Copy the elements; returns what puts them back, and the tensor back into its memory."""
 
     @abstractmethod
+    def overwrite(self, tensor: Tensor, source: Tensor) -> Callable[[], None] | None:
+        """Give a tensor another's elements, unseen by autograd; returns what puts its own back.
+
+        None when it has them already.
+        """
+
+    @abstractmethod
     def wants_gradient(self, tensor: Tensor) -> bool:
         """Whether a backward pass may bring this tensor a gradient."""
 

@@ -161,6 +161,13 @@ class _Paddle(Framework):
 
         return restore
 
+    def overwrite(self, tensor: Tensor, source: Tensor) -> Callable[[], None] | None:
+        if bool(paddle.equal_all(tensor, source)):
+            return None
+        restore = self.keep(tensor)
+        tensor.detach().copy_(source.detach(), True)
+        return restore
+
     def wants_gradient(self, tensor: Tensor) -> bool:
         return not tensor.stop_gradient and tensor.dtype in _DIFFERENTIABLE
 

@@ -130,6 +130,13 @@ class _Torch(Framework):
 
         return restore
 
+    def overwrite(self, tensor: Tensor, source: Tensor) -> Callable[[], None] | None:
+        if torch.equal(tensor, source):
+            return None
+        restore = self.keep(tensor)
+        tensor.data.copy_(source.data)
+        return restore
+
     def wants_gradient(self, tensor: Tensor) -> bool:
         if type(tensor) in (torch.Tensor, torch.nn.Parameter):
             return cast(bool, tensor.requires_grad)

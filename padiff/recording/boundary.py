@@ -29,6 +29,9 @@ class Boundary(Protocol):
     def backward(self) -> None:
         """Run the backward passes that do not begin at the loss."""
 
+    def restore(self) -> None:
+        """Take back what was done to tensors that are not the run's own."""
+
 
 class Aliases:
     """The same values under tensors of their own, so that each has the gradient of one use.
@@ -49,6 +52,9 @@ class Aliases:
     def backward(self) -> None:
         pass  # all of them do
 
+    def restore(self) -> None:
+        pass  # nothing was changed
+
     def _aliases(self, tensors: Tensors) -> Mapping[int, Tensor]:
         return {
             id(tensor): self._framework.alias(tensor)
@@ -60,8 +66,9 @@ class Aliases:
 class Replay:
     """Has every layer compute on what another run recorded, and cuts the graph there.
 
-    So that an error never travels, forward or backward: `backward` starts at each boundary with the
-    gradient recorded there.
+    So that an error never travels, forward or backward. What a layer is given goes on in the code
+    that called it, so there it gets the recorded elements too, until `restore`; `backward` starts
+    at each boundary with the gradient recorded there.
     """
 
     def __init__(self, framework: Framework, recorded: Recorded) -> None:
@@ -70,12 +77,19 @@ class Replay:
         self._calls: dict[str, int] = {}
         self._call_of: dict[int, int] = {}  # by the id of its draft
         self._ends: dict[int, tuple[Tensor, Tensor]] = {}
+        self._overwritten: list[Callable[[], None]] = []
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
         call = self._calls.get(draft.route, 0)
         self._calls[draft.route] = call + 1
         self._call_of[id(draft)] = call
-        return self._replace(draft, tensors, "input", None if is_model else "backward")
+        if is_model:  # what the user gave
+            return self._replace(draft, tensors, "input", None)
+        handed = self._replace(draft, tensors, "input", "backward")
+        for _, tensor in tensors:
+            if id(tensor) in handed:
+                self._correct(tensor, handed[id(tensor)])
+        return handed
 
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
         return self._replace(draft, tensors, "forward", "grad_output")
@@ -86,6 +100,19 @@ class Replay:
         self._ends.clear()
         if ends:
             self._framework.backward_from(*zip(*ends, strict=True))
+
+    def restore(self) -> None:
+        """Put back what was overwritten: some of it may be the user's, and outlive the run."""
+        while self._overwritten:
+            self._overwritten.pop()()
+
+    def _correct(self, tensor: Tensor, source: Tensor) -> None:
+        try:
+            restore = self._framework.overwrite(tensor, source)
+        except Exception:  # several of its elements are one in memory: the error travels on in it
+            return
+        if restore is not None:
+            self._overwritten.append(restore)
 
     def _replace(
         self, draft: Draft, tensors: Tensors, phase: Phase, gradient: Phase | None
