@@ -90,7 +90,11 @@ def _described(problem: Problem) -> list[str]:
             ("base", "raw"), problem.layers, problem.weights, strict=True
         ):
             lines.append(f"  {label:<4}  {_side(layer, weight)}".rstrip())
-    return lines + (_wrapped(problem.hint) if problem.hint else [])
+    if problem.hint:
+        sentence, *calls = problem.hint.splitlines()
+        # not wrapped, so that they can be copied
+        lines += [*_wrapped(sentence), *(f"    {clean(call, 400)}" for call in calls)]
+    return lines
 
 
 def _side(layer: Described | None, weight: Weight | None) -> str:

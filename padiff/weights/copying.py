@@ -55,7 +55,7 @@ def _initialise(plan: Plan, base: Inventory, raw: Inventory) -> Problem | None:
             return Problem(
                 f"the special init of this pair raised {_told(error)}",
                 (special.base, special.raw),
-                hint=f"It was registered by add_special_init({', '.join(names)}, func).",
+                hint=f"It was registered with\nadd_special_init({', '.join(names)}, func)",
             )
     return None
 

@@ -26,7 +26,10 @@ class Copy:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Problem:
-    """Why weights cannot be copied: the layers and weights concerned, as far as there are any."""
+    """Why weights cannot be copied: the layers and weights concerned, as far as there are any.
+
+    `hint` is what may help, any line after its first a call to be made.
+    """
 
     reason: str
     layers: tuple[Described | None, Described | None] = (None, None)
@@ -158,9 +161,8 @@ class _Planner:
             return f"{first}."
         ours, theirs = (inventory.framework.name for inventory in self._sides)
         call = f'add_special_init("{ours}", "{base.name}", "{theirs}", "{raw.name}", func)'
-        if not first:
-            return f"Say how to carry the weights over with {call}."
-        return f"{first}, or say how to carry the weights over with {call}."
+        start = f"{first}, or say" if first else "Say"
+        return f"{start} how to carry the weights over with\n{call}"
 
     def _mapped_above(self, layers: LayerPair) -> LayerPair | None:
         base, raw = (inventory.layers for inventory in self._sides)

@@ -243,6 +243,15 @@ def _attention() -> list[Case]:
     return [
         Case(
             "MultiheadAttention",
+            "laid out as in torch",
+            lambda: T.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True),
+            lambda: paddle.compat.nn.MultiheadAttention(4, 2, batch_first=True, add_bias_kv=True),
+            (own, own, own),
+            outputs=1,
+        ),
+    ] + [
+        Case(
+            "MultiheadAttention",
             name,
             partial(_Attention, 4, 2, batch_first=True, **ours),
             partial(P.MultiHeadAttention, 4, 2, **theirs),
