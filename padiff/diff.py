@@ -1,5 +1,7 @@
 """`auto_diff`: two models run side by side, recorded, dumped and compared in one call."""
 
+import shlex
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -78,9 +80,10 @@ def auto_diff(
     finally:
         for side in (base, raw):
             side.recording.clear()
+    locations = [_from_here(side.home) for side in (base, raw)]
     comparison = compare(
-        base.home,
-        raw.home,
+        locations[0],
+        locations[1],
         phase=diff_phase,
         mode=compare_mode,
         atol=atol,
@@ -89,7 +92,13 @@ def auto_diff(
     )
     print("\n".join([*_stages(comparison), ""]))
     print(render(comparison))
+    print(f"auto_diff: padiff-check {shlex.join(map(str, locations))} compares the dumps again")
     return _end(comparison.aligned)
+
+
+def _from_here(path: Path) -> Path:
+    """A path as one would type it in the working directory."""
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _end(aligned: bool) -> bool:
@@ -145,6 +154,7 @@ def _run(base: Side, raw: Side, options: Options) -> None:
 
 
 def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None) -> None:
+    begun = time.perf_counter()
     try:
         output = side.forward(boundary)
         if options.diff_phase != "forward":
@@ -160,6 +170,8 @@ def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None
         side.update()
         side.dump("weights", step)
     side.recording.clear()
+    seconds = time.perf_counter() - begun
+    print(f"auto_diff: step {step}: {side.label} ran and is dumped, {seconds:.2f} s", flush=True)
 
 
 def _stages(comparison: Comparison) -> list[str]:
