@@ -204,9 +204,11 @@ def _step(framework: Framework, holder: Any, name: str) -> Any:
         return holder[int(name)] if name.isdecimal() and int(name) < len(holder) else None
     if not framework.is_layer(holder):
         return None
-    for registry in framework.registries(holder):
-        if name in registry:
-            return registry[name]
+    # what is not saved, such as a weight that is computed from others, is none of its weights
+    saved = {own: tensor for own, tensor, _ in _registered(framework, holder, "")}
+    saved.update(framework.sublayers(holder))
+    if name in saved:
+        return saved[name]
     # paddle has parameters in plain lists, which it does not look into itself
     held = getattr(holder, name, None)
     return held if isinstance(held, list) else None

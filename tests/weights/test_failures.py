@@ -131,12 +131,17 @@ def test_a_layer_that_only_one_side_has_from_its_framework(base: Any, capsys: Ca
 
 
 def test_a_weight_that_is_computed_from_others(capsys: Capture) -> None:
-    ours = T.utils.parametrizations.weight_norm(T.Linear(4, 4))
-    theirs = P.utils.weight_norm(P.Linear(4, 4))
-    refused(ours, theirs, capsys)
-    twin = T.utils.parametrizations.weight_norm(T.Linear(4, 4))
+    # of one name and shape in both, and transposed
+    ours: Any = T.utils.spectral_norm(T.Linear(4, 4))
+    theirs = P.utils.spectral_norm(P.Linear(4, 4))
+    assert dict(ours.named_parameters())["weight_orig"].shape == (4, 4)
+    assert dict(theirs.named_parameters())["weight_orig"].shape == [4, 4]
+    log = refused(ours, theirs, capsys)
+    assert "Padiff does not know how these layers lay out their weights." in log
+    twin: Any = T.utils.spectral_norm(T.Linear(4, 4))
     assert assign_weight(ours, twin) is True
-    np.testing.assert_array_equal(twin.weight.detach(), ours.weight.detach())
+    assert torch.equal(twin.weight_orig, ours.weight_orig)
+    assert torch.equal(twin.weight_u, ours.weight_u)
 
 
 def test_layers_of_the_users_of_other_shapes(capsys: Capture) -> None:

@@ -72,6 +72,25 @@ def test_it_is_called_for_every_pair_of_its_classes(capsys: Capture) -> None:
     assert "copied 4 parameters and 0 buffers, set 2 layers by special inits" in log
 
 
+class Narrow(T.Sequential):
+    """A container whose layers are not those of its twin."""
+
+
+class Wide(P.Sequential):  # type: ignore[misc]  # paddle ships no type information
+    """Its twin."""
+
+
+def test_what_is_inside_needs_no_partner(capsys: Capture) -> None:
+    base: Any = T.Sequential(Narrow(T.Linear(4, 4), T.Linear(4, 4)), T.Linear(4, 4))
+    raw = P.Sequential(Wide(P.Linear(4, 6), P.Linear(6, 4)), P.Linear(4, 4))
+    refused(base, raw, capsys)
+    add_special_init("torch", "Narrow", "paddle", "Wide", lambda b, r: None)
+    inside = raw[0][0].weight.numpy()
+    assert assign_weight(base, raw) is True
+    np.testing.assert_array_equal(raw[0][0].weight.numpy(), inside)
+    np.testing.assert_array_equal(raw[1].weight.numpy(), base[1].weight.detach().numpy().T)
+
+
 def test_it_is_called_for_a_mapped_pair() -> None:
     add_special_init("torch", "Packed", "paddle", "Apart", unpack)
     base, raw = nets()
