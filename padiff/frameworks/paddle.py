@@ -60,12 +60,28 @@ class _Paddle(Framework):
     def is_opaque(self, layer: Layer) -> bool:
         return isinstance(layer.forward, StaticFunction)
 
+    def is_training(self, layer: Layer) -> bool:
+        return bool(layer.training)
+
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
-        left_out = _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
+        statistics = _statistics_of(layer)
         return (
             (name, value)
             for name, value in layer._parameters.items()
-            if value is not None and name not in left_out
+            if value is not None and name not in statistics
+        )
+
+    def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        statistics = _statistics_of(layer)
+        own = layer._buffers.items()
+        left_out = layer._non_persistable_buffer_names_set
+        return (
+            (name, value)
+            for name, value in (
+                *((name, value) for name, value in layer._parameters.items() if name in statistics),
+                *((name, value) for name, value in own if name not in left_out),
+            )
+            if value is not None
         )
 
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
@@ -160,6 +176,10 @@ class _Paddle(Framework):
         if not distributed.is_initialized() or distributed.get_world_size() < 2:
             return None
         return cast(int, distributed.get_rank())
+
+
+def _statistics_of(layer: Layer) -> frozenset[str]:
+    return _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
 
 
 def _node(tensor: Tensor) -> Any:

@@ -51,10 +51,20 @@ class _Torch(Framework):
             or (isinstance(layer, torch.nn.DataParallel) and len(layer.device_ids) > 1)
         )
 
+    def is_training(self, layer: Layer) -> bool:
+        return bool(layer.training)
+
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         return cast(
             Iterator[tuple[str, Tensor]],
             layer.named_parameters(recurse=False, remove_duplicate=False),
+        )
+
+    def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
+        return (
+            (name, value)
+            for name, value in layer._buffers.items()
+            if value is not None and name not in layer._non_persistent_buffers_set
         )
 
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
