@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from msgspec import Struct
 
-from padiff.comparing.comparison import SideName, Unmatched
+from padiff.comparing.buffers import Buffers
+from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.order import Positions
 from padiff.comparing.partners import Partners
@@ -23,20 +24,22 @@ __all__ = ["Plan", "Planned", "plan_dumps"]
 _CAUSES: dict[tuple[SectionName, bool], int] = {
     ("params", False): 1,
     ("report", False): 2,
-    ("report", True): 3,
-    ("params", True): 4,
-    ("grads", False): 5,
-    ("grads", True): 5,
-    ("weights", False): 6,
-    ("weights", True): 6,
+    ("report", True): 4,
+    ("params", True): 5,
+    ("grads", False): 6,
+    ("grads", True): 6,
+    ("weights", False): 7,
+    ("weights", True): 7,
 }
+_UPDATED_BUFFERS = 3  # by a forward pass in training mode, in whichever section they are
 
 
 class Planned(Struct, frozen=True):
     """One record to be: a pair of tensors, or one whose partner is missing.
 
     Within a step, sorting by `cause` and then `position` puts what may cause a difference before
-    what it affects.
+    what it affects. `explained` is the share of its size by which the tensor may differ, as the
+    conventions of two frameworks differ.
     """
 
     dumps: DumpPair
@@ -46,6 +49,8 @@ class Planned(Struct, frozen=True):
     position: tuple[int, ...]
     nodes: tuple[Node | None, Node | None]
     tensors: tuple[TensorRecord | None, TensorRecord | None]
+    buffer: BufferKind | None = None
+    explained: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +95,7 @@ class _Planner:
         self._name = sections[0].header.section
         self._positions = Positions(sections[0].tree, of_calls=self._name == "report")
         self._gradients = ExpectedGradients(*sections)
+        self._buffers = Buffers((dumps.base, dumps.raw), sections)
         # parameters that have a partner, by the array of the first place that holds each
         self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
         self.planned: list[Planned] = []
@@ -186,8 +192,11 @@ class _Planner:
         """Whether the other side lacks a parameter of `side`, or its gradient.
 
         It may hold the parameter at fewer places, and have no gradient where this has one of zeros.
+        Which buffers a layer keeps is its framework's choice.
         """
-        return not _is_no_gradient(tensor) and _first_array(tensor) not in self._compared[side]
+        if tensor.buffer or _is_no_gradient(tensor):
+            return False
+        return _first_array(tensor) not in self._compared[side]
 
     def _plan(
         self,
@@ -203,6 +212,9 @@ class _Planner:
         roots = self._sections[0].tree.roots
         if self._name == "report" and phase == "input" and roots and base is roots[0]:
             cause = 0
+        buffer, explained = self._buffers.of(nodes, tensors)
+        if buffer == "updated":
+            cause = _UPDATED_BUFFERS
         position = self._positions.of(base, tensors[0], phase)
         self.planned.append(
             Planned(
@@ -213,6 +225,8 @@ class _Planner:
                 (*position, len(self.planned)),
                 nodes,
                 tensors,
+                buffer,
+                explained,
             )
         )
 
@@ -239,7 +253,7 @@ class _Planner:
         self.unmatched.append(
             Unmatched(
                 side=side,
-                kind="layer" if tensor is None else "tensor",
+                kind=_kind(tensor),
                 section=self._name,
                 step=self._dumps.step,
                 rank=self._dumps.rank,
@@ -251,6 +265,12 @@ class _Planner:
                 shape=None if tensor is None else tensor.shape,
             )
         )
+
+
+def _kind(tensor: TensorRecord | None) -> Kind:
+    if tensor is None:
+        return "layer"
+    return "buffer" if tensor.buffer else "tensor"
 
 
 def _first_array(tensor: TensorRecord) -> str:

@@ -32,7 +32,7 @@ TIERS = """
     comparing.partners
     comparing.streaming
     comparing.comparison comparing.integrity
-    comparing.gradients comparing.noise comparing.scope
+    comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
     comparing.records
     comparing.engine
