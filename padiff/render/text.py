@@ -9,6 +9,7 @@ from textwrap import wrap
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.findings import cause, figures, find_node, verdict
 from padiff.render.outline import MARKER, outline
+from padiff.render.traps import traps
 from padiff.render.words import (
     clean,
     exact_number,
@@ -70,7 +71,8 @@ def _first(comparison: Comparison, record: Record) -> list[str]:
         lines.append(f"  worst at {list(found.worst_index)}: {values}")
     if record.note:
         lines += _wrapped(clean(record.note, _NOTE))
-    lines += _wrapped(cause(comparison, record))
+    for sentence in (cause(comparison, record), *traps(comparison, record)):
+        lines += _wrapped(sentence)
     return lines + _stacks(comparison, record)
 
 

@@ -38,7 +38,8 @@ TIERS = """
     comparing.engine
     comparing
     render.words
-    render.findings render.outline
+    render.findings render.lone render.outline render.settings
+    render.traps
     render.text render.html
     render
     frameworks.interception

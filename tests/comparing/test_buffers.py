@@ -1,4 +1,4 @@
-"""Running statistics of both frameworks: a port without a fault is aligned, a fault in them named."""
+"""Running statistics: a port without a fault is aligned, a fault in them named."""
 
 from pathlib import Path
 from typing import Any
