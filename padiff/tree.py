@@ -76,7 +76,8 @@ class TensorRecord(Struct, frozen=True, gc=False):
     the axes of a parameter whose layout is known, so that two frameworks that store it transposed
     can be told. `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the
     digest of the array's own metadata. `tied` is the `array` of the first place at which the model
-    holds the same parameter, None for that place itself.
+    holds the same parameter, None for that place itself. `buffer` marks what the layer keeps beside
+    its parameters, such as the running statistics of a batch norm: no optimizer changes it.
     """
 
     array: str
@@ -91,6 +92,7 @@ class TensorRecord(Struct, frozen=True, gc=False):
     metadata: str
     dims: tuple[str, ...] | None = None
     tied: str | None = None
+    buffer: bool = False
 
 
 def outlined(phase: Phase | None, place: str, shape: tuple[int, ...]) -> TensorRecord:
@@ -125,8 +127,9 @@ class Node(Struct, frozen=True, gc=False):
     `order` is the number of the event with which the call began. `awaits` tells of each input
     tensor, by place, whether it asked for a gradient. `origins` gives for those that did the
     places of the model's own inputs that asked for it: none where anything else did as well, such
-    as a parameter; a tensor of which this is not known is left out. Both are None where they were
-    not recorded.
+    as a parameter; a tensor of which this is not known is left out. `training` says whether the
+    layer was in training mode when the call began (in the other sections, when it was dumped). Each
+    of the three is None where it was not recorded.
     """
 
     name: str
@@ -141,6 +144,7 @@ class Node(Struct, frozen=True, gc=False):
     unrecorded: tuple[Unrecorded, ...] = ()
     awaits: Mapping[str, bool] | None = None
     origins: Mapping[str, tuple[str, ...]] | None = None
+    training: bool | None = None
 
     def walk(self) -> Iterator["Node"]:
         """This node and all below it, parents first, in execution order."""

@@ -36,6 +36,7 @@ class Layer:
     children: Sequence["Layer"] = ()
     call: int = 0
     stack: Sequence[Frame] = ()
+    device: str = "cpu"
 
 
 def by_place(values: Values) -> dict[str, NDArray[Any]]:
@@ -71,7 +72,9 @@ class _Section:
             stored = self.writer.add(
                 array_path(route, layer.call, leaf.format(place)), array, layer.dims.get(place)
             )
-            records.append(record_of(stored, phase=phase, place=place, device="cpu", order=order))
+            records.append(
+                record_of(stored, phase=phase, place=place, device=layer.device, order=order)
+            )
         return records
 
     def of_calls(self, layer: Layer, route: str) -> Node:

@@ -36,6 +36,7 @@ tensors = st.builds(
     metadata=texts,
     dims=st.none() | st.lists(texts, max_size=2).map(tuple),
     tied=st.none() | texts,
+    buffer=st.booleans(),
 )
 leaves = st.builds(
     Node,
@@ -52,6 +53,7 @@ leaves = st.builds(
     ),
     awaits=st.none() | st.dictionaries(texts, st.booleans(), max_size=2),
     origins=st.none() | st.dictionaries(texts, st.lists(texts, max_size=2).map(tuple), max_size=2),
+    training=st.none() | st.booleans(),
 )
 
 

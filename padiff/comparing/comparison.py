@@ -13,6 +13,7 @@ from padiff.tree import LayerTree, Phase, TensorStats
 
 __all__ = [
     "SCHEMA",
+    "BufferKind",
     "Comparison",
     "Figures",
     "Kind",
@@ -29,7 +30,8 @@ SCHEMA = "padiff-comparison/1"
 
 Status = Literal["match", "mismatch", "shape", "nonfinite", "missing"]
 SideName = Literal["base", "raw"]
-Kind = Literal["section", "layer", "tensor", "unrecorded"]
+Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
+BufferKind = Literal["given", "updated"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,9 @@ class Record(Struct, frozen=True, gc=False):
     """The outcome for one pair of tensors, or for one that has no partner and should.
 
     `order` numbers the records as cause comes before effect; `figures` are None where there was
-    nothing to compare: the shapes differ, or one side is missing.
+    nothing to compare: the shapes differ, or one side is missing. `buffer` says of a buffer whether
+    it is as the forward pass found it, a cause of what follows, or as one in training mode left it,
+    an effect; None of all else.
     """
 
     step: int | None
@@ -125,6 +129,7 @@ class Record(Struct, frozen=True, gc=False):
     size: int
     figures: Figures | None = None
     note: str = ""
+    buffer: BufferKind | None = None
 
     @property
     def diverged(self) -> bool:
@@ -155,6 +160,7 @@ class Record(Struct, frozen=True, gc=False):
             "size": self.size,
             **figures,
             "note": self.note,
+            "buffer": self.buffer,
         }
 
 
@@ -171,8 +177,8 @@ class Unmatched:
     """What one side has and cannot be compared, mostly because the other has it not.
 
     `kind` tells whether it is a whole section of a step and rank (`route` is then the model's), a
-    layer, or one tensor of a layer that itself has a partner; or a value of such a layer that could
-    not be stored, for a `reason`.
+    layer, or one tensor of a layer that itself has a partner, told apart if that is a buffer; or a
+    value of such a layer that could not be stored, for a `reason`.
     """
 
     side: SideName

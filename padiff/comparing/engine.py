@@ -13,7 +13,7 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.integrity import check_intact
 from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_dumps
-from padiff.comparing.records import record_of, to_compare
+from padiff.comparing.records import CONVENTION, record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
 from padiff.comparing.streaming import Progress, stream
 from padiff.errors import FormatError, UsageError
@@ -144,7 +144,8 @@ def _compare_step(
     return _Step(
         records,
         [item for plan in plans for item in plan.unmatched],
-        [note for plan in plans for note in plan.notes],
+        [note for plan in plans for note in plan.notes]
+        + [CONVENTION for r in records if CONVENTION in r.note and not r.diverged][:1],
         sum(plan.layers for plan in plans),
         _trees(planned, records, dumps[0]),
     )

@@ -6,7 +6,7 @@ from padiff.matching.trees import Matching, match_trees
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, Section
 
-__all__ = ["Partners"]
+__all__ = ["Partners", "tells_of"]
 
 Routes = tuple[tuple[str, str], ...]  # of base and raw
 
@@ -26,7 +26,7 @@ class Partners:
         """The layers of one section that both dumps have."""
         if name == "report":
             return self._report
-        told = all(_tells_of(dump, dump.section(name)) for dump in self._dumps)
+        told = all(tells_of(dump, dump.section(name)) for dump in self._dumps)
         return self._match(name, self._routes if told else ())
 
     @cached_property
@@ -42,6 +42,6 @@ class Partners:
         return match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
 
 
-def _tells_of(dump: Dump, section: Section) -> bool:
+def tells_of(dump: Dump, section: Section) -> bool:
     """Whether the dump has a report of the run that wrote the section."""
     return "report" in dump.sections and dump.report.header.run == section.header.run

@@ -53,8 +53,10 @@ def match_pieces(
 
 
 def _form(piece: Piece) -> tuple[Any, ...]:
-    assert piece.part is not None
-    return piece.part.path, piece.part.share, piece.part.flat
+    """What is more than another name for the same."""
+    part = piece.part
+    assert part is not None
+    return part.share, part.flat, part.path if "." in part.path else ""
 
 
 def _pieces(layout: Layout, route: str, nodes: Nodes, phase: Phase | None) -> dict[str, Piece]:

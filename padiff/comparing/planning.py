@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
-from padiff.comparing.comparison import SideName, Unmatched
+from padiff.comparing.buffers import Buffers
+from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
 from padiff.comparing.order import Positions
 from padiff.comparing.partners import Partners
@@ -26,21 +27,23 @@ TensorPairs = list[tuple[TensorRecord, TensorRecord]]
 _CAUSES: dict[tuple[SectionName, bool], int] = {
     ("params", False): 1,
     ("report", False): 2,
-    ("report", True): 4,
-    ("params", True): 5,
-    ("grads", False): 6,
-    ("grads", True): 6,
-    ("weights", False): 7,
-    ("weights", True): 7,
+    ("report", True): 5,
+    ("params", True): 6,
+    ("grads", False): 7,
+    ("grads", True): 7,
+    ("weights", False): 8,
+    ("weights", True): 8,
 }
-_CAUSE_OF_LOSS = 3
+_UPDATED_BUFFERS = 3  # by a forward pass in training mode, in whichever section they are
+_LOSS = 4
 
 
 class Planned(Struct, frozen=True):
     """One record to be: a pair of tensors, or one whose partner is missing.
 
     Within a step, sorting by `cause` and then `position` puts what may cause a difference before
-    what it affects.
+    what it affects. `explained` is the share of its size by which the tensor may differ, as the
+    conventions of two frameworks differ.
     """
 
     dumps: DumpPair
@@ -50,6 +53,8 @@ class Planned(Struct, frozen=True):
     position: tuple[int, ...]
     nodes: tuple[Node | None, Node | None]
     tensors: tuple[TensorRecord | None, TensorRecord | None]
+    buffer: BufferKind | None = None
+    explained: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +103,7 @@ class _Planner:
         self._frameworks = headers[0].framework, headers[1].framework
         nodes = [{n.route: n for n in h.tree.walk()} for h in headers]
         self._nodes = nodes[0], nodes[1]
+        self._buffers = Buffers((dumps.base, dumps.raw), sections)
         # parameters that have a partner, by the array of the first place that holds each
         self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
         # tensors that are compared in pieces, with those of other layers
@@ -217,8 +223,11 @@ class _Planner:
         """Whether the other side lacks a parameter of `side`, or its gradient.
 
         It may hold the parameter at fewer places, and have no gradient where this has one of zeros.
+        Which buffers a layer keeps is its framework's choice.
         """
-        return not _is_no_gradient(tensor) and _first_array(tensor) not in self._compared[side]
+        if tensor.buffer or _is_no_gradient(tensor):
+            return False
+        return _first_array(tensor) not in self._compared[side]
 
     def _plan(
         self,
@@ -229,11 +238,14 @@ class _Planner:
         base = nodes[0]
         tensor = tensors[0] or tensors[1]
         phase = phase if tensor is None else tensor.phase
-        cause = _CAUSE_OF_LOSS if phase == "loss" else _CAUSES[self._name, phase in GRADIENTS]
+        cause = _LOSS if phase == "loss" else _CAUSES[self._name, phase in GRADIENTS]
         # of a model called in a loop, what later calls are given is what the first ones made
         roots = self._sections[0].tree.roots
         if self._name == "report" and phase == "input" and roots and base is roots[0]:
             cause = 0
+        buffer, explained = self._buffers.of(nodes, tensors)
+        if buffer == "updated":
+            cause = _UPDATED_BUFFERS
         position = self._positions.of(base, tensors[0], phase)
         self.planned.append(
             Planned(
@@ -244,6 +256,8 @@ class _Planner:
                 (*position, len(self.planned)),
                 nodes,
                 tensors,
+                buffer,
+                explained,
             )
         )
 
@@ -270,7 +284,7 @@ class _Planner:
         self.unmatched.append(
             Unmatched(
                 side=side,
-                kind="layer" if tensor is None else "tensor",
+                kind=_kind(tensor),
                 section=self._name,
                 step=self._dumps.step,
                 rank=self._dumps.rank,
@@ -282,6 +296,12 @@ class _Planner:
                 shape=None if tensor is None else tensor.shape,
             )
         )
+
+
+def _kind(tensor: TensorRecord | None) -> Kind:
+    if tensor is None:
+        return "layer"
+    return "buffer" if tensor.buffer else "tensor"
 
 
 def _first_array(tensor: TensorRecord) -> str:

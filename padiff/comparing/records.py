@@ -1,6 +1,6 @@
 """From what was planned and the figures found to the records of a comparison."""
 
-from math import inf, prod
+from math import inf, isfinite, prod
 
 from msgspec.structs import replace
 
@@ -12,7 +12,12 @@ from padiff.comparing.streaming import TensorPair, axes_of_raw
 from padiff.dtypes import dtype_named
 from padiff.tree import Node, TensorRecord
 
-__all__ = ["figures_of", "record_of", "to_compare"]
+__all__ = ["CONVENTION", "figures_of", "record_of", "to_compare"]
+
+CONVENTION = (
+    "running variances may be apart by a share of 1 / (n - 1), as after training on batches of n "
+    "values a channel: torch keeps the unbiased variance, paddle the biased one"
+)
 
 
 def to_compare(planned: Planned) -> TensorPair | None:
@@ -37,10 +42,13 @@ def record_of(
     if statistics is not None and base is not None and raw is not None:
         exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
         figures = figures_of(statistics, criterion, exact=exact)
+        notes = _notes(statistics, base, raw)
+        if planned.explained and not criterion.accepts(figures.required_atol):
+            figures = _by_convention(figures, base, planned.explained)
+            notes.append(CONVENTION)
         status = "match" if criterion.accepts(figures.required_atol) else "mismatch"
         if statistics.nonfinite:
             status = "nonfinite"
-        notes = _notes(statistics, base, raw)
     elif status == "missing":
         notes = _reasons(planned)
     known = base or raw
@@ -56,6 +64,7 @@ def record_of(
         size=0 if known is None else prod(known.shape),
         figures=figures,
         note="; ".join(notes),
+        buffer=planned.buffer,
     )
 
 
@@ -85,6 +94,18 @@ def figures_of(statistics: PairStatistics, criterion: Criterion, *, exact: bool)
     if statistics.nonfinite and not statistics.finite:
         return replace(figures, max_abs=None, mean_abs=None, max_rel=None, rel_l2=None, cosine=None)
     return figures
+
+
+def _by_convention(figures: Figures, base: TensorRecord, explained: float) -> Figures:
+    """The figures, with the atol for what is left of the difference once a share is explained.
+
+    No element is off by more than `max_rel` of its size, so none has more left than that.
+    """
+    if figures.max_rel is None or not isfinite(figures.max_rel):
+        return figures
+    largest = max(abs(base.stats.min or 0), abs(base.stats.max or 0))
+    left = max(0.0, figures.max_rel - explained) * largest
+    return replace(figures, required_atol=min(figures.required_atol, left))
 
 
 def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) -> list[str]:

@@ -78,12 +78,16 @@ class Framework(ABC):
         """Whether what lies inside `layer` runs compiled or replicated: calls none can see."""
 
     @abstractmethod
+    def is_training(self, layer: Layer) -> bool:
+        """Whether the layer computes as in training: its own flag, not that of layers inside it."""
+
+    @abstractmethod
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         """Name and value of the layer's own parameters, those of its sublayers left out."""
 
     @abstractmethod
     def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
-        """Name and value of what the layer saves beside its own parameters: running statistics."""
+        """Name and value of the layer's own persistent buffers: state that no optimizer changes."""
 
     @abstractmethod
     def registries(self, layer: Layer) -> tuple[dict[str, Any], ...]:

@@ -76,23 +76,28 @@ class _Paddle(Framework):
     def is_opaque(self, layer: Layer) -> bool:
         return isinstance(layer.forward, StaticFunction)
 
+    def is_training(self, layer: Layer) -> bool:
+        return bool(layer.training)
+
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
-        left_out = _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
+        statistics = _statistics_of(layer)
         return (
             (name, value)
             for name, value in layer._parameters.items()
-            if value is not None and name not in left_out
+            if value is not None and name not in statistics
         )
 
     def buffers(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
-        statistics = _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
-        held = itertools.chain(layer._parameters.items(), layer._buffers.items())
+        statistics = _statistics_of(layer)
+        own = layer._buffers.items()
+        left_out = layer._non_persistable_buffer_names_set
         return (
             (name, value)
-            for name, value in held
+            for name, value in (
+                *((name, value) for name, value in layer._parameters.items() if name in statistics),
+                *((name, value) for name, value in own if name not in left_out),
+            )
             if value is not None
-            and (name in statistics or name in layer._buffers)
-            and name not in layer._non_persistable_buffer_names_set
         )
 
     def registries(self, layer: Layer) -> tuple[dict[str, Any], ...]:
@@ -266,6 +271,10 @@ def _of_rows(tensor: Tensor) -> Tensor:
     held = paddle.to_tensor(tensor.numpy())
     dense = paddle.zeros([rows.height(), *held.shape[1:]], held.dtype)
     return paddle.index_add(dense, paddle.to_tensor(rows.rows(), "int64"), 0, held)
+
+
+def _statistics_of(layer: Layer) -> frozenset[str]:
+    return _RUNNING_STATISTICS if isinstance(layer, _BATCH_NORMS) else frozenset()
 
 
 def _node(tensor: Tensor) -> Any:

@@ -63,6 +63,9 @@ class _Torch(Framework):
             or (isinstance(layer, torch.nn.DataParallel) and len(layer.device_ids) > 1)
         )
 
+    def is_training(self, layer: Layer) -> bool:
+        return bool(layer.training)
+
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         return cast(
             Iterator[tuple[str, Tensor]],

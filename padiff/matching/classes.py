@@ -2,7 +2,7 @@
 
 from functools import cache
 
-__all__ = ["class_score", "does_one_thing", "spelling"]
+__all__ = ["class_score", "depends_on_mode", "does_one_thing", "spelling"]
 
 # Where casefolding does not make the names of torch and paddle equal.
 _SYNONYMS = {
@@ -56,6 +56,12 @@ _FAMILIES = {
 _FAMILY_OF = {name: family for family, names in _FAMILIES.items() for name in names.split()}
 # Families of layers that are there to hold other layers.
 _HOLDERS = ("container", "transformer", "transformer layer")
+# What computes something else in training mode than in evaluation mode.
+_MODAL_FAMILIES = ("attention", "dropout", "recurrent", "transformer layer")
+_MODAL = (
+    *("batchnorm", "batchnorm1d", "batchnorm2d", "batchnorm3d", "syncbatchnorm"),
+    *("rrelu", "spectralnorm"),
+)
 
 
 def spelling(name: str) -> str:
@@ -67,6 +73,13 @@ def does_one_thing(name: str) -> bool:
     """Whether it is a framework's layer for one job, whatever layers it may be made of."""
     family = _FAMILY_OF.get(spelling(name))
     return family is not None and family not in _HOLDERS
+
+
+def depends_on_mode(name: str) -> bool:
+    """Whether a layer may compute something else in training mode; of a user's own, it may."""
+    kind = spelling(name)
+    family = _FAMILY_OF.get(kind)
+    return family is None or family in _MODAL_FAMILIES or kind in _MODAL
 
 
 @cache

@@ -145,7 +145,14 @@ def _same(a: Node, b: Node) -> bool:
 
 
 def _shapes(node: Node) -> Shapes:
-    return tuple([tuple(sorted(t.shape)) for t in node.tensors if t.phase in ("forward", None)])
+    return tuple(
+        [
+            tuple(sorted(t.shape))
+            for t in node.tensors
+            # which buffers a layer keeps is a framework's choice
+            if t.phase in ("forward", None) and not t.buffer
+        ]
+    )
 
 
 def _containers_cross_layers(

@@ -6,7 +6,10 @@ from types import MappingProxyType
 
 from padiff.tree import Node, TensorRecord
 
-__all__ = ["TensorMatching", "match_inputs", "match_tensors"]
+__all__ = ["TensorMatching", "buffer_name", "match_inputs", "match_tensors"]
+
+# Buffers that the frameworks call by other names.
+_BUFFERS = {"_mean": "running_mean", "_variance": "running_var"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +19,11 @@ class TensorMatching:
     pairs: tuple[tuple[TensorRecord, TensorRecord], ...]
     base_only: tuple[TensorRecord, ...]
     raw_only: tuple[TensorRecord, ...]
+
+
+def buffer_name(place: str) -> str:
+    """One name for a buffer, however either framework spells it."""
+    return _BUFFERS.get(place, place)
 
 
 def match_inputs(base: Node, raw: Node) -> dict[str, str]:
@@ -37,23 +45,26 @@ def match_tensors(
 
     Then by a place that differs in case alone; then, where just as many are left of a phase on both
     sides and their shapes agree in turn, in order: a dict on one side may be a tuple on the other.
-    The gradient of an input goes with that of its partner in `inputs`, and with no other.
+    The gradient of an input goes with that of its partner in `inputs`, and with no other; a buffer
+    with one of its name, in either framework's spelling, and with no other.
     """
     if not inputs and list(map(_key, base)) == list(map(_key, raw)):
         return TensorMatching(tuple(zip(base, raw, strict=True)), (), ())
     partners = {id(r): inputs[r.place] for r in base if r.phase == "backward" and r.place in inputs}
     taken = {("backward", place) for place in inputs.values()}
-    pairs = _by_key(base, raw, lambda r: (r.phase, partners.get(id(r), r.place)))
+    pairs = _by_key(base, raw, lambda r: (r.phase, partners.get(id(r), _name(r))))
     if len(pairs) == len(base) == len(raw):
         return TensorMatching(tuple(pairs), (), ())
     rows = {id(record): at for at, record in enumerate(base)}
     left, right = _rest(base, raw, pairs)
     pairs += _by_key(left, right, lambda record: (record.phase, record.place.casefold()))
-    left, right = _rest(base, raw, pairs)
+    left, right = ([r for r in side if not r.buffer] for side in _rest(base, raw, pairs))
     for phase in {record.phase for record in left}:
         ours = [r for r in left if r.phase == phase and id(r) not in partners]
         theirs = [r for r in right if r.phase == phase and (phase, r.place) not in taken]
-        alone = all(sum(r.phase == phase for r in side) == 1 for side in (base, raw))
+        alone = all(
+            sum(r.phase == phase and not r.buffer for r in side) == 1 for side in (base, raw)
+        )
         if len(ours) == len(theirs) and (
             alone or all(_layout(a) == _layout(b) for a, b in zip(ours, theirs, strict=True))
         ):
@@ -68,6 +79,10 @@ Pairs = list[tuple[TensorRecord, TensorRecord]]
 
 def _key(record: TensorRecord) -> tuple[str | None, str]:
     return record.phase, record.place
+
+
+def _name(record: TensorRecord) -> str:
+    return buffer_name(record.place) if record.buffer else record.place
 
 
 def _by_key(

@@ -25,7 +25,7 @@ class Captured:
 class Draft:
     """One call of one layer. `call` is settled once the model's whole call has succeeded.
 
-    `awaits` and `origins` are those of `padiff.tree.Node`.
+    `awaits`, `origins` and `training` are those of `padiff.tree.Node`.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Draft:
     unrecorded: list[Unrecorded] = field(default_factory=list)
     awaits: dict[str, bool] = field(default_factory=dict)
     origins: dict[str, frozenset[str]] = field(default_factory=dict)
+    training: bool | None = None
 
     def walk(self) -> Iterable["Draft"]:
         """This call and all below it, in the order in which they began."""

@@ -90,6 +90,7 @@ class _CallWriter:
             unrecorded=tuple(draft.unrecorded),
             awaits=dict(draft.awaits),
             origins={place: tuple(sorted(found)) for place, found in draft.origins.items()},
+            training=draft.training,
         )
 
     def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:

@@ -1,4 +1,4 @@
-"""The parameters of the recorded layers, written straight from the model's memory."""
+"""The parameters and buffers of the recorded layers, written straight from the model's memory."""
 
 import itertools
 from collections import defaultdict
@@ -76,7 +76,7 @@ def write_parameters(
     for route, layer in selected.items():
         above = listed.get(parent_route(route, selected), set()) if route else set()
         own = {n: p for n, p in framework.parameters(layer) if id(p) not in above}
-        nodes[route] = writing.write(route, layer, own)
+        nodes[route] = writing.write(route, layer, own, dict(framework.buffers(layer)))
         repeated = set(map(id, own.values())) if framework.repeats_parameters(layer) else set()
         listed[route] = above | repeated
     return LayerTree((_nested(nodes, selection),))
@@ -98,7 +98,7 @@ def _nested(nodes: dict[str, Node], selection: Selection) -> Node:
 
 
 class _LayerWriter:
-    """Writes one layer's own parameters after another's."""
+    """Writes one layer's own parameters and buffers after another's."""
 
     def __init__(self, framework: Framework, section: SectionName, writer: SectionWriter) -> None:
         self._framework = framework
@@ -107,13 +107,16 @@ class _LayerWriter:
         self._orders = itertools.count()
         self._first: dict[tuple[int, Phase | None], str] = {}  # arrays of the parameters, by id
 
-    def write(self, route: str, layer: Layer, parameters: dict[str, Tensor]) -> Node:
+    def write(
+        self, route: str, layer: Layer, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
+    ) -> Node:
         """The layer's node, without those below it."""
         order = next(self._orders)
         tensors: list[TensorRecord] = []
         unrecorded: list[Unrecorded] = []
-        for name, parameter in parameters.items():
-            for leaf, phase, tensor in self._parts(name, parameter):
+        for name, parameter in (*parameters.items(), *buffers.items()):
+            buffer = name not in parameters
+            for leaf, phase, tensor in self._parts(name, parameter, buffer=buffer):
                 host = host_tensor(self._framework, tensor)
                 if isinstance(host, str):
                     unrecorded.append(Unrecorded(phase, name, host))
@@ -124,7 +127,8 @@ class _LayerWriter:
                 first = self._first.setdefault((id(parameter), phase), path)
                 at = next(self._orders)
                 record = record_of(stored, phase=phase, place=name, device=host.device, order=at)
-                tensors.append(replace(record, tied=None if first == path else first))
+                tied = None if first == path else first
+                tensors.append(replace(record, tied=tied, buffer=buffer))
         return Node(
             name=type(layer).__name__,
             route=route,
@@ -133,14 +137,18 @@ class _LayerWriter:
             repr=describe(layer),
             tensors=tuple(tensors),
             unrecorded=tuple(unrecorded),
+            training=self._framework.is_training(layer),
         )
 
-    def _parts(self, name: str, parameter: Tensor) -> Iterator[tuple[str, Phase | None, Tensor]]:
+    def _parts(
+        self, name: str, parameter: Tensor, *, buffer: bool
+    ) -> Iterator[tuple[str, Phase | None, Tensor]]:
         """What the section holds of one parameter: the array's name, its phase, the tensor."""
         both = self._section == "params"
         if self._section != "grads":
-            yield (f"{name}.weight" if both else name), None, parameter
-        if self._section != "weights":
+            kind = "buffer" if buffer else "weight"
+            yield (f"{name}.{kind}" if both else name), None, parameter
+        if self._section != "weights" and not buffer:
             gradient = self._framework.gradient(parameter)
             if gradient is not None:
                 yield (f"{name}.grad" if both else name), "backward", gradient

@@ -93,6 +93,7 @@ class Run:
             repr=layer.describe(),
             order=self._report.next_order(),
             lines=lines_here(self._framework.directory),
+            training=self._framework.is_training(layer.layer),
         )
         is_model = not self._stack
         if not is_model:

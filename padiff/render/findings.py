@@ -113,8 +113,15 @@ def cause(comparison: Comparison, first: Record) -> str:
     match stage(first):
         case "Model inputs":
             return "The two models were fed different inputs; all else may follow from that."
+        case "Weights" | "Updated weights" if first.buffer == "given":
+            return (
+                "The two models hold different buffers, and in evaluation mode no forward pass "
+                "changes them: all else may follow from that."
+            )
         case "Weights":
             return _weights_cause(comparison, first)
+        case "Buffers":
+            return _buffers_cause(comparison, first, before)
         case "Gradients":
             if _gradients(comparison, first.step).are_noise(first):
                 return (
@@ -170,6 +177,23 @@ def _weights_cause(comparison: Comparison, first: Record) -> str:
             return f"They agreed in step {agreed[-1]}. {_SCALED_NOISE}"
         return f"They agreed in step {agreed[-1]}: what was done to them since then differs."
     return f"They agreed in step {agreed[-1]}. {_update_cause(comparison, first, agreed[-1])}"
+
+
+def _buffers_cause(comparison: Comparison, first: Record, before: list[Record]) -> str:
+    """Why buffers differ that a forward pass in training mode changes."""
+    agreed = [
+        record.step
+        for record in comparison.records[: first.order]
+        if record.step != first.step and record.buffer and same_parameter(record, first)
+    ]
+    if agreed:
+        return f"They agreed in step {agreed[-1]}: the forward passes since then differ."
+    if any(record.phase == "forward" for record in before):
+        return (
+            "All outputs agree: the forward pass changes it in another way, or it was different "
+            "when the run began."
+        )
+    return "No outputs were compared: what it is computed from may differ."
 
 
 def _update_cause(comparison: Comparison, first: Record, step: int | None) -> str:

@@ -5,6 +5,7 @@ from html import escape
 from padiff.comparing.comparison import Comparison, Record, Side
 from padiff.render.findings import cause, figures, verdict
 from padiff.render.outline import MARKER, outline
+from padiff.render.traps import traps
 from padiff.render.words import clean, layer_name, number, stage, tensor_name, when
 
 __all__ = ["render"]
@@ -52,8 +53,8 @@ def _safe(text: str, limit: int = 120) -> str:
 def _first(comparison: Comparison, first: Record | None) -> list[str]:
     if first is None:
         return []
-    lines = [*figures(comparison, first), cause(comparison, first)]
-    said = "".join(f"<p>{_safe(line)}</p>" for line in lines)
+    lines = [*figures(comparison, first), cause(comparison, first), *traps(comparison, first)]
+    said = "".join(f"<p>{_safe(line, 400)}</p>" for line in lines)
     title = f"{stage(first)}: {layer_name(first.base)}, {tensor_name(first)}"
     trees = "".join(
         f"<pre>{_tree(comparison, index, side)}</pre>"

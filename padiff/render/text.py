@@ -8,6 +8,7 @@ from textwrap import wrap
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.findings import cause, figures, find_node, verdict
 from padiff.render.outline import outlines
+from padiff.render.traps import traps
 from padiff.render.words import (
     clean,
     exact_number,
@@ -72,7 +73,8 @@ def _first(comparison: Comparison, record: Record) -> list[str]:
         lines.append(f"  worst at {list(found.worst_index)}: {values}")
     if record.note:
         lines += _wrapped(clean(record.note, _NOTE))
-    lines += _wrapped(cause(comparison, record))
+    for sentence in (cause(comparison, record), *traps(comparison, record)):
+        lines += _wrapped(sentence)
     return lines + _stacks(comparison, record)
 
 
@@ -140,20 +142,36 @@ def _badness(record: Record) -> float:
 def _unmatched(comparison: Comparison) -> list[str]:
     """What has no partner, the layers inside a listed layer left out, and what was not stored."""
     refused = [item for item in comparison.unmatched if item.kind == "unrecorded"]
-    alone = [item for item in comparison.unmatched if item.kind != "unrecorded"]
-    return _listed("Without a partner", len(alone), _outermost(alone)) + _listed(
-        "Not stored, so not compared", len(refused), refused
+    alone = [item for item in comparison.unmatched if item.kind not in ("buffer", "unrecorded")]
+    buffers = [item for item in comparison.unmatched if item.kind == "buffer"]
+    named = [(item.side, _describe(item)) for item in _outermost(alone)] + _together(buffers)
+    return _listed("Without a partner", len(alone) + len(buffers), named) + _listed(
+        "Not stored, so not compared",
+        len(refused),
+        [(item.side, _describe(item)) for item in refused],
     )
 
 
-def _listed(title: str, count: int, items: Sequence[Unmatched]) -> list[str]:
+def _listed(title: str, count: int, items: Sequence[tuple[str, str]]) -> list[str]:
     if not items:
         return []
     lines = ["", f"{title} ({count} in all):"]
-    for item in items[:_UNMATCHED]:
-        lines.append(f"  {item.side:<4}  {_describe(item)}")
+    lines += [f"  {side:<4}  {text}" for side, text in items[:_UNMATCHED]]
     if len(items) > _UNMATCHED:
         lines.append(f"  ... and {len(items) - _UNMATCHED} more")
+    return lines
+
+
+def _together(buffers: Sequence[Unmatched]) -> list[tuple[str, str]]:
+    """A line for each name: what one framework keeps in each layer of a class, the other lacks."""
+    groups: dict[tuple[str, str | None], list[Unmatched]] = {}
+    for item in buffers:
+        groups.setdefault((item.side, item.tensor), []).append(item)
+    lines = []
+    for (side, name), items in groups.items():
+        layers = len({item.route for item in items})
+        text = f"buffer {clean(name or '', 40)} of {layers} layers"
+        lines.append((side, text if layers > 1 else _describe(items[0])))
     return lines
 
 
@@ -182,4 +200,5 @@ def _describe(item: Unmatched) -> str:
     if item.kind == "layer":
         return f"{layer} in {at}"
     reason = f": {clean(item.reason, 80)}" if item.reason else ""
-    return f"{item.phase or 'parameter'} {clean(item.tensor or '', 40)} of {layer} in {at}{reason}"
+    what = "buffer" if item.kind == "buffer" else item.phase or "parameter"
+    return f"{what} {clean(item.tensor or '', 40)} of {layer} in {at}{reason}"

@@ -55,6 +55,8 @@ def stage(record: Record) -> str:
         if record.phase == "input" and record.base.route == "":
             return "Model inputs"
         return "Backward stage" if gradient else "Forward stage"
+    if record.buffer == "updated":
+        return "Buffers"
     if gradient:
         return "Gradients"
     return "Updated weights" if record.section == "weights" else "Weights"
@@ -64,7 +66,9 @@ def tensor_name(record: Record) -> str:
     """What of a layer it is: `output 0`, `parameter weight`, `gradient of input x`."""
     place = clean(record.base.tensor or record.raw.tensor or "", 40)
     if record.section != "report":
-        return f"gradient of {place}" if record.phase == "backward" else f"parameter {place}"
+        if record.phase == "backward":
+            return f"gradient of {place}"
+        return f"{'parameter' if record.buffer is None else 'buffer'} {place}"
     match record.phase:
         case "loss":
             return f"loss {place}"

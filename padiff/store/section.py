@@ -55,7 +55,7 @@ class Layer:
     def _tensors(self, phase: str | None) -> Tensors:
         return Tensors(
             self._section,
-            [tensor for tensor in self.node.tensors if tensor.phase == phase],
+            [t for t in self.node.tensors if t.phase == phase and not t.buffer],
             f"{phase or 'weight'} of {self!r} in {self._section.location}",
         )
 
@@ -78,6 +78,15 @@ class Layer:
     def weight(self) -> Tensors:
         """Its parameters' values, by name, in the sections params and weights."""
         return self._tensors(None)
+
+    @property
+    def buffer(self) -> Tensors:
+        """Its buffers, such as running statistics, by name, in the sections params and weights."""
+        return Tensors(
+            self._section,
+            [tensor for tensor in self.node.tensors if tensor.buffer],
+            f"buffer of {self!r} in {self._section.location}",
+        )
 
     @property
     def grad(self) -> Tensors:

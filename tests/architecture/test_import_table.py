@@ -32,13 +32,14 @@ TIERS = """
     comparing.partners comparing.pieces
     comparing.streaming
     comparing.comparison comparing.integrity
-    comparing.gradients comparing.noise comparing.scope
+    comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
     comparing.records
     comparing.engine
     comparing
     render.words
-    render.findings render.outline
+    render.findings render.lone render.outline render.settings
+    render.traps
     render.text render.html
     render
     frameworks.interception

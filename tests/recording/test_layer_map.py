@@ -142,4 +142,4 @@ def test_the_map_that_is_made_automatically(framework: str) -> None:
     assert proxy.auto_layer_map("base") == ("rnn", "attention", "own")
     assert proxy.auto_layer_map("raw") == ("rnn", "attention")
     with pytest.raises(UsageError, match="the side 'base' or 'raw', got 'left'"):
-        proxy.auto_layer_map("left")
+        proxy.auto_layer_map("left")  # type: ignore[arg-type]

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 from paddle import nn as P
 from torch import nn as T
 
+from padiff import ProxyModel
 from tests.zoo import SIDES
 
-__all__ = ["CASES", "Case", "randomise", "results", "tensors_of"]
+__all__ = ["CASES", "Case", "map_layers", "randomise", "results", "tensors_of"]
 
 Elements = NDArray[Any]
 
@@ -320,3 +321,9 @@ def _others() -> list[Case]:
 
 
 CASES = (*_others(), *_convs(), *_norms(), *_recurrent(), *_attention())
+
+
+def map_layers(proxy: ProxyModel, *routes: str) -> None:
+    """Set the proxy's layer map by routes."""
+    layers = SIDES[proxy.framework].named_layers(proxy.model)
+    proxy.set_layer_map([layers[route] for route in routes])

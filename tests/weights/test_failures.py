@@ -11,7 +11,7 @@ from torch import nn as T
 
 from padiff import assign_weight, create_model
 from padiff.render.outline import MARKER
-from tests.weights.layers import randomise, tensors_of
+from tests.weights.layers import map_layers, randomise, tensors_of
 from tests.zoo import SIDES
 
 Capture = pytest.CaptureFixture[str]
@@ -153,14 +153,16 @@ def test_layers_of_the_users_of_other_shapes(capsys: Capture) -> None:
 
 def test_a_pair_of_the_layer_map_that_cannot_be_copied(capsys: Capture) -> None:
     base, raw = create_model(torch_net()), create_model(net(bias=False))
-    base._selection.layer_map = raw._selection.layer_map = ("1",)
+    map_layers(base, "1")
+    map_layers(raw, "1")
     log = refused(base, raw, capsys)
     assert 'add_special_init("torch", "Sequential", "paddle", "Sequential", func)' in log
 
 
 def test_layer_maps_of_two_lengths(capsys: Capture) -> None:
     base, raw = create_model(torch_net()), create_model(net())
-    base._selection.layer_map, raw._selection.layer_map = ("0", "1"), ("1",)
+    map_layers(base, "0", "1")
+    map_layers(raw, "1")
     assert "The layer map of base has 2 layers, that of raw has 1." in refused(base, raw, capsys)
 
 

@@ -13,6 +13,7 @@ from torch import nn as T
 from padiff import add_special_init, assign_weight, create_model
 from padiff.render.outline import MARKER
 from padiff.weights import special
+from tests.weights.layers import map_layers
 from tests.weights.test_failures import Capture, refused
 
 
@@ -95,8 +96,8 @@ def test_it_is_called_for_a_mapped_pair() -> None:
     add_special_init("torch", "Packed", "paddle", "Apart", unpack)
     base, raw = nets()
     models = create_model(base), create_model(raw)
-    models[0]._selection.layer_map = ("2", "1")
-    models[1]._selection.layer_map = ("1", "2")
+    map_layers(models[0], "2", "1")
+    map_layers(models[1], "1", "2")
     assert assign_weight(*models) is True
     np.testing.assert_array_equal(raw[1].up.weight.numpy(), base[2].both[:4].detach().numpy().T)
 

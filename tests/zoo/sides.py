@@ -135,6 +135,11 @@ class _Paddle(Side):
         values: NDArray[Any] = tensor.numpy()
         if tensor.dtype == paddle.bfloat16:
             values = values.view(np.dtype(ml_dtypes.bfloat16))
+        if tensor.is_selected_rows():  # the rows that were looked up, some of them twice
+            rows = tensor.get_selected_rows()
+            whole = np.zeros((rows.height(), *values.shape[1:]), values.dtype)
+            np.add.at(whole, rows.rows(), values)
+            return whole
         return np.array(values, order="C")
 
     def grad(self, tensor: Any) -> NDArray[Any] | None:

@@ -1,0 +1,141 @@
+"""The settings of a layer as its framework printed them, in one spelling for both frameworks."""
+
+from collections.abc import Iterator, Mapping
+
+from padiff.matching.classes import spelling
+from padiff.tree import Node
+
+__all__ = ["Differing", "Value", "differing", "rate", "settings"]
+
+Value = float | str | bool | tuple["Value", ...] | None
+Differing = tuple[str, str, str]  # the name that base prints, and what each side prints
+
+_SYNONYMS = {"eps": "epsilon", "dim": "axis", "min_val": "min", "max_val": "max"}
+
+# What some print without a name.
+_POSITIONAL = {
+    "groupnorm": ("num_groups", "num_channels"),
+    "hardshrink": ("threshold",),
+    "localresponsenorm": ("size",),
+    "softshrink": ("threshold",),
+}
+
+# What both frameworks leave out where it is so; of dropout torch knows no other mode.
+_CONVOLUTION: Mapping[str, Value] = {
+    "dilation": 1.0,
+    "groups": 1.0,
+    "output_padding": 0.0,
+    "padding": 0.0,
+    "padding_mode": "zeros",
+    "stride": 1.0,
+}
+_RECURRENT: Mapping[str, Value] = {"dropout": 0.0, "num_layers": 1.0}
+_DROPOUT: Mapping[str, Value] = {"mode": "upscale_in_train"}
+_DEFAULTS: Mapping[str, Mapping[str, Value]] = {
+    **{f"conv{n}d{kind}": _CONVOLUTION for n in "123" for kind in ("", "transpose")},
+    **dict.fromkeys(("gru", "lstm", "rnn"), _RECURRENT),
+    "dropout": _DROPOUT,
+}
+
+# What changes no number, or is said in another way in each framework; `momentum` is told apart.
+_NOT_COMPARED = frozenset(
+    {
+        *("data_format", "device", "dtype", "init", "inplace", "momentum", "name", "return_mask"),
+        *("scale_grad_by_freq", "sparse", "track_running_stats", "training"),
+    }
+)
+_NAMES = {"true": True, "false": False, "none": None}
+_LONGEST = 2000  # characters: of a text that some program wrote
+
+
+def settings(node: Node) -> dict[str, tuple[str, str, Value]]:
+    """By name, in one spelling, the name and the text that the framework printed, and the value."""
+    kind = spelling(node.name)
+    unnamed = iter(_POSITIONAL.get(kind, ()))
+    found: dict[str, tuple[str, str, Value]] = {}
+    inside = node.repr[:_LONGEST].partition("(")[2].rpartition(")")[0]
+    for part in _split(inside):
+        name, equals, text = (piece.strip() for piece in part.partition("="))
+        if not equals:
+            name, text = next(unnamed, ""), name
+        if name:
+            found[_SYNONYMS.get(name, name)] = name, text, _value(text)
+    for name, value in _DEFAULTS.get(kind, {}).items():
+        found.setdefault(name, (name, _text(value), value))
+    return found
+
+
+def differing(base: Node, raw: Node, axes: int) -> Iterator[Differing]:
+    """The settings that both layers of one class have, and differ in, as printed.
+
+    `axes` is the number of axes of what they return, by which an axis counted from the end is
+    known. Values that do not compare, such as the name of a padding and a number, are passed over.
+    """
+    if spelling(base.name) != spelling(raw.name):
+        return
+    ours, theirs = settings(base), settings(raw)
+    for name in ours.keys() & theirs.keys() - _NOT_COMPARED:
+        left, right = (_plain(name, side[name][2], axes) for side in (ours, theirs))
+        if _comparable(left, right) and left != right:
+            yield ours[name][0], ours[name][1], theirs[name][1]
+
+
+def rate(node: Node) -> float:
+    """How much a layer drops, in training mode, as far as it prints that; 0 where it does not."""
+    kind, found = spelling(node.name), settings(node)
+    layers = found.get("num_layers", ("", "", 1.0))[2]
+    if kind in ("gru", "lstm", "rnn") and layers == 1:
+        return 0.0  # it drops between layers
+    value = found.get("p" if "dropout" in kind else "dropout", ("", "", 0.0))[2]
+    return value if isinstance(value, float) else 0.0
+
+
+def _split(text: str) -> list[str]:
+    """At the commas that stand in no bracket."""
+    parts, depth, begin = [], 0, 0
+    for at, char in enumerate(text):
+        depth += (char in "([{") - (char in ")]}")
+        if char == "," and not depth:
+            parts.append(text[begin:at])
+            begin = at + 1
+    return [part for part in (*parts, text[begin:]) if part.strip()]
+
+
+def _value(text: str, depth: int = 0) -> Value:
+    """What a text says: of equal ones, whatever is not plain is its text."""
+    if len(text) > 1 and text[0] + text[-1] in ("()", "[]") and depth < 4:
+        return tuple(_value(part.strip(), depth + 1) for part in _split(text[1:-1]))
+    if text.casefold() in _NAMES:
+        return _NAMES[text.casefold()]
+    try:
+        return float(text)
+    except ValueError:
+        return text.strip("'\"").casefold()
+
+
+def _text(value: Value) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def _plain(name: str, value: Value, axes: int) -> Value:
+    """One value for what the frameworks say in several ways."""
+    if name == "approximate" and isinstance(value, bool):
+        return "tanh" if value else "none"
+    if name == "axis" and isinstance(value, float) and value < 0:
+        return value + axes
+    while isinstance(value, tuple) and value and all(part == value[0] for part in value):
+        value = value[0]  # the same along every axis
+    return value
+
+
+def _comparable(a: Value, b: Value) -> bool:
+    if isinstance(a, tuple) and isinstance(b, tuple):
+        return len(a) == len(b)
+    if isinstance(a, tuple) or isinstance(b, tuple):
+        # the same along every axis on one side, and not on the other
+        return all(isinstance(part, float) for side in (a, b) for part in _parts(side))
+    return type(a) is type(b)
+
+
+def _parts(value: Value) -> tuple[Value, ...]:
+    return value if isinstance(value, tuple) else (value,)
