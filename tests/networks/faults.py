@@ -1,0 +1,9 @@
+"""Every fault by its name, which begins with that of its network."""
+
+from tests.networks.image_faults import IMAGE_FAULTS
+from tests.networks.planting import Fault, Setup, Stage
+from tests.networks.sequence_faults import SEQUENCE_FAULTS
+
+__all__ = ["FAULTS", "Fault", "Setup", "Stage"]
+
+FAULTS: dict[str, Fault] = {fault.name: fault for fault in (*IMAGE_FAULTS, *SEQUENCE_FAULTS)}

@@ -1,0 +1,60 @@
+"""The twins are twins, and faults are faults: else what is found between them says nothing."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tests.networks import NETWORKS, Network, copy_weights, optimizer
+from tests.networks.copying import pairs
+from tests.zoo import SIDES
+
+Arrays = list[NDArray[Any] | None]
+
+
+def assert_close(raw: Arrays, base: Arrays) -> None:
+    assert len(raw) == len(base) > 0
+    for ours, theirs in zip(raw, base, strict=True):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-5)
+
+
+def twins(network: Network, base: str) -> dict[str, Any]:
+    """Both models, with the weights of the base's."""
+    models = {framework: network.build(framework) for framework in SIDES}
+    (raw,) = SIDES.keys() - {base}
+    copy_weights(network, models[base], models[raw])
+    return models
+
+
+def train(network: Network, framework: str, model: Any, steps: int) -> Arrays:
+    """Outputs and gradients of the inputs, of every step."""
+    side, found = SIDES[framework], Arrays()
+    loss = network.loss(framework)
+    rule = optimizer(framework, "sgd", model)
+    for step in range(steps):
+        inputs = network.inputs(framework, seed=step)
+        result = model(**inputs)
+        value = loss(result)
+        value.backward()
+        rule.step()
+        rule.clear_grad() if framework == "paddle" else rule.zero_grad()
+        found += [side.numpy(value), *map(side.numpy, side.tensors(result))]
+        found += map(side.grad, inputs.values())
+    return found
+
+
+@pytest.mark.parametrize("base", SIDES)
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_twins_stay_twins_while_they_are_trained(network: Network, base: str) -> None:
+    models = twins(network, base)
+    ours, theirs = (train(network, name, model, steps=5) for name, model in models.items())
+    assert_close(theirs, ours)
+    learned = [
+        (SIDES["paddle"].numpy(other), value.numpy())
+        for name, value, other in pairs(network, models["torch"], models["paddle"])
+        if not name.endswith("._variance")  # paddle's is of the batch, torch's of the population
+    ]
+    assert_close(*map(list, zip(*learned, strict=True)))
