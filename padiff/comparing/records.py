@@ -1,11 +1,12 @@
 """From what was planned and the figures found to the records of a comparison."""
 
-from math import inf, isfinite, prod
+from math import inf, isfinite, prod, sqrt
 
 from msgspec.structs import replace
 
 from padiff.comparing.comparison import Figures, Record, Side, Status
 from padiff.comparing.criterion import Criterion
+from padiff.comparing.pieces import Piece
 from padiff.comparing.planning import Planned
 from padiff.comparing.statistics import PairStatistics
 from padiff.comparing.streaming import TensorPair, axes_of_raw
@@ -52,6 +53,8 @@ def record_of(
     elif status == "missing":
         notes = _reasons(planned)
     known = base or raw
+    sums = statistics or PairStatistics()
+    squares = sums.squares_base, sums.squares_raw
     return Record(
         step=planned.dumps.step,
         rank=planned.dumps.rank,
@@ -59,8 +62,8 @@ def record_of(
         phase=planned.phase,
         order=order,
         status=status,
-        base=_side(planned.nodes[0], base),
-        raw=_side(planned.nodes[1], raw),
+        base=_side(planned.nodes[0], _sized(base, squares[0])),
+        raw=_side(planned.nodes[1], _sized(raw, squares[1])),
         size=0 if known is None else prod(known.shape),
         figures=figures,
         note="; ".join(notes),
@@ -130,6 +133,14 @@ def _reasons(planned: Planned) -> list[str]:
         # of a layer that raised, no place is known
         if value.phase == planned.phase and (known is None or value.place in ("", known.place))
     ]
+
+
+def _sized(tensor: TensorRecord | None, squares: float) -> TensorRecord | None:
+    """A piece with statistics of its own: of its elements the norm is known, which bounds them."""
+    if not isinstance(tensor, Piece):
+        return tensor
+    norm = sqrt(squares)
+    return replace(tensor, stats=replace(tensor.stats, min=-norm, max=norm, l2=norm))
 
 
 def _side(node: Node | None, tensor: TensorRecord | None) -> Side:
