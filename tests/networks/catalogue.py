@@ -98,11 +98,11 @@ def _shake(framework: str, model: Any) -> None:
 def optimizer(framework: str, kind: OptimizerKind, model: Any, **options: Any) -> Any:
     """The same rule on both sides: SGD with a rate of 0.05, or Adam with 0.001.
 
-    Adam has an `eps` of 1e-6: with the usual 1e-8 it makes whole steps of what is rounding noise in
-    a gradient. `options` are changes to the rule, by torch's names.
+    Adam has an `eps` of 1e-5: with the usual 1e-8 it makes whole steps of gradients that are
+    nothing but rounding noise, as that of the bias of an attention's keys. `options` are changes to the rule, by torch's names.
     """
     if kind == "adam":
-        options = {"eps": 1e-6, **options}
+        options = {"eps": 1e-5, **options}
     rate = options.pop("lr", {"sgd": 0.05, "adam": 1e-3}[kind])
     if framework == "torch":
         made: Any = torch.optim.SGD if kind == "sgd" else torch.optim.Adam

@@ -111,14 +111,14 @@ _DECODER = (
         "Backward stage",
         "blocks.0.attn",
         attribute("blocks.0.attn", detach, "on_values"),
-        "blocks.0.attn.v",
+        "blocks.0.attn.q",
     ),
     fault(
         "decoder: wrong score gradient",
         "Backward stage",
         "blocks.1.attn",
         attribute("blocks.1.attn", scaled_gradient(1.2), "on_scores"),
-        "blocks.1.attn.k",
+        "blocks.1.attn.q",
     ),
     fault(
         "decoder: wrong gradient in a block",
@@ -153,7 +153,7 @@ _ENCODER = (
         lambda site: values(
             f"{_FIRST}.self_attn" + site.name("", ".q_proj"),
             site.name("in_proj_weight", "weight"),
-            lambda weight: weight * np.where(np.arange(weight.size).reshape(weight.shape), 1, 2),
+            _one_element,
         )(site),
     ),
     fault(
@@ -213,7 +213,7 @@ _ENCODER = (
         "Backward stage",
         "",
         attribute("", detach, "between"),
-        "embed",
+        f"{_FIRST}.self_attn",
     ),
     fault("encoder: wrong bias gradient", "Gradients", "fc", gradient("fc", "bias", -1.0)),
     fault("encoder: label smoothing", "Loss", "", loss(label_smoothing=0.2)),
@@ -250,7 +250,7 @@ _LSTM = (
         "words",
         attribute("", scaled_gradient(1.5), "between"),
     ),
-    fault("lstm: embedding frozen", "Gradients", "words", frozen("words", "weight")),
+    fault("lstm: embedding frozen", "Backward stage", "words", frozen("words", "weight"), "lstm"),
     fault("lstm: loss summed", "Loss", "", loss(reduction="sum")),
     fault("lstm: Adam eps", "Updated weights", "*", rule("adam", eps=1e-3), kind="adam"),
 )
@@ -313,7 +313,7 @@ _EXPERTS = (
         "Backward stage",
         "blocks.1",
         attribute("blocks.1", detach, "on_shares"),
-        "blocks.1.norm",
+        "blocks.1.gate",
     ),
     fault(
         "experts: wrong activation gradient",

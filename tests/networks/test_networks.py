@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.networks import NETWORKS, Network, copy_weights, optimizer
+from tests.networks import NETWORKS, Network, OptimizerKind, copy_weights, optimizer
 from tests.networks.copying import pairs
 from tests.zoo import SIDES
 
+_STATISTICS = ("._mean", "._variance")
 Arrays = list[NDArray[Any] | None]
 
 
@@ -29,11 +30,11 @@ def twins(network: Network, base: str) -> dict[str, Any]:
     return models
 
 
-def train(network: Network, framework: str, model: Any, steps: int) -> Arrays:
+def train(network: Network, framework: str, model: Any, kind: OptimizerKind, steps: int) -> Arrays:
     """Outputs and gradients of the inputs, of every step."""
     side, found = SIDES[framework], Arrays()
     loss = network.loss(framework)
-    rule = optimizer(framework, "sgd", model)
+    rule = optimizer(framework, kind, model)
     for step in range(steps):
         inputs = network.inputs(framework, seed=step)
         result = model(**inputs)
@@ -46,11 +47,32 @@ def train(network: Network, framework: str, model: Any, steps: int) -> Arrays:
     return found
 
 
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_nothing_is_left_out_when_weights_are_copied(network: Network) -> None:
+    ours, theirs = (network.build(framework) for framework in SIDES)
+    copied = [(value, other) for _, value, other in pairs(network, ours, theirs)]
+    assert all(value.shape == tuple(other.shape) for value, other in copied)
+    expected = {id(tensor) for tensor in theirs.parameters()}  # running statistics among them
+    assert {id(other) for _, other in copied} == expected
+    assert len(copied) == len(expected)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_each_side_starts_from_weights_of_its_own(network: Network) -> None:
+    models = [network.build(framework) for framework in SIDES]
+    for name, value, other in pairs(network, *models):
+        statistic = name.endswith(_STATISTICS)  # which every BatchNorm starts alike
+        assert np.allclose(value.numpy(), SIDES["paddle"].numpy(other)) == statistic
+
+
 @pytest.mark.parametrize("base", SIDES)
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_twins_stay_twins_while_they_are_trained(network: Network, base: str) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_twins_stay_twins_while_they_are_trained(
+    network: Network, base: str, kind: OptimizerKind
+) -> None:
     models = twins(network, base)
-    ours, theirs = (train(network, name, model, steps=5) for name, model in models.items())
+    ours, theirs = (train(network, name, model, kind, steps=5) for name, model in models.items())
     assert_close(theirs, ours)
     learned = [
         (SIDES["paddle"].numpy(other), value.numpy())
