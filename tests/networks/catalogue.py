@@ -99,7 +99,8 @@ def optimizer(framework: str, kind: OptimizerKind, model: Any, **options: Any) -
     """The same rule on both sides: SGD with a rate of 0.05, or Adam with 0.001.
 
     Adam has an `eps` of 1e-5: with the usual 1e-8 it makes whole steps of gradients that are
-    nothing but rounding noise, as that of the bias of an attention's keys. `options` are changes to the rule, by torch's names.
+    nothing but rounding noise, as that of the bias of an attention's keys. `options` are changes to
+    the rule, by torch's names.
     """
     if kind == "adam":
         options = {"eps": 1e-5, **options}

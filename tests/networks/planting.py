@@ -14,6 +14,7 @@ from tests.zoo import SIDES
 __all__ = [
     "Fault",
     "Setup",
+    "Site",
     "Stage",
     "attribute",
     "both",

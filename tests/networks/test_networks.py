@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from tests.networks import NETWORKS, Network, OptimizerKind, copy_weights, optimizer
 from tests.networks.copying import pairs
-from tests.zoo import SIDES
+from tests.networks.planting import Setup, Site, through
+from tests.zoo import SIDES, Side
 
 _STATISTICS = ("._mean", "._variance")
 Arrays = list[NDArray[Any] | None]
@@ -80,3 +81,22 @@ def test_twins_stay_twins_while_they_are_trained(
         if not name.endswith("._variance")  # paddle's is of the batch, torch's of the population
     ]
     assert_close(*map(list, zip(*learned, strict=True)))
+
+
+@pytest.mark.parametrize("base", SIDES)
+def test_no_rounding_sends_a_token_to_another_expert(base: str) -> None:
+    network = NETWORKS["experts"]
+    for framework, model in twins(network, base).items():
+        scores: list[NDArray[Any]] = []
+
+        def keep(x: Any, side: Side = SIDES[framework], scores: Any = scores) -> Any:
+            scores.append(np.sort(side.numpy(x)))
+            return x
+
+        setup = Setup(model, {}, network.loss(framework), None)
+        for route in ("blocks.0.gate", "blocks.1.gate"):
+            through(route, keep)(Site(framework, network, setup))
+        model(**network.inputs(framework))
+        assert len(scores) == 2
+        for values in scores:  # of four experts, two are taken
+            assert (values[:, 2] - values[:, 1]).min() > 1e-3
