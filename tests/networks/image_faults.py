@@ -96,12 +96,11 @@ _CNN = (
     fault(
         "cnn: stride",
         "Forward stage",
-        "block2.down",
+        "block2.conv1",
         both(
             attribute("block2.down", [1, 1], "stride", "_stride"),
             attribute("block2.conv1", [1, 1], "stride", "_stride"),
         ),
-        "block2.conv1",
     ),
     fault("cnn: pool rounds up", "Forward stage", "pool", attribute("pool", True, "ceil_mode")),
     fault(
@@ -125,7 +124,7 @@ _CNN = (
         "Backward stage",
         "block2",
         attribute("block2", detach, "on_shortcut"),
-        "block2.down",
+        "block2.conv1",
     ),
     fault(
         "cnn: gradient scaled between blocks",
@@ -191,7 +190,7 @@ _UNET = (
         "Backward stage",
         "",
         attribute("", detach, "on_skip"),
-        "inner.act",
+        "pool2",
     ),
     fault(
         "unet: wrong norm gradient",

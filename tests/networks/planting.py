@@ -14,6 +14,7 @@ from tests.zoo import SIDES
 __all__ = [
     "Fault",
     "Setup",
+    "Site",
     "Stage",
     "attribute",
     "both",
@@ -59,8 +60,9 @@ class Fault:
 
     `stage` is where the first divergence is. `layer` tells by framework the layer whose code or
     parameter is wrong: `""` is the model itself, `"*"` any. Where that is code between recorded
-    layers, `shown` is the layer whose tensor is the first to differ: the next one going forward,
-    the one before going back; else it is as `layer`. To be seen, the fault takes an optimizer of
+    layers, `shown` is the layer whose tensor is the first to differ, else it is as `layer`: going
+    forward the next one, going back the one before, or the first of those that take one tensor,
+    whose gradient is that of them all. To be seen, the fault takes an optimizer of
     its `kind`, and so many `steps`.
     """
 
@@ -184,7 +186,8 @@ def exchanged(one: str, other: str, name: str) -> Change:
 
 
 def _set(site: Site, parameter: Any, change: Callable[[Array], Array]) -> None:
-    made = np.ascontiguousarray(change(SIDES[site.framework].numpy(parameter)))
+    before = SIDES[site.framework].numpy(parameter)
+    made = np.ascontiguousarray(change(before), dtype=before.dtype)
     tensor = SIDES[site.framework].tensor(made).detach()
     parameter.data.copy_(tensor) if site.framework == "torch" else parameter.set_value(tensor)
 

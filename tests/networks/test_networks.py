@@ -6,10 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tests.networks import NETWORKS, Network, copy_weights, optimizer
+from tests.networks import NETWORKS, Network, OptimizerKind, copy_weights, optimizer
 from tests.networks.copying import pairs
-from tests.zoo import SIDES
+from tests.networks.planting import Setup, Site, through
+from tests.zoo import SIDES, Side
 
+_STATISTICS = ("._mean", "._variance")
 Arrays = list[NDArray[Any] | None]
 
 
@@ -29,11 +31,11 @@ def twins(network: Network, base: str) -> dict[str, Any]:
     return models
 
 
-def train(network: Network, framework: str, model: Any, steps: int) -> Arrays:
+def train(network: Network, framework: str, model: Any, kind: OptimizerKind, steps: int) -> Arrays:
     """Outputs and gradients of the inputs, of every step."""
     side, found = SIDES[framework], Arrays()
     loss = network.loss(framework)
-    rule = optimizer(framework, "sgd", model)
+    rule = optimizer(framework, kind, model)
     for step in range(steps):
         inputs = network.inputs(framework, seed=step)
         result = model(**inputs)
@@ -46,11 +48,32 @@ def train(network: Network, framework: str, model: Any, steps: int) -> Arrays:
     return found
 
 
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_nothing_is_left_out_when_weights_are_copied(network: Network) -> None:
+    ours, theirs = (network.build(framework) for framework in SIDES)
+    copied = [(value, other) for _, value, other in pairs(network, ours, theirs)]
+    assert all(value.shape == tuple(other.shape) for value, other in copied)
+    expected = {id(tensor) for tensor in theirs.parameters()}  # running statistics among them
+    assert {id(other) for _, other in copied} == expected
+    assert len(copied) == len(expected)
+
+
+@pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
+def test_each_side_starts_from_weights_of_its_own(network: Network) -> None:
+    models = [network.build(framework) for framework in SIDES]
+    for name, value, other in pairs(network, *models):
+        statistic = name.endswith(_STATISTICS)  # which every BatchNorm starts alike
+        assert np.allclose(value.numpy(), SIDES["paddle"].numpy(other)) == statistic
+
+
 @pytest.mark.parametrize("base", SIDES)
 @pytest.mark.parametrize("network", NETWORKS.values(), ids=NETWORKS)
-def test_twins_stay_twins_while_they_are_trained(network: Network, base: str) -> None:
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+def test_twins_stay_twins_while_they_are_trained(
+    network: Network, base: str, kind: OptimizerKind
+) -> None:
     models = twins(network, base)
-    ours, theirs = (train(network, name, model, steps=5) for name, model in models.items())
+    ours, theirs = (train(network, name, model, kind, steps=5) for name, model in models.items())
     assert_close(theirs, ours)
     learned = [
         (SIDES["paddle"].numpy(other), value.numpy())
@@ -58,3 +81,22 @@ def test_twins_stay_twins_while_they_are_trained(network: Network, base: str) ->
         if not name.endswith("._variance")  # paddle's is of the batch, torch's of the population
     ]
     assert_close(*map(list, zip(*learned, strict=True)))
+
+
+@pytest.mark.parametrize("base", SIDES)
+def test_no_rounding_sends_a_token_to_another_expert(base: str) -> None:
+    network = NETWORKS["experts"]
+    for framework, model in twins(network, base).items():
+        scores: list[NDArray[Any]] = []
+
+        def keep(x: Any, side: Side = SIDES[framework], scores: Any = scores) -> Any:
+            scores.append(np.sort(side.numpy(x)))
+            return x
+
+        setup = Setup(model, {}, network.loss(framework), None)
+        for route in ("blocks.0.gate", "blocks.1.gate"):
+            through(route, keep)(Site(framework, network, setup))
+        model(**network.inputs(framework))
+        assert len(scores) == 2
+        for values in scores:  # of four experts, two are taken
+            assert (values[:, 2] - values[:, 1]).min() > 1e-3

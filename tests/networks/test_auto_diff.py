@@ -1,0 +1,50 @@
+"""Clean twins are aligned, and every fault is found where it is, in both directions."""
+
+import pytest
+
+from tests.networks import FAULTS, NETWORKS, Fault
+from tests.networks.diffing import outcome
+
+DIRECTIONS = [("torch", "paddle"), ("paddle", "torch")]
+both_ways = pytest.mark.parametrize(
+    ("base", "raw"), DIRECTIONS, ids=["-".join(pair) for pair in DIRECTIONS]
+)
+
+
+def test_there_are_enough_of_them() -> None:
+    assert len(NETWORKS) >= 8
+    assert len(FAULTS) >= 40
+    assert {fault.network for fault in FAULTS.values()} == set(NETWORKS)
+
+
+@both_ways
+@pytest.mark.parametrize("kind", ["sgd", "adam"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_twins_are_aligned_through_five_steps(network: str, kind: str, base: str, raw: str) -> None:
+    found = outcome(network, base, raw, kind=kind, steps=5)  # type: ignore[arg-type]
+    assert found.aligned, found.log
+
+
+@both_ways
+@pytest.mark.parametrize("network", NETWORKS)
+def test_twins_are_aligned_in_single_step(network: str, base: str, raw: str) -> None:
+    found = outcome(network, base, raw, single_step=True)
+    assert found.aligned, found.log
+
+
+@both_ways
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_every_fault_is_found_where_it_is(fault: Fault, base: str, raw: str) -> None:
+    found = outcome(fault.network, base, raw, fault, kind=fault.kind, steps=fault.steps)
+    assert not found.aligned
+    assert found.stage == fault.stage, found.log
+    assert fault.shown[raw] in ("*", found.layer), found.log
+
+
+@both_ways
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+def test_every_fault_is_found_in_single_step(fault: Fault, base: str, raw: str) -> None:
+    options = {"kind": fault.kind, "steps": fault.steps}
+    found = outcome(fault.network, base, raw, fault, single_step=True, **options)  # type: ignore[arg-type]
+    assert not found.aligned
+    assert found.stage == fault.stage, found.log
