@@ -143,7 +143,7 @@ _ENCODER = (
     fault(
         "encoder: packed weight",
         "Weights",
-        {"torch": f"{_FIRST}.self_attn", "paddle": f"{_FIRST}.self_attn.q_proj"},
+        f"{_FIRST}.self_attn",
         lambda site: values(
             f"{_FIRST}.self_attn" + site.name("", ".q_proj"),
             site.name("in_proj_weight", "weight"),

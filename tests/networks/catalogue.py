@@ -96,14 +96,14 @@ def _shake(framework: str, model: Any) -> None:
 
 
 def optimizer(framework: str, kind: OptimizerKind, model: Any, **options: Any) -> Any:
-    """The same rule on both sides: SGD with a rate of 0.05, or Adam with 0.001.
+    """The same rule on both sides: SGD with a rate of 0.01, or Adam with 0.0002.
 
     Adam has an `eps` of 1e-5: with the usual 1e-8 it makes whole steps of what is rounding noise in
     a gradient. `options` are changes to the rule, by torch's names.
     """
     if kind == "adam":
         options = {"eps": 1e-5, **options}
-    rate = options.pop("lr", {"sgd": 0.05, "adam": 1e-3}[kind])
+    rate = options.pop("lr", {"sgd": 0.01, "adam": 2e-4}[kind])
     if framework == "torch":
         made: Any = torch.optim.SGD if kind == "sgd" else torch.optim.Adam
         return made(model.parameters(), lr=rate, **options)

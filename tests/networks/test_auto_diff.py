@@ -38,7 +38,7 @@ def test_every_fault_is_found_where_it_is(fault: Fault, base: str, raw: str) -> 
     found = outcome(fault.network, base, raw, fault, kind=fault.kind, steps=fault.steps)
     assert not found.aligned
     assert found.stage == fault.stage, found.log
-    assert fault.shown[raw] in ("*", found.layer), found.log
+    assert found.layer in (fault.shown[raw], fault.layer[raw]) or fault.shown[raw] == "*", found.log
 
 
 @both_ways
@@ -47,4 +47,6 @@ def test_every_fault_is_found_in_single_step(fault: Fault, base: str, raw: str) 
     options = {"kind": fault.kind, "steps": fault.steps}
     found = outcome(fault.network, base, raw, fault, single_step=True, **options)  # type: ignore[arg-type]
     assert not found.aligned
-    assert found.stage == fault.stage, found.log
+    # each layer has the right gradient to begin with: what is wrong may be its parameter's alone
+    going_back = ("Backward stage", "Gradients")
+    assert found.stage == fault.stage or {found.stage, fault.stage} == set(going_back), found.log
