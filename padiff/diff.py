@@ -13,12 +13,14 @@ from padiff.errors import UsageError
 from padiff.model import ProxyModel, create_model, get_dump_root_path
 from padiff.recording.boundary import Aliases, Boundary
 from padiff.render.text import render
-from padiff.render.words import clean, stage
+from padiff.render.words import clean, layer_name, stage, tensor_name
 from padiff.running.options import Options, arguments, pair_of
 from padiff.running.side import Side, SideName
 from padiff.running.single_step import replay_of
 
 __all__ = ["auto_diff"]
+
+_SHOWN = 12  # layers
 
 _SIDES: tuple[SideName, SideName] = ("base", "raw")
 
@@ -92,6 +94,8 @@ def auto_diff(
     )
     print("\n".join([*_stages(comparison), ""]))
     print(render(comparison))
+    if single_step:
+        print("\n".join(_apart(comparison)), end="")
     print(f"auto_diff: padiff-check {shlex.join(map(str, locations))} compares the dumps again")
     return _end(comparison.aligned)
 
@@ -172,6 +176,23 @@ def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None
     side.recording.clear()
     seconds = time.perf_counter() - begun
     print(f"auto_diff: step {step}: {side.label} ran and is dumped, {seconds:.2f} s", flush=True)
+
+
+def _apart(comparison: Comparison) -> list[str]:
+    """The layers that differ, of which in single step none does because of another."""
+    found: dict[str, list[str]] = {}
+    for record in comparison.records:
+        if record.diverged and record.section == "report":
+            side = record.base if record.base.route is not None else record.raw
+            name = f"{layer_name(side)} ({clean(side.class_name or '', 40)})"
+            found.setdefault(name, []).append(tensor_name(record))
+    if not found:
+        return []
+    lines = [f"auto_diff: {len(found)} layers differ, each by itself:"]
+    lines += [f"  {name}: {', '.join(what[:3])}" for name, what in list(found.items())[:_SHOWN]]
+    if len(found) > _SHOWN:
+        lines.append(f"  ... and {len(found) - _SHOWN} more")
+    return [*lines, "", ""]
 
 
 def _stages(comparison: Comparison) -> list[str]:
