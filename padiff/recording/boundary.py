@@ -1,6 +1,7 @@
 """What stands between a layer and those around it, where layers are to be looked at one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
+from math import prod
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -107,6 +108,8 @@ class Replay:
             self._overwritten.pop()()
 
     def _correct(self, tensor: Tensor, source: Tensor) -> None:
+        if tuple(tensor.shape) != tuple(source.shape):
+            return  # the code that goes on with it will see to that
         try:
             restore = self._framework.overwrite(tensor, source)
         except Exception:  # several of its elements are one in memory: the error travels on in it
@@ -123,14 +126,14 @@ class Replay:
                 continue
             where = draft.route, self._call_of[id(draft)]
             values = self._recorded(*where, phase, place)
-            if values is None or values.shape != tuple(tensor.shape):
+            if values is None or _is_laid_out_otherwise(values.shape, tuple(tensor.shape)):
                 continue  # it has no partner there, or one that this layer cannot compute on
             passed = None if gradient is None else self._recorded(*where, gradient, place)
             asks = self._framework.wants_gradient(tensor)
             handed[id(tensor)] = self._framework.stand_in(
                 values, tensor, asks=asks or passed is not None
             )
-            if asks and passed is not None and passed.shape == values.shape:
+            if asks and passed is not None and passed.shape == tuple(tensor.shape):
                 self._end(tensor, self._framework.from_host(passed, tensor))
         return handed
 
@@ -138,3 +141,8 @@ class Replay:
         if id(tensor) in self._ends:  # it goes to several layers
             gradient = self._ends[id(tensor)][1] + gradient
         self._ends[id(tensor)] = tensor, gradient
+
+
+def _is_laid_out_otherwise(recorded: tuple[int, ...], own: tuple[int, ...]) -> bool:
+    """Whether two shapes may be of the same elements, with the axes in another order or joined."""
+    return recorded != own and prod(recorded) == prod(own)

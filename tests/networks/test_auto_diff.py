@@ -50,3 +50,23 @@ def test_every_fault_is_found_in_single_step(fault: Fault, base: str, raw: str) 
     # each layer has the right gradient to begin with: what is wrong may be its parameter's alone
     going_back = ("Backward stage", "Gradients")
     assert found.stage == fault.stage or {found.stage, fault.stage} == set(going_back), found.log
+
+
+@both_ways
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mlp: tanh GELU",
+        "mlp: wrong activation gradient",
+        "cnn: batch norm eps",
+        "cnn: padding missing",  # of another shape than base's output
+        "cnn: pool rounds up",
+        "cnn: shortcut detached",
+    ],
+)
+def test_in_single_step_a_fault_of_one_layer_is_seen_there_alone(
+    name: str, base: str, raw: str
+) -> None:
+    fault = FAULTS[name]
+    found = outcome(fault.network, base, raw, fault, single_step=True)
+    assert (found.stage, found.layers) == (fault.stage, 1), found.log
