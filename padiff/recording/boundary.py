@@ -79,6 +79,7 @@ class Replay:
         self._call_of: dict[int, int] = {}  # by the id of its draft
         self._ends: dict[int, tuple[Tensor, Tensor]] = {}
         self._overwritten: list[Callable[[], None]] = []
+        self._reshaped: set[int] = set()  # ids of drafts that were given other shapes than recorded
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
         call = self._calls.get(draft.route, 0)
@@ -107,9 +108,15 @@ class Replay:
         while self._overwritten:
             self._overwritten.pop()()
 
+    def _made_here(self, draft: Draft, phase: Phase) -> bool:
+        """Whether a tensor of another shape than recorded is this layer's doing.
+
+        Then what follows goes on with the recorded one. Where the layer was given another shape,
+        its caller expects one that fits that.
+        """
+        return phase == "forward" and id(draft) not in self._reshaped
+
     def _correct(self, tensor: Tensor, source: Tensor) -> None:
-        if tuple(tensor.shape) != tuple(source.shape):
-            return  # the code that goes on with it will see to that
         try:
             restore = self._framework.overwrite(tensor, source)
         except Exception:  # several of its elements are one in memory: the error travels on in it
@@ -126,14 +133,18 @@ class Replay:
                 continue
             where = draft.route, self._call_of[id(draft)]
             values = self._recorded(*where, phase, place)
-            if values is None or _is_laid_out_otherwise(values.shape, tuple(tensor.shape)):
-                continue  # it has no partner there, or one that this layer cannot compute on
+            shape = tuple(tensor.shape)
+            if values is not None and values.shape != shape and not self._made_here(draft, phase):
+                self._reshaped.add(id(draft))
+                continue
+            if values is None or (values.shape != shape and values.size == prod(shape)):
+                continue  # it has no partner there, or one whose axes lie in another order
             passed = None if gradient is None else self._recorded(*where, gradient, place)
             asks = self._framework.wants_gradient(tensor)
             handed[id(tensor)] = self._framework.stand_in(
                 values, tensor, asks=asks or passed is not None
             )
-            if asks and passed is not None and passed.shape == tuple(tensor.shape):
+            if asks and passed is not None and passed.shape == shape:
                 self._end(tensor, self._framework.from_host(passed, tensor))
         return handed
 
@@ -141,8 +152,3 @@ class Replay:
         if id(tensor) in self._ends:  # it goes to several layers
             gradient = self._ends[id(tensor)][1] + gradient
         self._ends[id(tensor)] = tensor, gradient
-
-
-def _is_laid_out_otherwise(recorded: tuple[int, ...], own: tuple[int, ...]) -> bool:
-    """Whether two shapes may be of the same elements, with the axes in another order or joined."""
-    return recorded != own and prod(recorded) == prod(own)
