@@ -10,7 +10,7 @@ from padiff.assign import assign_weight
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
-from padiff.model import ProxyModel, create_model, get_dump_root_path
+from padiff.model import ProxyModel, create_model
 from padiff.recording.boundary import Aliases, Boundary
 from padiff.render.text import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
@@ -148,9 +148,7 @@ def _check_maps(base: Side, raw: Side) -> None:
 
 
 def _run(base: Side, raw: Side, options: Options) -> None:
-    root = Path(get_dump_root_path()).absolute() / "auto_diff"
     for side in (base, raw):
-        side.claim_home(root)
         side.framework.clear_gradients(side.model)
     for step in range(options.steps):
         _run_step(base, step, options, Aliases(base.framework) if options.single_step else None)

@@ -10,12 +10,13 @@ from typing import Any, Literal
 from padiff.errors import UsageError
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
-from padiff.model import ProxyModel
+from padiff.model import ProxyModel, get_dump_root_path
 from padiff.recording.boundary import Boundary
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection
 from padiff.recording.structure import find_in_result
 from padiff.store.format import SectionName
+from padiff.store.reader import Dump, open_dump
 from padiff.store.writer import claim_store
 
 __all__ = ["Side", "SideName"]
@@ -39,7 +40,7 @@ class Side:
     optimizer: Any
     inputs: bool
     recording: Recording = field(init=False)
-    home: Path = field(init=False)
+    _home: Path | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
         self.recording = Recording(self.name, self.framework, self.selection)
@@ -61,10 +62,20 @@ class Side:
     def selection(self) -> Selection:
         return self.proxy._selection
 
-    def claim_home(self, root: Path) -> None:
-        """Find a directory below `root` that is no other run's."""
-        name, run = f"{self.label}_{self.name}", uuid.uuid4().hex
-        self.home = claim_store(root, name, framework=self.framework.name, run=run)
+    @property
+    def home(self) -> Path:
+        """Where its dumps go: a directory that is no other run's, made when first asked for."""
+        if self._home is None:
+            root = Path(get_dump_root_path()).absolute() / "auto_diff"
+            name, run = f"{self.label}_{self.name}", uuid.uuid4().hex
+            self._home = claim_store(root, name, framework=self.framework.name, run=run)
+        return self._home
+
+    def dumped(self, step: int) -> Dump:
+        """What this process has dumped of a step."""
+        rank = self.framework.rank()
+        location = self.home / f"step_{step}"
+        return open_dump(location if rank is None else location / f"rank_{rank}")
 
     def dump(self, section: SectionName, step: int) -> None:
         """Write a section of a step."""

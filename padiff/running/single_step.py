@@ -10,7 +10,7 @@ from padiff.matching.tensors import match_tensors
 from padiff.matching.trees import match_trees
 from padiff.recording.boundary import Replay
 from padiff.running.side import Side
-from padiff.store.reader import Section, open_dump
+from padiff.store.reader import Section
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
 __all__ = ["replay_of"]
@@ -26,7 +26,7 @@ def replay_of(base: Side, raw: Side, step: int) -> Replay:
 
     Runs raw's model once as it is, to see which layers it calls; its buffers stay as they were.
     """
-    report = open_dump(base.home / f"step_{step}").report
+    report = base.dumped(step).report
     maps = base.selection.layer_map, raw.selection.layer_map
     matching = match_trees(report.tree, _outline(raw), *maps)
     return Replay(raw.framework, _Recorded(report, matching.pairs))

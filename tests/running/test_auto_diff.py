@@ -329,6 +329,32 @@ def test_errors_of_the_user_pass_through(base: str, raw: str, single_step: bool)
 
 
 @across
+@pytest.mark.parametrize("single_step", [False, True])
+def test_an_interrupt_leaves_nothing(base: str, raw: str, single_step: bool, root: Path) -> None:
+    """Neither hooks nor a half of a dump; what was done before stays."""
+    calls = 0
+
+    def interrupted(place: str, number: int, value: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        if calls > 30 if single_step else number == 7:  # in single step raw runs twice
+            raise KeyboardInterrupt
+        return value
+
+    models = pair(base, raw, interrupted)
+    padiff.assign_weight(*models)
+    before = parameters(raw, models[1])
+    with pytest.raises(KeyboardInterrupt):
+        auto_diff(*models, inputs(base, raw), single_step=single_step)
+    for name, model in zip((base, raw), models, strict=True):
+        assert SIDES[name].traces(model) == []
+    for name, value in parameters(raw, models[1]).items():
+        np.testing.assert_array_equal(value, before[name])
+    assert [path.name for path in root.iterdir()] == ["base_Net"]
+    assert padiff.open_dump(root / "base_Net").step == 0
+
+
+@across
 def test_a_loss_that_is_no_scalar(base: str, raw: str) -> None:
     models = pair(base, raw)
     for loss, kind, message in (
