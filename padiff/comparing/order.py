@@ -1,8 +1,25 @@
 """Event order: where in the run of base something stands, so that causes come before effects."""
 
+from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["Positions"]
+__all__ = ["Positions", "cause_of"]
+
+_INPUTS = 0
+# Sections and whether of gradients, causes first. The inputs of the model come before them all, a
+# loss comes after what it is computed from; `weights` are what the optimizer made of the gradients.
+_CAUSES: dict[tuple[SectionName, bool], int] = {
+    ("params", False): 1,
+    ("report", False): 2,
+    ("report", True): 5,
+    ("params", True): 6,
+    ("grads", False): 7,
+    ("grads", True): 7,
+    ("weights", False): 8,
+    ("weights", True): 8,
+}
+_UPDATED_BUFFERS = 3  # by a forward pass in training mode, in whichever section they are
+_LOSS = 4
 
 _LAST = 2**62  # a position after every layer of base: for what only raw has
 
@@ -57,3 +74,18 @@ class Positions:
             # raw's alone: it comes after those of all that ran later
             return (self._gradients_after[id(node)], 2, -node.order)
         return (self._end[id(node), phase], 1, -depth)
+
+
+def cause_of(section: SectionName, phase: Phase | None, *, of_model: bool, updated: bool) -> int:
+    """What a record may be caused by comes before it: a number that sorts a step's records.
+
+    `of_model` says that it is of the model's first call, `updated` that it is of a buffer that the
+    forward pass has changed.
+    """
+    if updated:
+        return _UPDATED_BUFFERS
+    if phase == "loss":
+        return _LOSS
+    if phase == "input" and of_model:
+        return _INPUTS
+    return _CAUSES[section, phase in GRADIENTS]

@@ -8,7 +8,7 @@ from msgspec import Struct
 from padiff.comparing.buffers import Buffers
 from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.order import Positions
+from padiff.comparing.order import Positions, cause_of
 from padiff.comparing.partners import Partners
 from padiff.comparing.pieces import match_pieces, whole_of
 from padiff.comparing.scope import DumpPair, Scope
@@ -16,26 +16,11 @@ from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
-from padiff.tree import GRADIENTS, Node, Phase, TensorRecord
+from padiff.tree import GRADIENTS, Node, Phase, TensorRecord, Unrecorded
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
 
 TensorPairs = list[tuple[TensorRecord, TensorRecord]]
-
-# Sections and whether of gradients, causes first. The inputs of the model come before them all, a
-# loss comes after what it is computed from; `weights` are what the optimizer made of the gradients.
-_CAUSES: dict[tuple[SectionName, bool], int] = {
-    ("params", False): 1,
-    ("report", False): 2,
-    ("report", True): 5,
-    ("params", True): 6,
-    ("grads", False): 7,
-    ("grads", True): 7,
-    ("weights", False): 8,
-    ("weights", True): 8,
-}
-_UPDATED_BUFFERS = 3  # by a forward pass in training mode, in whichever section they are
-_LOSS = 4
 
 
 class Planned(Struct, frozen=True):
@@ -238,14 +223,11 @@ class _Planner:
         base = nodes[0]
         tensor = tensors[0] or tensors[1]
         phase = phase if tensor is None else tensor.phase
-        cause = _LOSS if phase == "loss" else _CAUSES[self._name, phase in GRADIENTS]
+        buffer, explained = self._buffers.of(nodes, tensors)
         # of a model called in a loop, what later calls are given is what the first ones made
         roots = self._sections[0].tree.roots
-        if self._name == "report" and phase == "input" and roots and base is roots[0]:
-            cause = 0
-        buffer, explained = self._buffers.of(nodes, tensors)
-        if buffer == "updated":
-            cause = _UPDATED_BUFFERS
+        of_model = bool(roots) and base is roots[0]
+        cause = cause_of(self._name, phase, of_model=of_model, updated=buffer == "updated")
         position = self._positions.of(base, tensors[0], phase)
         self.planned.append(
             Planned(
@@ -262,39 +244,29 @@ class _Planner:
         )
 
     def _list_unrecorded(self, side: SideName, node: Node) -> None:
-        self.unmatched += [
-            Unmatched(
-                side=side,
-                kind="unrecorded",
-                section=self._name,
-                step=self._dumps.step,
-                rank=self._dumps.rank,
-                route=node.route,
-                class_name=node.name,
-                call=node.call,
-                phase=value.phase,
-                tensor=value.place,
-                reason=value.reason,
-            )
-            for value in node.unrecorded
-            if self._scope.takes_phase(value.phase)
-        ]
+        for value in node.unrecorded:
+            if self._scope.takes_phase(value.phase):
+                found = self._unmatched(side, "unrecorded", node, value)
+                self.unmatched.append(replace(found, reason=value.reason))
 
     def _list(self, side: SideName, node: Node, tensor: TensorRecord | None = None) -> None:
-        self.unmatched.append(
-            Unmatched(
-                side=side,
-                kind=_kind(tensor),
-                section=self._name,
-                step=self._dumps.step,
-                rank=self._dumps.rank,
-                route=node.route,
-                class_name=node.name,
-                call=node.call,
-                phase=None if tensor is None else tensor.phase,
-                tensor=None if tensor is None else tensor.place,
-                shape=None if tensor is None else tensor.shape,
-            )
+        found = self._unmatched(side, _kind(tensor), node, tensor)
+        self.unmatched.append(found if tensor is None else replace(found, shape=tensor.shape))
+
+    def _unmatched(
+        self, side: SideName, kind: Kind, node: Node, value: TensorRecord | Unrecorded | None
+    ) -> Unmatched:
+        return Unmatched(
+            side=side,
+            kind=kind,
+            section=self._name,
+            step=self._dumps.step,
+            rank=self._dumps.rank,
+            route=node.route,
+            class_name=node.name,
+            call=node.call,
+            phase=None if value is None else value.phase,
+            tensor=None if value is None else value.place,
         )
 
 

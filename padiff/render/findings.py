@@ -1,20 +1,11 @@
-"""What a comparison means, in sentences: the verdict, and what is known of the first divergence."""
-
-from math import isfinite
+"""What a comparison found, in sentences: the verdict, and how large a difference is."""
 
 from padiff.comparing.comparison import Comparison, Record, Side
-from padiff.comparing.noise import Gradients, same_parameter
-from padiff.render.words import layer_name, number, stage
+from padiff.render.words import number
 from padiff.store.format import SECTIONS
-from padiff.tree import GRADIENTS, Node
+from padiff.tree import Node
 
-__all__ = ["cause", "figures", "find_node", "verdict"]
-
-_SCALED_NOISE = (
-    "Its gradients may be rounding noise, far apart but small beside those around them: an "
-    "optimizer such as Adam scales it up."
-)
-_APART = 0.1  # of its size: a difference of gradients that one of updated weights may come from
+__all__ = ["figures", "find_node", "is_silent", "lacking", "verdict"]
 
 
 def verdict(comparison: Comparison) -> str:
@@ -32,7 +23,7 @@ def verdict(comparison: Comparison) -> str:
         return f"ALIGNED: {compared} agree{same} ({tolerance})."
     if comparison.first_divergence is None:
         return f"NOT ALIGNED: {compared} agree ({tolerance}), but the structures differ."
-    silent = sum(map(_is_silent, comparison.records))
+    silent = sum(map(is_silent, comparison.records))
     missing = sum(record.status == "missing" for record in comparison.records) - silent
     differ = f"{totals.diverged - missing - silent} of {compared} differ"
     if missing:
@@ -42,7 +33,7 @@ def verdict(comparison: Comparison) -> str:
     return f"NOT ALIGNED: {differ} ({tolerance})."
 
 
-def _is_silent(record: Record) -> bool:
+def is_silent(record: Record) -> bool:
     """Whether it stands for a call of the model without any output to compare."""
     return record.base.tensor is None and record.raw.tensor is None
 
@@ -54,10 +45,10 @@ def _plural(word: str, count: int) -> str:
 def figures(comparison: Comparison, record: Record) -> list[str]:
     """How large the difference of one record is, against what was allowed."""
     if record.status == "missing":
-        if _is_silent(record):
+        if is_silent(record):
             return ["neither side has an output of the model to compare"]
-        lacking, side = _lacking(record)
-        return [f"{lacking} has no such {'layer' if side.route is None else 'tensor'}"]
+        label, side = lacking(record)
+        return [f"{label} has no such {'layer' if side.route is None else 'tensor'}"]
     found = record.figures
     if found is None:
         return [
@@ -84,7 +75,7 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
     return lines
 
 
-def _lacking(record: Record) -> tuple[str, Side]:
+def lacking(record: Record) -> tuple[str, Side]:
     """The side on which a tensor is missing."""
     return ("raw", record.raw) if record.raw.tensor is None else ("base", record.base)
 
@@ -94,218 +85,3 @@ def find_node(comparison: Comparison, record: Record, side: int) -> Node | None:
     where = (record.base, record.raw)[side]
     nodes = comparison.trees[side].walk()
     return next((n for n in nodes if (n.route, n.call) == (where.route, where.call)), None)
-
-
-def cause(comparison: Comparison, first: Record) -> str:
-    """Where the first divergence comes from, as far as the records before it tell."""
-    before = [
-        record
-        for record in comparison.records[: first.order]
-        if (record.step, record.rank) == (first.step, first.rank)
-    ]
-    if _is_silent(first):
-        return (
-            "Nothing is known of what the models return: let it be tensors, alone or in tuples, "
-            "lists, dicts or dataclasses."
-        )
-    if first.status == "missing":
-        return _missing_cause(first)
-    match stage(first):
-        case "Model inputs":
-            return "The two models were fed different inputs; all else may follow from that."
-        case "Weights" | "Updated weights" if first.buffer == "given":
-            return (
-                "The two models hold different buffers, and in evaluation mode no forward pass "
-                "changes them: all else may follow from that."
-            )
-        case "Weights":
-            return _weights_cause(comparison, first)
-        case "Buffers":
-            return _buffers_cause(comparison, first, before)
-        case "Gradients":
-            if _gradients(comparison, first.step).are_noise(first):
-                return (
-                    "It may be rounding noise: the gradients around it are far larger, and agree."
-                )
-            if any(stage(record) == "Backward stage" for record in before):
-                return (
-                    "The gradients between the layers agree, those of the weights do not: these "
-                    "add up over all passes since they were cleared, recorded or not."
-                )
-            return "No gradients between the layers were compared."
-        case "Updated weights":
-            return _update_cause(comparison, first, first.step)
-        case "Forward stage":
-            return _forward_cause(first, before)
-        case "Loss":
-            return "What the models return agrees, the losses do not: the loss functions differ."
-        case _:
-            return _backward_cause(first, before) + _shared(comparison, first)
-
-
-def _missing_cause(first: Record) -> str:
-    side, where = _lacking(first)
-    if first.section == "report":
-        if first.phase not in GRADIENTS:
-            return "What one side lacks cannot be compared."
-        return f"No gradient reached it in {side}: it is cut off there, or nothing asked for one."
-    if where.route is None:
-        return (
-            f"A whole layer is absent in {side}: the model has none there, or a black or white "
-            "list of that side alone leaves it out."
-        )
-    if first.phase == "backward":
-        return f"The parameter has no gradient in {side}: it is frozen or not used there."
-    return "The layers themselves differ: what one side lacks cannot be compared."
-
-
-def _weights_cause(comparison: Comparison, first: Record) -> str:
-    """Why weights differ at the beginning of a step."""
-    differ = "The two models have different weights; all else may follow from that."
-    agreed = [
-        record.step
-        for record in comparison.records[: first.order]
-        if record.step is not None
-        and record.step != first.step
-        and (record.section, record.phase) == (first.section, first.phase)
-        and same_parameter(record, first)
-    ]
-    if not agreed or first.step is None:
-        return differ
-    if agreed[-1] + 1 < first.step:
-        if _gradients(comparison, agreed[-1]).are_noise(first):
-            return f"They agreed in step {agreed[-1]}. {_SCALED_NOISE}"
-        return f"They agreed in step {agreed[-1]}: what was done to them since then differs."
-    return f"They agreed in step {agreed[-1]}. {_update_cause(comparison, first, agreed[-1])}"
-
-
-def _buffers_cause(comparison: Comparison, first: Record, before: list[Record]) -> str:
-    """Why buffers differ that a forward pass in training mode changes."""
-    agreed = [
-        record.step
-        for record in comparison.records[: first.order]
-        if record.step != first.step and record.buffer and same_parameter(record, first)
-    ]
-    if agreed:
-        return f"They agreed in step {agreed[-1]}: the forward passes since then differ."
-    if any(record.phase == "forward" for record in before):
-        return (
-            "All outputs agree: the forward pass changes it in another way, or it was different "
-            "when the run began."
-        )
-    return "No outputs were compared: what it is computed from may differ."
-
-
-def _update_cause(comparison: Comparison, first: Record, step: int | None) -> str:
-    """Why weights differ that agreed before the gradients of `step` were applied to them."""
-    gradients = _gradients(comparison, step)
-    if not gradients:
-        return "No gradients were compared: the optimizers or the gradients differ."
-    if gradients.are_noise(first):
-        return _SCALED_NOISE
-    apart = gradients.apart(first)
-    if apart >= _APART:
-        share = f"{apart:.0%} of" if isfinite(apart) else "more than"
-        return (
-            f"Its gradients differ by {share} their size, which atol "
-            f"{comparison.criterion.atol:g} allows: compare them with a smaller one."
-        )
-    return "The gradients agree: the optimizers differ."
-
-
-def _gradients(comparison: Comparison, step: int | None) -> Gradients:
-    return Gradients(record for record in comparison.records if record.step == step)
-
-
-def _forward_cause(first: Record, before: list[Record]) -> str:
-    if first.phase == "input":
-        return "All that ran before agrees: the code that calls this layer makes the difference."
-    inside = _inside(first, before)
-    if inside:
-        return f"{inside}: the code between them makes the difference."
-    own = (first.base.route, first.base.call)
-    given = [r for r in before if r.phase == "input" and (r.base.route, r.base.call) == own]
-    weights = (
-        ""
-        if any(stage(record) == "Weights" for record in before)
-        else " No weights were compared: its own, if it has any, may differ."
-    )
-    if given:
-        return f"Its inputs agree: the difference is made in this layer.{weights}"
-    if any(record.phase == "forward" for record in before):
-        return (
-            "All outputs before it agree: the difference is made in this layer, or on the way to "
-            f"it.{weights}"
-        )
-    return f"No output before it was compared.{weights}"
-
-
-def _backward_cause(first: Record, before: list[Record]) -> str:
-    own = (first.base.route, first.base.call)
-    if first.phase == "grad_output":
-        if not first.base.route:
-            return "It is what the loss passes back to the models: the loss functions differ."
-        return (
-            "What follows this layer agrees: the difference is made in the backward of the code "
-            "between them."
-        )
-    inside = _inside(first, before)
-    if inside:
-        return f"{inside}: the code between them makes the difference."
-    given = (r for r in before if r.phase == "grad_output" and r.base.route)
-    if any((record.base.route, record.base.call) == own for record in given):
-        return (
-            "What it was passed back agrees: the difference is made in the backward of this layer."
-        )
-    if any(record.phase == "backward" and record.section == "report" for record in before):
-        return (
-            "The gradients behind it agree: the difference is made in the backward of this layer, "
-            "or on the way to it."
-        )
-    if any(record.phase == "grad_output" for record in before):
-        return (
-            "What the loss passes back agrees: the difference is made in the backward of this "
-            "layer, or on the way to it."
-        )
-    return "It is the first gradient: the loss differs, or the backward of what leads to it."
-
-
-def _shared(comparison: Comparison, first: Record) -> str:
-    """That layers beside this one show the very same gradient, where they do."""
-    others = [
-        layer_name(record.base)
-        for record in comparison.records
-        if record.section == "report"
-        and (record.step, record.rank, record.phase) == (first.step, first.rank, first.phase)
-        and (record.figures, record.base.shape) == (first.figures, first.base.shape)
-        and not _nested(record.base.route or "", first.base.route or "")
-    ]
-    if first.figures is None or not others:
-        return ""
-    named = ", ".join(others[:3]) + (", ..." if len(others) > 3 else "")
-    return (
-        f" The same is seen at {named}: where one tensor feeds several layers, each shows the sum, "
-        "and any of them may make the difference."
-    )
-
-
-def _nested(a: str, b: str) -> bool:
-    """Whether the routes are one, or that of a layer and one inside it."""
-    short, long = sorted((a, b), key=len)
-    return short in ("", long) or long.startswith(f"{short}.")
-
-
-def _inside(first: Record, before: list[Record]) -> str:
-    """That the layers below the one of `first` agree, where some were compared in its phase."""
-    prefix = f"{first.base.route}." if first.base.route else ""
-    layers = {
-        (record.base.route, record.base.call)
-        for record in before
-        if record.section == "report"
-        and record.phase == first.phase
-        and record.base.route != first.base.route
-        and (record.base.route or "").startswith(prefix)
-    }
-    if len(layers) == 1:
-        return "The one layer compared inside it agrees"
-    return f"All {len(layers)} layers compared inside it agree" if layers else ""

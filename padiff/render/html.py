@@ -3,7 +3,8 @@
 from html import escape
 
 from padiff.comparing.comparison import Comparison, Record, Side
-from padiff.render.findings import cause, figures, verdict
+from padiff.render.causes import cause
+from padiff.render.findings import figures, verdict
 from padiff.render.outline import MARKER, outline
 from padiff.render.traps import traps
 from padiff.render.words import clean, layer_name, number, stage, tensor_name, when

@@ -6,7 +6,8 @@ from pathlib import Path
 from textwrap import wrap
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
-from padiff.render.findings import cause, figures, find_node, verdict
+from padiff.render.causes import cause
+from padiff.render.findings import figures, find_node, verdict
 from padiff.render.outline import outlines
 from padiff.render.traps import traps
 from padiff.render.words import (

@@ -39,7 +39,7 @@ TIERS = """
     comparing
     render.words
     render.findings render.lone render.outline render.settings
-    render.traps
+    render.causes render.traps
     render.text render.html
     render
     frameworks.interception

@@ -12,7 +12,7 @@ from padiff import create_model
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.comparing.records import CONVENTION
-from padiff.render.findings import cause
+from padiff.render.causes import cause
 from padiff.render.text import render
 from padiff.render.words import stage
 from tests.zoo import SIDES

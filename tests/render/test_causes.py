@@ -11,7 +11,7 @@ import torch
 from padiff import create_model
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
-from padiff.render.findings import cause
+from padiff.render.causes import cause
 from padiff.store.format import SectionName
 from tests.stores import Layer, write_dump
 
