@@ -3,6 +3,8 @@
 import shlex
 import time
 from collections import Counter
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +13,12 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
 from padiff.model import ProxyModel, create_model
-from padiff.recording.boundary import Aliases, Boundary
+from padiff.recording.boundary import Boundary
 from padiff.render.text import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
 from padiff.running.options import Options, arguments, pair_of
 from padiff.running.side import Side, SideName
-from padiff.running.single_step import replay_of
+from padiff.running.single_step import forward_with_aliases, replay_of
 
 __all__ = ["auto_diff"]
 
@@ -151,14 +153,33 @@ def _run(base: Side, raw: Side, options: Options) -> None:
     for side in (base, raw):
         side.framework.clear_gradients(side.model)
     for step in range(options.steps):
-        _run_step(base, step, options, Aliases(base.framework) if options.single_step else None)
-        _run_step(raw, step, options, replay_of(base, raw, step) if options.single_step else None)
+        _run_step(base, step, options, partial(_forward, base, options))
+        _run_step(raw, step, options, partial(_forward, raw, options, base, step))
 
 
-def _run_step(side: Side, step: int, options: Options, boundary: Boundary | None) -> None:
-    begun = time.perf_counter()
+# What a forward returned, and what stood between the layers, if anything did.
+Forward = Callable[[], tuple[Any, Boundary | None]]
+
+
+def _forward(
+    side: Side, options: Options, base: Side | None = None, step: int = 0
+) -> tuple[Any, Boundary | None]:
+    if not options.single_step:
+        return side.forward(), None
+    if base is None:
+        return forward_with_aliases(side)
+    boundary = replay_of(base, side, step)
     try:
-        output = side.forward(boundary)
+        return side.forward(boundary), boundary
+    except BaseException:
+        boundary.restore()
+        raise
+
+
+def _run_step(side: Side, step: int, options: Options, forward: Forward) -> None:
+    begun = time.perf_counter()
+    output, boundary = forward()
+    try:
         if options.diff_phase != "forward":
             side.backward(side.loss(output), boundary)
         elif side.loss_fn is not None:

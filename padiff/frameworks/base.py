@@ -114,6 +114,14 @@ class Framework(ABC):
         """A new tensor of these elements, of the dtype and on the device of another."""
 
     @abstractmethod
+    def writes(self, tensor: Tensor) -> int:
+        """How often the tensor was written to in place; its aliases count along with it."""
+
+    @abstractmethod
+    def keep_random(self) -> Callable[[], None]:
+        """Note the state of the random numbers; returns what puts it back."""
+
+    @abstractmethod
     def alias(self, tensor: Tensor) -> Tensor:
         """The same memory under a tensor of its own, which passes its gradient on to the first."""
 

@@ -136,6 +136,18 @@ class _Paddle(Framework):
         tensor = paddle.to_tensor(np.array(values, order="C"), place=like.place)
         return tensor.astype(like.dtype)
 
+    def writes(self, tensor: Tensor) -> int:
+        return cast(int, tensor.inplace_version)
+
+    def keep_random(self) -> Callable[[], None]:
+        states, device = paddle.get_rng_state("cpu"), paddle.get_rng_state()
+
+        def restore() -> None:
+            paddle.set_rng_state(states, "cpu")
+            paddle.set_rng_state(device)
+
+        return restore
+
     def alias(self, tensor: Tensor) -> Tensor:
         return tensor.view(tensor.shape) if tensor.size else paddle.assign(tensor)
 

@@ -105,6 +105,21 @@ class _Torch(Framework):
         # a copy always: the values may be a file on disk
         return torch.from_numpy(np.array(values, order="C")).to(like.device, like.dtype)
 
+    def writes(self, tensor: Tensor) -> int:
+        return cast(int, tensor._version) if not tensor.is_inference() else 0
+
+    def keep_random(self) -> Callable[[], None]:
+        used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+        devices = range(torch.cuda.device_count()) if used else range(0)
+        state, states = torch.get_rng_state(), [torch.cuda.get_rng_state(d) for d in devices]
+
+        def restore() -> None:
+            torch.set_rng_state(state)
+            for device, of_device in zip(devices, states, strict=True):
+                torch.cuda.set_rng_state(of_device, device)
+
+        return restore
+
     def alias(self, tensor: Tensor) -> Tensor:
         alias: Tensor = _Alias.apply(tensor)  # type: ignore[no-untyped-call]
         return alias

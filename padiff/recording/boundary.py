@@ -1,6 +1,6 @@
 """What stands between a layer and those around it, where layers are to be looked at one by one."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from math import prod
 from typing import Any, Protocol
 
@@ -10,7 +10,7 @@ from padiff.frameworks.base import Framework, Tensor
 from padiff.recording.draft import Draft
 from padiff.tree import Phase
 
-__all__ = ["Aliases", "Boundary", "Recorded", "Replay"]
+__all__ = ["Aliases", "Boundary", "Recorded", "Replay", "Watch", "Writers"]
 
 Tensors = Sequence[tuple[str, Tensor]]
 
@@ -19,7 +19,12 @@ Recorded = Callable[[str, int, Phase, str], NDArray[Any] | None]
 
 
 class Boundary(Protocol):
-    """Who decides what goes over the boundary of a layer in the place of a tensor, by its `id`."""
+    """Who decides what goes over the boundary of a layer in the place of a tensor, by its `id`.
+
+    `cuts_graph` says that no tensor can be traced back to the model's inputs.
+    """
+
+    cuts_graph: bool
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
         """What the layer gets for those that it was given."""
@@ -34,29 +39,86 @@ class Boundary(Protocol):
         """Take back what was done to tensors that are not the run's own."""
 
 
-class Aliases:
-    """The same values under tensors of their own, so that each has the gradient of one use.
+class Writers:
+    """The routes of layers that write to what they are given, found while they run.
 
-    A tensor that feeds several layers has the sum of what they pass back; its aliases tell it apart
-    by layer.
+    Nothing may stand between such a layer and its caller, who goes on with what it has written:
+    those known before are let through.
     """
 
-    def __init__(self, framework: Framework) -> None:
+    def __init__(self, framework: Framework, known: Set[str]) -> None:
         self._framework = framework
+        self._known = known
+        self._given: dict[int, list[tuple[Tensor, int]]] = {}
+        self.found: set[str] = set()
+
+    def lets_through(self, draft: Draft) -> bool:
+        return draft.route in self._known
+
+    def note(self, draft: Draft, tensors: Iterable[Tensor]) -> None:
+        """A layer begins to compute on these."""
+        writes = self._framework.writes
+        self._given[id(draft)] = [(t, writes(t)) for t in tensors if self._framework.is_tensor(t)]
+
+    def look(self, draft: Draft) -> None:
+        """It has returned."""
+        for tensor, before in self._given.pop(id(draft), ()):
+            if self._framework.writes(tensor) != before and draft.route not in self._known:
+                self.found.add(draft.route)
+
+
+class Watch:
+    """Stands aside, and sees which layers write to what they are given."""
+
+    cuts_graph = False
+
+    def __init__(self, framework: Framework) -> None:
+        self.writers = Writers(framework, frozenset())
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
-        return self._aliases(tensors)
+        self.writers.note(draft, [tensor for _, tensor in tensors])
+        return {}
 
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
-        return self._aliases(tensors)
+        self.writers.look(draft)
+        return {}
 
     def backward(self) -> None:
-        pass  # all of them do
+        pass  # all of them begin at the loss
 
     def restore(self) -> None:
         pass  # nothing was changed
 
-    def _aliases(self, tensors: Tensors) -> Mapping[int, Tensor]:
+
+class Aliases:
+    """The same values under tensors of their own, so that each has the gradient of one use.
+
+    A tensor that feeds several layers has the sum of what they pass back; its aliases tell it apart
+    by layer. `writers` are let through, and those found make the run of no use.
+    """
+
+    cuts_graph = False
+
+    def __init__(self, framework: Framework, writers: Set[str]) -> None:
+        self._framework = framework
+        self.writers = Writers(framework, writers)
+
+    def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
+        handed = {} if self.writers.lets_through(draft) else self._aliases(tensors)
+        self.writers.note(draft, [*(tensor for _, tensor in tensors), *handed.values()])
+        return handed
+
+    def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
+        self.writers.look(draft)
+        return {} if self.writers.lets_through(draft) else self._aliases(tensors)
+
+    def backward(self) -> None:
+        pass  # all of them begin at the loss
+
+    def restore(self) -> None:
+        pass  # nothing was changed
+
+    def _aliases(self, tensors: Tensors) -> dict[int, Tensor]:
         return {
             id(tensor): self._framework.alias(tensor)
             for _, tensor in tensors
@@ -69,15 +131,19 @@ class Replay:
 
     So that an error never travels, forward or backward. What a layer is given goes on in the code
     that called it, so there it gets the recorded elements too, until `restore`; `backward` starts
-    at each boundary with the gradient recorded there.
+    at each boundary with the gradient recorded there. Of `writers` the elements are put right, and
+    the graph is not cut.
     """
 
-    def __init__(self, framework: Framework, recorded: Recorded) -> None:
+    cuts_graph = True
+
+    def __init__(self, framework: Framework, recorded: Recorded, writers: Set[str]) -> None:
         self._framework = framework
         self._recorded = recorded
+        self._writers = Writers(framework, writers)
         self._calls: dict[str, int] = {}
         self._call_of: dict[int, int] = {}  # by the id of its draft
-        self._ends: dict[int, tuple[Tensor, Tensor]] = {}
+        self._ends: list[tuple[Tensor, Tensor]] = []
         self._overwritten: list[Callable[[], None]] = []
         self._reshaped: set[int] = set()  # ids of drafts that were given other shapes than recorded
 
@@ -87,19 +153,17 @@ class Replay:
         self._call_of[id(draft)] = call
         if is_model:  # what the user gave
             return self._replace(draft, tensors, "input", None)
-        handed = self._replace(draft, tensors, "input", "backward")
-        for _, tensor in tensors:
-            if id(tensor) in handed:
-                self._correct(tensor, handed[id(tensor)])
-        return handed
+        return self._correct(tensors, self._replace(draft, tensors, "input", "backward"), draft)
 
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
-        return self._replace(draft, tensors, "forward", "grad_output")
+        handed = self._replace(draft, tensors, "forward", "grad_output")
+        return (
+            self._correct(tensors, handed, draft) if self._writers.lets_through(draft) else handed
+        )
 
     def backward(self) -> None:
         """Pass the recorded gradients back through what each layer, and the code between, did."""
-        ends = list(self._ends.values())
-        self._ends.clear()
+        ends, self._ends = self._ends, []
         if ends:
             self._framework.backward_from(*zip(*ends, strict=True))
 
@@ -108,6 +172,22 @@ class Replay:
         while self._overwritten:
             self._overwritten.pop()()
 
+    def _correct(
+        self, tensors: Tensors, handed: Mapping[int, Tensor], draft: Draft
+    ) -> Mapping[int, Tensor]:
+        """Give the caller's tensors the right elements, too; returns what is handed on then."""
+        for _, tensor in tensors:
+            source = handed.get(id(tensor))
+            if source is None or tuple(source.shape) != tuple(tensor.shape):
+                continue
+            try:
+                restore = self._framework.overwrite(tensor, source)
+            except Exception:  # several of its elements are one in memory: the error travels on
+                continue
+            if restore is not None:
+                self._overwritten.append(restore)
+        return {} if self._writers.lets_through(draft) else handed
+
     def _made_here(self, draft: Draft, phase: Phase) -> bool:
         """Whether a tensor of another shape than recorded is this layer's doing.
 
@@ -115,14 +195,6 @@ class Replay:
         its caller expects one that fits that.
         """
         return phase == "forward" and id(draft) not in self._reshaped
-
-    def _correct(self, tensor: Tensor, source: Tensor) -> None:
-        try:
-            restore = self._framework.overwrite(tensor, source)
-        except Exception:  # several of its elements are one in memory: the error travels on in it
-            return
-        if restore is not None:
-            self._overwritten.append(restore)
 
     def _replace(
         self, draft: Draft, tensors: Tensors, phase: Phase, gradient: Phase | None
@@ -144,11 +216,10 @@ class Replay:
             handed[id(tensor)] = self._framework.stand_in(
                 values, tensor, asks=asks or passed is not None
             )
+            if self._writers.lets_through(draft):
+                continue
             if asks and passed is not None and passed.shape == shape:
-                self._end(tensor, self._framework.from_host(passed, tensor))
+                # an alias stays what the tensor is now, whatever is done to that in place
+                end = self._framework.alias(tensor)
+                self._ends.append((end, self._framework.from_host(passed, tensor)))
         return handed
-
-    def _end(self, tensor: Tensor, gradient: Tensor) -> None:
-        if id(tensor) in self._ends:  # it goes to several layers
-            gradient = self._ends[id(tensor)][1] + gradient
-        self._ends[id(tensor)] = tensor, gradient

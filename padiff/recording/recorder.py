@@ -45,6 +45,8 @@ class Run:
         self._stack: list[Draft] = []
         self._gradients = Gradients(framework)
         self._origins = Origins(framework)
+        # what gives containers their own tensors back after a call, by the id of its draft
+        self._put_back: dict[int, list[Callable[[], None]]] = {}
         self._given: set[int] = set()  # ids of what the model is given, while it runs
         self._root: Draft | None = None
         self._root_entered = False
@@ -109,12 +111,15 @@ class Run:
         handed: Mapping[int, Tensor] = {}
         if self._boundary is not None:
             handed = self._boundary.entering(draft, found.tensors, is_model=is_model)
-            args, kwargs = with_tensors(args, handed), with_tensors(kwargs, handed)
+            put_back = self._put_back[id(draft)] = []
+            args = with_tensors(args, handed, put_back)
+            kwargs = with_tensors(dict(kwargs), handed, put_back)
         for place, tensor in found.tensors:
             awaits = self._await_gradient(draft, "backward", place, tensor, handed)
             if awaits is not None:
                 draft.awaits[place] = awaits
-        self._note_origins(draft, found.tensors)
+        if self._boundary is None or not self._boundary.cuts_graph:
+            self._note_origins(draft, found.tensors)
         return draft, args, kwargs
 
     def end(self, draft: Draft, result: object) -> object:
@@ -125,7 +130,7 @@ class Run:
         handed: Mapping[int, Tensor] = {}
         if self._boundary is not None:
             handed = self._boundary.leaving(draft, found.tensors)
-            result = with_tensors(result, handed)
+            result = with_tensors(result, handed, [])
         if draft is self._root or self._boundary is not None:
             for place, tensor in found.tensors:
                 self._await_gradient(draft, "grad_output", place, tensor, handed)
@@ -138,6 +143,8 @@ class Run:
         self._leave(draft)
 
     def _leave(self, draft: Draft) -> None:
+        for put_back in self._put_back.pop(id(draft), ()):
+            put_back()
         # an interrupt may have come between a layer's beginning and its being followed
         while self._stack and self._stack.pop() is not draft:
             pass

@@ -1,11 +1,19 @@
 """Finding the tensors in what a layer takes and gives, and naming the place of each."""
 
-import copy
 import dataclasses
 import io
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Set, ValuesView
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    MutableMapping,
+    Set,
+    ValuesView,
+)
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -47,30 +55,45 @@ def find_in_result(result: object, is_tensor: IsTensor) -> Found:
     return _find([("0", result)] if parts is None else parts, is_tensor)
 
 
-def with_tensors(value: Any, handed: Mapping[int, Any], depth: int = 0) -> Any:
-    """`value` with other tensors, by the `id` of each, in containers of the same kinds.
+def with_tensors(
+    value: Any, handed: Mapping[int, Any], put_back: list[Callable[[], None]], depth: int = 0
+) -> Any:
+    """`value` with other tensors, by the `id` of each.
 
-    What holds none of them is the same object as before.
+    Containers that can be written to stay the same objects, as others may go on with them: what
+    puts their own tensors back is added to `put_back`.
     """
     if id(value) in handed:
         return handed[id(value)]
     if not handed or depth > MAX_DEPTH or isinstance(value, _PLAIN):
         return value
     old = _members(value)
-    new = {key: with_tensors(part, handed, depth + 1) for key, part in old.items()}
+    new = {key: with_tensors(part, handed, put_back, depth + 1) for key, part in old.items()}
     changed = {key: part for key, part in new.items() if part is not old[key]}
     if not changed:
         return value
     if isinstance(value, tuple):
         parts = new.values()
         return type(value)(*parts) if hasattr(value, "_fields") else type(value)(parts)
-    result = copy.copy(value)
+    write = _writer(value)
     for key, part in changed.items():
-        if isinstance(value, list | Mapping):
-            result[key] = part
-        else:  # a dataclass, which may be frozen
-            object.__setattr__(result, key, part)
-    return result
+        write(key, part)
+        put_back.append(partial(_put_back, value, key, old[key], part))
+    return value
+
+
+def _writer(value: Any) -> Callable[[Any, Any], None]:
+    if isinstance(value, list | MutableMapping):
+        return value.__setitem__
+    if isinstance(value, Mapping):
+        raise TypeError(f"{_kind(value)} cannot be written to")
+    return partial(object.__setattr__, value)  # a dataclass, which may be frozen
+
+
+def _put_back(value: Any, key: Any, old: Any, new: Any) -> None:
+    """Unless something else was put there meanwhile."""
+    if _members(value).get(key) is new:
+        _writer(value)(key, old)
 
 
 def _members(value: Any) -> dict[Any, Any]:

@@ -14,7 +14,8 @@ from padiff.model import ProxyModel, get_dump_root_path
 from padiff.recording.boundary import Boundary
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection
-from padiff.recording.structure import find_in_result
+from padiff.recording.structure import find_in_arguments, find_in_result
+from padiff.running.state import keep_state
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, open_dump
 from padiff.store.writer import claim_store
@@ -84,6 +85,12 @@ class Side:
                 self.recording.dump_report(self.home, step=step)
             else:
                 self.recording.dump_parameters(section, self.home, step=step)
+
+    def keep_state(self) -> Callable[[], None]:
+        """Note all that a forward may change; returns what puts it back."""
+        found = find_in_arguments(self.args, self.kwargs, self.framework.is_tensor).tensors
+        tensors = [tensor for _, tensor in found if self.framework.is_tensor(tensor)]
+        return keep_state(self.framework, self.model, tensors)
 
     def forward(self, boundary: Boundary | None = None) -> Any:
         """Call the model, and return what it does."""

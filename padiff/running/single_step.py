@@ -8,12 +8,12 @@ from numpy.typing import NDArray
 
 from padiff.matching.tensors import match_tensors
 from padiff.matching.trees import match_trees
-from padiff.recording.boundary import Replay
+from padiff.recording.boundary import Aliases, Boundary, Replay, Watch
 from padiff.running.side import Side
 from padiff.store.reader import Section
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["replay_of"]
+__all__ = ["forward_with_aliases", "replay_of"]
 
 Key = tuple[str, int, Phase, str]  # route, call, phase and place on the side of raw
 
@@ -21,32 +21,45 @@ Key = tuple[str, int, Phase, str]  # route, call, phase and place on the side of
 _GOING_BACK: dict[Phase, Phase] = {"input": "backward", "forward": "grad_output"}
 
 
+def forward_with_aliases(base: Side) -> tuple[Any, Boundary]:
+    """Run base's model so that each layer's gradients are its own; what it returned, and how.
+
+    A layer that writes to what it is given shows itself only when it runs: then all is put back,
+    and done again without a boundary there.
+    """
+    writers: frozenset[str] = frozenset()
+    while True:
+        restore = base.keep_state()
+        boundary = Aliases(base.framework, writers)
+        output = base.forward(boundary)
+        if not boundary.writers.found:
+            return output, boundary
+        writers |= boundary.writers.found
+        base.recording.clear()
+        restore()
+
+
 def replay_of(base: Side, raw: Side, step: int) -> Replay:
     """What stands between the layers of raw, so that they compute on what base did in a step.
 
-    Runs raw's model once as it is, to see which layers it calls; its buffers stay as they were.
+    Runs raw's model once as it is, to see which layers it calls; what that changes is put back.
     """
     report = base.dumped(step).report
     maps = base.selection.layer_map, raw.selection.layer_map
-    matching = match_trees(report.tree, _outline(raw), *maps)
-    return Replay(raw.framework, _Recorded(report, matching.pairs))
+    watch = Watch(raw.framework)
+    matching = match_trees(report.tree, _outline(raw, watch), *maps)
+    return Replay(raw.framework, _Recorded(report, matching.pairs), watch.writers.found)
 
 
-def _outline(side: Side) -> LayerTree:
+def _outline(side: Side, watch: Watch) -> LayerTree:
     """The calls that a side's model makes."""
-    framework = side.framework
-    restore = [
-        framework.keep(buffer)
-        for _, layer in framework.named_layers(side.model)
-        for _, buffer in framework.buffers(layer)
-    ]
+    restore = side.keep_state()
     try:
-        side.forward()
+        side.forward(watch)
         return LayerTree(tuple(root.outline() for root in side.recording.roots))
     finally:
         side.recording.clear()
-        for put_back in restore:
-            put_back()
+        restore()
 
 
 class _Recorded:

@@ -61,7 +61,7 @@ TIERS = """
     weights
     model
     batches
-    assign check running.options
+    assign check running.options running.state
     running.side
     running.single_step
     running
