@@ -3,8 +3,6 @@
 import shlex
 import time
 from collections import Counter
-from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +16,7 @@ from padiff.render.text import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
 from padiff.running.options import Options, arguments, pair_of
 from padiff.running.side import Side, SideName
-from padiff.running.single_step import forward_with_aliases, replay_of
+from padiff.running.single_step import replay_of
 
 __all__ = ["auto_diff"]
 
@@ -129,14 +127,28 @@ def _sides(
     updates = (None, None)
     if optimizers is not None:
         updates = pair_of("optimizers", optimizers, "an optimizer or a function")
+        if None in updates:
+            raise TypeError("expected an optimizer or a function of each side, got None of one")
     sides = []
     for at, (label, proxy) in enumerate(zip(_SIDES, proxies, strict=True)):
         args, kwargs = arguments(label, given[at], proxy._framework.is_tensor)
         recorded = options.single_step or proxy._inputs
         sides.append(Side(label, proxy, args, kwargs, losses[at], updates[at], recorded))
     base, raw = sides
+    _check_apart(base, raw)
     _check_maps(base, raw)
     return base, raw
+
+
+def _check_apart(base: Side, raw: Side) -> None:
+    own, others = ({id(p): n for n, p in side.parameters()} for side in (base, raw))
+    shared = [name for number, name in own.items() if number in others]
+    if shared or base.model is raw.model:
+        what = f"the parameter {shared[0]}" if shared else "the model itself"
+        raise UsageError(
+            f"expected two models, got two that share {what}: each would change the other's "
+            "gradients, so give a copy of it"
+        )
 
 
 def _check_maps(base: Side, raw: Side) -> None:
@@ -153,33 +165,20 @@ def _run(base: Side, raw: Side, options: Options) -> None:
     for side in (base, raw):
         side.framework.clear_gradients(side.model)
     for step in range(options.steps):
-        _run_step(base, step, options, partial(_forward, base, options))
-        _run_step(raw, step, options, partial(_forward, raw, options, base, step))
+        _run_step(base, step, options, None)
+        _run_step(raw, step, options, base if options.single_step else None)
 
 
-# What a forward returned, and what stood between the layers, if anything did.
-Forward = Callable[[], tuple[Any, Boundary | None]]
-
-
-def _forward(
-    side: Side, options: Options, base: Side | None = None, step: int = 0
-) -> tuple[Any, Boundary | None]:
-    if not options.single_step:
-        return side.forward(), None
-    if base is None:
-        return forward_with_aliases(side)
-    boundary = replay_of(base, side, step)
-    try:
-        return side.forward(boundary), boundary
-    except BaseException:
-        boundary.restore()
-        raise
-
-
-def _run_step(side: Side, step: int, options: Options, forward: Forward) -> None:
+def _run_step(side: Side, step: int, options: Options, leader: Side | None) -> None:
+    """Run, record and dump a step; with a leader, on what that one has recorded."""
     begun = time.perf_counter()
-    output, boundary = forward()
+    boundary: Boundary | None = None
     try:
+        if leader is None:
+            output, boundary = side.forward_by_use(of_outputs=options.single_step)
+        else:
+            boundary = replay_of(leader, side, step)
+            output = side.forward(boundary)
         if options.diff_phase != "forward":
             side.backward(side.loss(output), boundary)
         elif side.loss_fn is not None:

@@ -36,8 +36,9 @@ class Buffers:
     ) -> tuple[BufferKind | None, float]:
         """Whether a pair of buffers is as the forward found it, or left it; None for what is none.
 
-        And the share of its size by which it may differ, as the conventions of two frameworks do: 0
-        for all but running variances that a forward pass has changed.
+        And the share of its size by which raw's may be the larger, as the conventions of two
+        frameworks are (less than 0: the smaller); 0 for all but running variances that a forward
+        pass has changed.
         """
         base, raw = tensors
         if base is None or raw is None or not (base.buffer and raw.buffer):
@@ -55,7 +56,8 @@ class Buffers:
             for tensor in call.tensors
             if tensor.phase == "forward"
         ]
-        return "updated", 1 / (max(_FEWEST, min(values, default=_FEWEST)) - 1)
+        share = 1 / (max(_FEWEST, min(values, default=_FEWEST)) - 1)
+        return "updated", share if _UNBIASED[self._sections[1].header.framework] else -share
 
     def _trained(self, side: int, node: Node) -> bool:
         """Whether a recorded call was in training mode; without any, whether the layer is now."""

@@ -44,8 +44,10 @@ def record_of(
         exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
         figures = figures_of(statistics, criterion, exact=exact)
         notes = _notes(statistics, base, raw)
-        if planned.explained and not criterion.accepts(figures.required_atol):
-            figures = _by_convention(figures, base, planned.explained)
+        larger = statistics.squares_raw > statistics.squares_base
+        as_known = planned.explained > 0 if larger else planned.explained < 0
+        if as_known and not criterion.accepts(figures.required_atol):
+            figures = _by_convention(figures, base, abs(planned.explained))
             notes.append(CONVENTION)
         status = "match" if criterion.accepts(figures.required_atol) else "mismatch"
         if statistics.nonfinite:

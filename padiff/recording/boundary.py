@@ -21,10 +21,12 @@ Recorded = Callable[[str, int, Phase, str], NDArray[Any] | None]
 class Boundary(Protocol):
     """Who decides what goes over the boundary of a layer in the place of a tensor, by its `id`.
 
-    `cuts_graph` says that no tensor can be traced back to the model's inputs.
+    `cuts_graph` says that no tensor can be traced back to the model's inputs, `of_outputs` that the
+    gradients of what layers return are recorded, too.
     """
 
     cuts_graph: bool
+    of_outputs: bool
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
         """What the layer gets for those that it was given."""
@@ -71,6 +73,7 @@ class Watch:
     """Stands aside, and sees which layers write to what they are given."""
 
     cuts_graph = False
+    of_outputs = False
 
     def __init__(self, framework: Framework) -> None:
         self.writers = Writers(framework, frozenset())
@@ -99,8 +102,9 @@ class Aliases:
 
     cuts_graph = False
 
-    def __init__(self, framework: Framework, writers: Set[str]) -> None:
+    def __init__(self, framework: Framework, writers: Set[str], *, of_outputs: bool) -> None:
         self._framework = framework
+        self.of_outputs = of_outputs
         self.writers = Writers(framework, writers)
 
     def entering(self, draft: Draft, tensors: Tensors, *, is_model: bool) -> Mapping[int, Tensor]:
@@ -110,7 +114,8 @@ class Aliases:
 
     def leaving(self, draft: Draft, tensors: Tensors) -> Mapping[int, Tensor]:
         self.writers.look(draft)
-        return {} if self.writers.lets_through(draft) else self._aliases(tensors)
+        stays = self.writers.lets_through(draft) or not self.of_outputs
+        return {} if stays else self._aliases(tensors)
 
     def backward(self) -> None:
         pass  # all of them begin at the loss
@@ -136,6 +141,7 @@ class Replay:
     """
 
     cuts_graph = True
+    of_outputs = True
 
     def __init__(self, framework: Framework, recorded: Recorded, writers: Set[str]) -> None:
         self._framework = framework

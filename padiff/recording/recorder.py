@@ -131,7 +131,7 @@ class Run:
         if self._boundary is not None:
             handed = self._boundary.leaving(draft, found.tensors)
             result = with_tensors(result, handed, [])
-        if draft is self._root or self._boundary is not None:
+        if draft is self._root or (self._boundary is not None and self._boundary.of_outputs):
             for place, tensor in found.tensors:
                 self._await_gradient(draft, "grad_output", place, tensor, handed)
         self._leave(draft)

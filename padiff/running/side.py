@@ -11,7 +11,7 @@ from padiff.errors import UsageError
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.model import ProxyModel, get_dump_root_path
-from padiff.recording.boundary import Boundary
+from padiff.recording.boundary import Aliases, Boundary
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection
 from padiff.recording.structure import find_in_arguments, find_in_result
@@ -41,6 +41,8 @@ class Side:
     optimizer: Any
     inputs: bool
     recording: Recording = field(init=False)
+    # layers that were seen to write to what they are given
+    writers: frozenset[str] = field(init=False, default=frozenset())
     _home: Path | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
@@ -86,6 +88,12 @@ class Side:
             else:
                 self.recording.dump_parameters(section, self.home, step=step)
 
+    def parameters(self) -> Iterator[tuple[str, Tensor]]:
+        """Route and name, and value, of each parameter of the model."""
+        for route, layer in self.framework.named_layers(self.model):
+            for name, parameter in self.framework.parameters(layer):
+                yield f"{route}.{name}".lstrip("."), parameter
+
     def keep_state(self) -> Callable[[], None]:
         """Note all that a forward may change; returns what puts it back."""
         found = find_in_arguments(self.args, self.kwargs, self.framework.is_tensor).tensors
@@ -98,6 +106,23 @@ class Side:
             return self.recording.call(
                 self.args, self.kwargs, inputs=self.inputs, boundary=boundary
             )
+
+    def forward_by_use(self, *, of_outputs: bool) -> tuple[Any, Boundary]:
+        """Call the model so that what a tensor passes back is told apart by the layers it goes to.
+
+        What it returned, and what stood between the layers; with `of_outputs` between each and what
+        follows, too. A layer that writes to what it is given shows itself only when it runs: then
+        all is put back, and done again without a boundary there.
+        """
+        while True:
+            restore = self.keep_state()
+            boundary = Aliases(self.framework, self.writers, of_outputs=of_outputs)
+            output = self.forward(boundary)
+            if not boundary.writers.found:
+                return output, boundary
+            self.writers |= boundary.writers.found
+            self.recording.clear()
+            restore()
 
     def loss(self, output: Any) -> Tensor:
         """The loss of an output, by the loss function; else the mean of the outputs' means."""
@@ -156,8 +181,7 @@ class Side:
                 f"{expected} or a function that steps and clears gradients, got "
                 f"{type(self.optimizer).__module__}.{type(self.optimizer).__qualname__}"
             )
-        layers = [layer for _, layer in self.framework.named_layers(self.model)]
-        own = {id(p) for layer in layers for _, p in self.framework.parameters(layer)}
+        own = {id(parameter) for _, parameter in self.parameters()}
         if not any(id(p) in own for p in self.framework.optimized(self.optimizer)):
             raise UsageError(
                 f"{expected} over parameters of {self.name}, got one over none of them: "

@@ -8,35 +8,17 @@ from numpy.typing import NDArray
 
 from padiff.matching.tensors import match_tensors
 from padiff.matching.trees import match_trees
-from padiff.recording.boundary import Aliases, Boundary, Replay, Watch
+from padiff.recording.boundary import Replay, Watch
 from padiff.running.side import Side
 from padiff.store.reader import Section
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["forward_with_aliases", "replay_of"]
+__all__ = ["replay_of"]
 
 Key = tuple[str, int, Phase, str]  # route, call, phase and place on the side of raw
 
 # What a boundary is given going back has the place of what it gave.
 _GOING_BACK: dict[Phase, Phase] = {"input": "backward", "forward": "grad_output"}
-
-
-def forward_with_aliases(base: Side) -> tuple[Any, Boundary]:
-    """Run base's model so that each layer's gradients are its own; what it returned, and how.
-
-    A layer that writes to what it is given shows itself only when it runs: then all is put back,
-    and done again without a boundary there.
-    """
-    writers: frozenset[str] = frozenset()
-    while True:
-        restore = base.keep_state()
-        boundary = Aliases(base.framework, writers)
-        output = base.forward(boundary)
-        if not boundary.writers.found:
-            return output, boundary
-        writers |= boundary.writers.found
-        base.recording.clear()
-        restore()
 
 
 def replay_of(base: Side, raw: Side, step: int) -> Replay:

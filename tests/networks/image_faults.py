@@ -190,7 +190,7 @@ _UNET = (
         "Backward stage",
         "",
         attribute("", detach, "on_skip"),
-        "pool2",
+        "inner.act",
     ),
     fault(
         "unet: wrong norm gradient",

@@ -61,9 +61,8 @@ class Fault:
     `stage` is where the first divergence is. `layer` tells by framework the layer whose code or
     parameter is wrong: `""` is the model itself, `"*"` any. Where that is code between recorded
     layers, `shown` is the layer whose tensor is the first to differ, else it is as `layer`: going
-    forward the next one, going back the one before, or the first of those that take one tensor,
-    whose gradient is that of them all. To be seen, the fault takes an optimizer of
-    its `kind`, and so many `steps`.
+    forward the next one, going back the one before. To be seen, the fault takes an optimizer of its
+    `kind`, and so many `steps`.
     """
 
     name: str
