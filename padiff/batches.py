@@ -1,6 +1,6 @@
 """Two data loaders batch by batch: the same structure, and the same values in it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -37,6 +37,7 @@ def compare_batches(first: Iterable[Any], second: Iterable[Any], criterion: Crit
     """Go through both at once, to the end of both, and compare each pair of batches."""
     loaders = [_iterator(name, given) for name, given in (("first", first), ("second", second))]
     differences: list[str] = []
+    types: dict[str, str] = {}
     total = values = 0
     for at in count():
         batches = [next(loader, _END) for loader in loaders]
@@ -50,12 +51,16 @@ def compare_batches(first: Iterable[Any], second: Iterable[Any], criterion: Crit
         ours, theirs = (dict(_leaves(batch)) for batch in batches)
         values += len(ours.keys() & theirs.keys())
         differences += [f"batch {at}: {found}" for found in _differences(ours, theirs, criterion)]
+        types.update(_types(ours, theirs))
     if not values and not differences:
         return Batches(False, (f"nothing to compare in {total} batches of either loader",))
     lines = [f"{values} values in {total} batches compared, {len(differences) or 'none'} differ"]
     lines += [f"  {clean(line, 300)}" for line in differences[:_SHOWN]]
     if len(differences) > _SHOWN:
         lines.append(f"  ... and {len(differences) - _SHOWN} more")
+    lines += [
+        f"  {clean(f'{place}: {found}', 300)}" for place, found in list(types.items())[:_SHOWN]
+    ]
     return Batches(not differences, tuple(lines))
 
 
@@ -74,8 +79,16 @@ def _leaves(value: Any, place: str = "", depth: int = 0) -> Iterator[tuple[str, 
     if not parts:
         yield place, value
         return
-    for name, part in parts:
+    for name, part in zip(_names(value, parts), (part for _, part in parts), strict=True):
         yield from _leaves(part, f"{place}.{name}" if place else name, depth + 1)
+
+
+def _names(value: Any, parts: list[tuple[str, Any]]) -> list[str]:
+    """What the parts are called, no two alike: `1` and `'1'` are the keys 1 and "1"."""
+    if not isinstance(value, Mapping):
+        return [name for name, _ in parts]
+    plain = [isinstance(key, str) and not key.isdecimal() for key in value]
+    return [key if is_plain else repr(key) for key, is_plain in zip(value, plain, strict=True)]
 
 
 def _differences(
@@ -90,6 +103,14 @@ def _differences(
         found = _difference(ours[place], theirs[place], criterion)
         if found:
             yield f"{where}: {found}"
+
+
+def _types(ours: dict[str, Any], theirs: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where the values are of two types, and are compared all the same."""
+    for place in ours.keys() & theirs.keys():
+        base, raw = _array(ours[place]), _array(theirs[place])
+        if base is not None and raw is not None and base.dtype != raw.dtype:
+            yield place, f"{base.dtype.name} and {raw.dtype.name} compared by value"
 
 
 def _difference(ours: Any, theirs: Any, criterion: Criterion) -> str:

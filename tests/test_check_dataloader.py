@@ -151,3 +151,16 @@ def test_an_error_of_the_loader_passes_through() -> None:
 
     with pytest.raises(OSError, match="the disk is gone"):
         check_dataloader(broken(), [1, 2])
+
+
+def test_keys_that_are_spelled_alike_are_two(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_dataloader([{1: X, "1": X}], [{1: X, "1": X}])
+    assert not check_dataloader([{1: X, "1": X}], [{1: X + 2, "1": X}])
+    assert "batch 0: 1: 24 of 24 elements" in logged(capsys)
+    assert not check_dataloader([{1: X}], [{"1": X}])
+    assert "second has '1', first has not" in logged(capsys)
+
+
+def test_two_types_are_said(capsys: pytest.CaptureFixture[str]) -> None:
+    assert check_dataloader([{"x": X}] * 3, [{"x": X.astype(np.float64)}] * 3)
+    assert logged(capsys).count("x: float32 and float64 compared by value") == 1

@@ -169,12 +169,14 @@ class _Paddle(Framework):
         if not tensor._is_initialized():  # the random state of a recurrent network before it runs
             return lambda: None
         memory = tensor.detach()
-        elements = memory.clone()
+        elements, flag = memory.clone(), tensor.stop_gradient
 
         def restore() -> None:
             tensor.data = memory
             with paddle.no_grad():
                 tensor.copy_(elements, True)
+            if tensor.is_leaf and tensor.stop_gradient != flag:
+                tensor.stop_gradient = flag
 
         return restore
 

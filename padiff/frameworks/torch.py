@@ -139,12 +139,14 @@ class _Torch(Framework):
 
     def keep(self, tensor: Tensor) -> Callable[[], None]:
         memory = tensor.detach()
-        elements = memory.clone()
+        elements, flag = memory.clone(), tensor.requires_grad
 
         def restore() -> None:
             tensor.data = memory
             with torch.no_grad():
                 tensor.copy_(elements)
+            if tensor.is_leaf and tensor.requires_grad != flag:
+                tensor.requires_grad = flag
 
         return restore
 

@@ -1,6 +1,7 @@
 """Carrying out a plan: all of it, or nothing."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from padiff.weights.inventory import Inventory
@@ -81,19 +82,26 @@ def _keep(raw: Inventory, undo: list[Undo]) -> None:
                 kept.add(id(tensor))
                 undo.append(framework.keep(tensor))
         undo += [_refill(held) for held in registries]
+        if hasattr(layer.layer, "training"):
+            undo.append(partial(setattr, layer.layer, "training", layer.layer.training))
 
 
 def _refill(held: dict[str, Any]) -> Undo:
     before = dict(held)
 
-    def refill() -> None:
-        if held != before:
-            held.clear()
-            held.update(before)
+    def refill() -> None:  # no comparing: tensors compare by element
+        held.clear()
+        held.update(before)
 
     return refill
 
 
 def _restore(undo: list[Undo]) -> None:
+    failed: Exception | None = None
     for step in reversed(undo):
-        step()
+        try:
+            step()
+        except Exception as error:  # all else can still be put back
+            failed = error
+    if failed is not None:
+        raise failed

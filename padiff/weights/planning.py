@@ -58,8 +58,9 @@ def make_plan(
     Of several ways to match the models the first that leaves no problem is taken.
     """
     maps = tuple(base_map), tuple(raw_map)
-    if all(maps) and len(maps[0]) != len(maps[1]):
-        reason = f"the layer map of base has {len(maps[0])} layers, that of raw has {len(maps[1])}"
+    if len(maps[0]) != len(maps[1]):
+        named = [f"{len(routes)} layers ({', '.join(routes) or 'none'})" for routes in maps]
+        reason = f"the layer map of base has {named[0]}, that of raw has {named[1]}"
         return Plan((), (), (), (Problem(reason, hint="Set both layer maps anew."),))
     first: Plan | None = None
     for partners in candidates(base, raw, *maps):

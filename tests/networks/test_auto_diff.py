@@ -43,9 +43,10 @@ def test_every_fault_is_found_where_it_is(fault: Fault, base: str, raw: str) -> 
     assert inside or found.layer in (fault.shown[raw], place) or "*" in place, found.log
 
 
-@both_ways
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
-def test_every_fault_is_found_in_single_step(fault: Fault, base: str, raw: str) -> None:
+def test_every_fault_is_found_in_single_step(fault: Fault) -> None:
+    # in one direction each, and half of them in either
+    base, raw = DIRECTIONS[list(FAULTS).index(fault.name) % 2]
     options = {"kind": fault.kind, "steps": fault.steps}
     found = outcome(fault.network, base, raw, fault, single_step=True, **options)  # type: ignore[arg-type]
     assert not found.aligned

@@ -275,6 +275,7 @@ def test_dumps_of_two_runs_are_two(root: Path) -> None:
         ({"loss_fns": (mean_square,)}, {}, ValueError, "a function each, got 1 of them"),
         ({"loss_fns": (mean_square, 3)}, {}, TypeError, "a function as the loss of raw, got 3"),
         ({"optimizers": (1, 2)}, {}, TypeError, "the optimizer of base to be one of torch or a"),
+        ({"optimizers": (print, None)}, {}, TypeError, "of each side, got None of one"),
         ({"optimizers": ()}, {}, ValueError, "an optimizer or a function each, got 0 of them"),
     ],
 )
@@ -285,6 +286,17 @@ def test_arguments_that_make_no_sense(
     base, raw = pair("torch", "torch")
     with pytest.raises(kind, match=message):
         auto_diff(base, raw, **given)
+
+
+@pytest.mark.parametrize("framework", SIDES)
+def test_one_model_twice_and_models_that_share(framework: str) -> None:
+    base, raw = pair(framework, framework)
+    given = inputs(framework, framework)
+    with pytest.raises(ValueError, match="expected two models, got two that share the parameter"):
+        auto_diff(base, base, given)
+    raw.layer3.fc = base.layer3.fc
+    with pytest.raises(ValueError, match="share the parameter layer3.fc.weight"):
+        auto_diff(base, create_model(raw), given)
 
 
 @across

@@ -163,7 +163,9 @@ def test_layer_maps_of_two_lengths(capsys: Capture) -> None:
     base, raw = create_model(torch_net()), create_model(net())
     map_layers(base, "0", "1")
     map_layers(raw, "1")
-    assert "The layer map of base has 2 layers, that of raw has 1." in refused(base, raw, capsys)
+    assert "The layer map of base has 2 layers (0, 1), that of raw has 1 layers (1)." in refused(
+        base, raw, capsys
+    )
 
 
 def test_tied_weights_stay_tied(capsys: Capture) -> None:

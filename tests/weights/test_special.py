@@ -185,6 +185,29 @@ def test_what_it_replaced_is_put_back(error: type[BaseException], capsys: Captur
     assert torch.equal(base[0].weight, base_weight)
 
 
+@pytest.mark.parametrize("framework", ["torch", "paddle"])
+def test_a_parameter_replaced_by_one_of_its_shape_is_put_back(framework: str) -> None:
+    """And what tells whether a layer is trained, and in which mode it is."""
+    nn: Any = {"torch": T, "paddle": P}[framework]
+    base, raw = nn.Sequential(nn.Linear(4, 4)), nn.Sequential(nn.Linear(4, 4))
+    weight, bias = raw[0].weight, raw[0].bias
+
+    def replaces(base: Any, raw: Any) -> None:
+        raw.weight = base.weight
+        raw.eval()
+        if framework == "torch":
+            bias.requires_grad_(False)
+        else:
+            bias.stop_gradient = True
+        raise ArithmeticError
+
+    add_special_init(framework, "Linear", framework, "Linear", replaces)
+    assert assign_weight(base, raw) is False
+    assert raw[0].weight is weight
+    assert raw[0].training
+    assert not bias.stop_gradient if framework == "paddle" else bias.requires_grad
+
+
 def test_what_paddle_replaced_is_put_back() -> None:
     base, raw = P.Sequential(P.Linear(4, 4)), P.Sequential(P.Linear(4, 4))
     values, theirs = raw[0].weight.numpy(), base[0].weight.numpy()
