@@ -54,8 +54,8 @@ def auto_diff(
     `strict`, within `atol + rtol * abs(base)`. `diff_phase` `forward` leaves the backward pass out;
     `backward` compares gradients alone, and needs `single_step`. With `single_step` every layer of
     raw computes on the inputs that base recorded, and receives base's gradients going back, so that
-    an error never travels; raw's model runs once more before, and what that changes is put back. With optimizers, `steps` says how
-    often all this is done.
+    an error never travels; raw's model runs once more before, and what that changes is put back.
+    With optimizers, `steps` says how often all this is done.
 
     The log goes to standard output. The dumps stay in `auto_diff` under the dump root path. The
     gradients of both models are cleared first, and hold those of the run afterwards unless an
