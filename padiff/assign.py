@@ -40,7 +40,10 @@ def assign_weight(base_model: Any, raw_model: Any) -> bool:
     if not problems:
         problem = carry_out(plan, base, raw)
         problems = () if problem is None else (problem,)
-    lines = _failure(problems, base, raw) if problems else [_success(plan)]
+    across = base.framework is not raw.framework
+    lines = [_success(plan), *(_taken_as_they_are(plan) if across else ())]
+    if problems:
+        lines = _failure(problems, base, raw)
     print("\n".join(lines), flush=True)
     return not problems
 
@@ -61,6 +64,29 @@ def _success(plan: Plan) -> str:
         more = ", ..." if len(plan.left_out) > _NAMED else ""
         text += f"; raw has none for {_count(len(plan.left_out), 'buffer')} of base: {names}{more}"
     return text
+
+
+def _taken_as_they_are(plan: Plan) -> list[str]:
+    """Square weights of the user's own layers: whether one side transposes them no shape tells."""
+    found = [
+        f"{clean(copy.layers[1].route, 60)} ({clean(copy.layers[1].name, 40)})"
+        for copies in plan.copies
+        for copy in copies
+        if not copy.layers[1].kind
+        and len(copy.raw.shape or ()) == 2
+        and len({*copy.raw.shape}) == 1
+    ]
+    if not found:
+        return []
+    names = ", ".join(dict.fromkeys(found[:_NAMED])) + (", ..." if len(found) > _NAMED else "")
+    return _wrapped(
+        f"Square weights of your own layers are taken as they are: {names}. Where one side uses "
+        "them transposed, as x @ w for x @ w.T, register add_special_init."
+    )
+
+
+def _is_square(shape: tuple[int, ...] | None) -> bool:
+    return shape is not None and len(shape) == 2 and shape[0] == shape[1] > 1
 
 
 def _count(number: int, what: str) -> str:

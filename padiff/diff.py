@@ -134,6 +134,7 @@ def _sides(
         args, kwargs = arguments(label, given[at], proxy._framework.is_tensor)
         recorded = options.single_step or proxy._inputs
         sides.append(Side(label, proxy, args, kwargs, losses[at], updates[at], recorded))
+        sides[-1].check_inputs()
     base, raw = sides
     _check_apart(base, raw)
     _check_maps(base, raw)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from padiff.errors import UsageError
+from padiff.frameworks import framework_of_tensor
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.model import ProxyModel, get_dump_root_path
@@ -93,6 +94,17 @@ class Side:
         for route, layer in self.framework.named_layers(self.model):
             for name, parameter in self.framework.parameters(layer):
                 yield f"{route}.{name}".lstrip("."), parameter
+
+    def check_inputs(self) -> None:
+        """TypeError when a tensor of another framework is among them."""
+        own = self.framework
+        for place, value in find_in_arguments(self.args, self.kwargs, _is_any_tensor).tensors:
+            found = framework_of_tensor(value)
+            if found not in (None, own):
+                raise TypeError(
+                    f"expected the inputs of {self.label} to be tensors of {own.name}, got one of "
+                    f"{found.name} at {place}: inputs is the pair (of base, of raw)"
+                )
 
     def keep_state(self) -> Callable[[], None]:
         """Note all that a forward may change; returns what puts it back."""
@@ -198,3 +210,7 @@ class Side:
                 f"padiff: raised in {what} of {self.label} ({self.name}, {self.framework.name})"
             )
             raise
+
+
+def _is_any_tensor(value: object) -> bool:
+    return framework_of_tensor(value) is not None

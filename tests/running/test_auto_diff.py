@@ -299,6 +299,12 @@ def test_one_model_twice_and_models_that_share(framework: str) -> None:
         auto_diff(base, create_model(raw), given)
 
 
+def test_inputs_that_are_swapped() -> None:
+    given = inputs("torch", "paddle")[::-1]
+    with pytest.raises(TypeError, match="of base to be tensors of torch, got one of paddle at x"):
+        auto_diff(*pair("torch", "paddle"), given)
+
+
 @across
 def test_the_optimizer_of_the_other_model(base: str, raw: str) -> None:
     models = pair(base, raw)

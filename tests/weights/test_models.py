@@ -311,3 +311,26 @@ def test_a_model_onto_itself() -> None:
 def test_what_is_no_model() -> None:
     with pytest.raises(TypeError, match=r"torch\.nn\.Module or a paddle\.nn\.Layer"):
         assign_weight(Ours(), 3)
+
+
+def test_square_weights_of_own_layers_are_named(capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether one framework's code transposes them cannot be seen."""
+
+    class TorchOwn(torch.nn.Module):
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.randn(4, width))
+
+    class PaddleOwn(paddle.nn.Layer):  # type: ignore[misc]
+        def __init__(self, width: int) -> None:
+            super().__init__()
+            self.weight = self.create_parameter([4, width])
+
+    said = "Square weights of your own layers are taken as they are: 0 (PaddleOwn)."
+    for width, expected in ((4, True), (5, False)):
+        base = torch.nn.Sequential(TorchOwn(width), torch.nn.Linear(4, 4))
+        raw = paddle.nn.Sequential(PaddleOwn(width), paddle.nn.Linear(4, 4))
+        assert assign_weight(base, raw)
+        assert (said in capsys.readouterr().out) is expected
+    assert assign_weight(torch.nn.Sequential(TorchOwn(4)), torch.nn.Sequential(TorchOwn(4)))
+    assert "Square" not in capsys.readouterr().out
