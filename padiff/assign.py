@@ -72,9 +72,7 @@ def _taken_as_they_are(plan: Plan) -> list[str]:
         f"{clean(copy.layers[1].route, 60)} ({clean(copy.layers[1].name, 40)})"
         for copies in plan.copies
         for copy in copies
-        if not copy.layers[1].kind
-        and len(copy.raw.shape or ()) == 2
-        and len({*copy.raw.shape}) == 1
+        if not copy.layers[1].kind and _is_square(copy.raw.shape)
     ]
     if not found:
         return []
