@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from padiff.comparing.comparison import SideName
-from padiff.matching.tensors import match_inputs
+from padiff.matching.tensors import match_inputs, match_tensors
 from padiff.store.reader import Section
 from padiff.tree import Node, TensorRecord
 
@@ -45,8 +45,10 @@ class ExpectedGradients:
             return False  # no gradient is one of zeros
         node, giver = layers if lacking == "base" else layers[::-1]
         if tensor.phase == "grad_output":
-            # each output is used on both sides, unless these gradients were not recorded at all
-            return self._sides[lacking].has_of_outputs
+            # each output that both have is used on both sides, unless none of these were recorded
+            ours, theirs = ([t for t in n.tensors if t.phase == "forward"] for n in (giver, node))
+            common = {output.place for output, _ in match_tensors(ours, theirs).pairs}
+            return tensor.place in common and self._sides[lacking].has_of_outputs
         if any(note.phase == "backward" for note in node.unrecorded):
             return False
         if not self._recorded:

@@ -73,6 +73,8 @@ class Positions:
         if phase in GRADIENTS and not any(own.phase == phase for own in node.tensors):
             # raw's alone: it comes after those of all that ran later
             return (self._gradients_after[id(node)], 2, -node.order)
+        if phase in ("input", "grad_output"):  # raw's alone, beside others
+            return (max(own.order for own in node.tensors if own.phase == phase), 1, depth)
         return (self._end[id(node), phase], 1, -depth)
 
 

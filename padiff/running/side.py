@@ -169,8 +169,10 @@ class Side:
     def backward(self, loss: Tensor, boundary: Boundary | None = None) -> None:
         """Run the backward passes."""
         with self._doing("the backward"):
-            self.recording.backward(loss, retain_graph=False)
-            if boundary is not None:
+            # of an output that has no partner the loss's own pass goes on through the layers
+            cut = boundary is not None and boundary.cuts_graph
+            self.recording.backward(loss, retain_graph=cut)
+            if boundary is not None and cut:
                 self.recording.replay_backward(boundary)
 
     def update(self) -> None:

@@ -202,6 +202,33 @@ def test_a_loss_of_another_gradient_alone(capsys: pytest.CaptureFixture[str]) ->
     assert "It is what the loss passes back to the models: the loss functions differ." in out
 
 
+@across
+@pytest.mark.parametrize("single_step", [False, True])
+@pytest.mark.parametrize("first_more", [False, True])
+def test_what_one_side_returns_more_is_listed(
+    base: str, raw: str, single_step: bool, first_more: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its gradient, too: the other side has no such output."""
+
+    def net(framework: str, *, more: bool) -> Any:
+        class Net(torch.nn.Module if framework == "torch" else paddle.nn.Layer):  # type: ignore[misc]
+            def __init__(self) -> None:
+                super().__init__()
+                self.fc = NN[framework].Linear(8, 8)
+
+            def forward(self, x: Any) -> Any:
+                y = self.fc(x)
+                return (y, y * 0.0) if more else (y,)
+
+        return Net()
+
+    models = net(base, more=first_more), net(raw, more=not first_more)
+    losses = [lambda out: sum((y * y).mean() for y in out)] * 2
+    aligned = auto_diff(*models, inputs(base, raw), losses, single_step=single_step, **STRICT)
+    assert aligned, capsys.readouterr().out
+    assert "forward 1 of the model itself (Net) in report" in capsys.readouterr().out
+
+
 # -- what it leaves behind ---------------------------------------------------------------------
 
 
