@@ -69,7 +69,7 @@ def _success(plan: Plan) -> str:
 def _taken_as_they_are(plan: Plan) -> list[str]:
     """Square weights of the user's own layers: whether one side transposes them no shape tells."""
     found = [
-        f"{clean(copy.layers[1].route, 60)} ({clean(copy.layers[1].name, 40)})"
+        _side(copy.layers[1], None)
         for copies in plan.copies
         for copy in copies
         if not copy.layers[1].kind and _is_square(copy.raw.shape)
