@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.writer import SectionWriter, record_of
+from padiff.store.writer import record_of, write_section
 from padiff.tree import LayerTree, Node
 
 __all__ = [
@@ -85,7 +85,7 @@ def scratch(needed: int) -> Iterator[Path]:
 
 def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
     """A committed report: a layer and output a tensor, the last one being the model's own."""
-    with SectionWriter(location, "report") as writer:
+    with write_section(location, "report") as writer:
         nodes: list[Node] = []
         for order, (name, values) in enumerate(tensors.items(), start=1):
             is_model = order == len(tensors)
@@ -95,7 +95,7 @@ def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> 
             if is_model:
                 root = Node("Model", "", 0, 0, tensors=(record,), children=tuple(nodes))
             nodes.append(Node("Layer", route, 0, order, tensors=(record,)))
-        writer.commit(
+        writer.finish(
             SectionHeader(
                 "report", "Model", "torch", "0", (), LayerTree((root,)), "2026-01-01T00:00:00Z"
             )

@@ -116,8 +116,7 @@ class ProxyModel:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             home = self._home(dir_path)
-            self.dump_report(home, step=step)
-            self.dump_params(home, step=step)
+            self._recording.dump_step(home, step=step)
             return home / f"step_{step}"
         finally:
             self._passed_over = False

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter, record_of
+from padiff.store.writer import SectionWriter, record_of, write_section
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord
 
 __all__ = ["Layer", "write_dump"]
@@ -131,11 +131,11 @@ def write_dump(
     framework: str = "torch",
 ) -> Path:
     """Write one section of the models (calls of one model) and return the location."""
-    with SectionWriter(location, section, step=step, rank=rank) as writer:
+    with write_section(location, section, step=step, rank=rank) as writer:
         build = _Section(writer, section)
         make = build.of_calls if section == "report" else build.of_parameters
         tree = LayerTree(tuple(make(model, model.name) for model in models))
-        writer.commit(
+        writer.finish(
             SectionHeader(
                 section,
                 models[0].kind if models else "Net",

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from padiff.errors import CorruptError
 from padiff.layouts import Layout, Part, layout_of
-from padiff.store.base import Array, Selection
+from padiff.store.base import Array
+from padiff.store.chunks import Selection
 from padiff.store.reader import Section
 from padiff.tree import Node, Phase, TensorRecord
 

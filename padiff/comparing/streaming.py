@@ -14,8 +14,8 @@ from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
-from padiff.store.base import Array, Selection
-from padiff.store.chunks import CHUNK_BYTES, blocks, chunk_grid
+from padiff.store.base import Array
+from padiff.store.chunks import CHUNK_BYTES, Selection, blocks, chunk_grid
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord
 

@@ -11,7 +11,8 @@ from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.recording.source import frames
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter, record_of
+from padiff.store.storage import Storage
+from padiff.store.writer import DumpWriter, SectionWriter, record_of
 from padiff.tree import LayerTree, Node, TensorRecord
 
 __all__ = ["Dumper"]
@@ -25,14 +26,18 @@ class Dumper:
     framework: Framework
     selection: Selection
     run: str
+    storage: Storage
+
+    def step(self, report: Report, location: str | Path, *, step: int, sample: Sample) -> None:
+        """Write the report and params of one step, visible together."""
+        with self._dump(location, "report", "params", step=step) as dump:
+            self._write_report(report, dump.section("report"))
+            self._write_parameters(dump.section("params"), sample)
 
     def report(self, report: Report, location: str | Path, *, step: int | None) -> None:
         """Write the report, which stays as it is."""
-        with self._section(location, "report", step) as writer:
-            calls = _CallWriter(self.selection, writer, settled_orders(report.roots))
-            tree = LayerTree(tuple(calls.write(root) for root in report.roots))
-            header = self._header("report", tree)
-            writer.commit(replace(header, backward=report.ran_backward))
+        with self._dump(location, "report", step=step) as dump:
+            self._write_report(report, dump.section("report"))
 
     def parameters(
         self, section: SectionName, location: str | Path, *, step: int | None, sample: Sample
@@ -41,17 +46,25 @@ class Dumper:
 
         `sample` tells whether they are those of the last recorded call.
         """
-        with self._section(location, section, step) as writer:
-            tree = write_parameters(self.framework, self.selection, section, writer)
-            header = self._header(section, tree)
-            if section == "params":
-                header = replace(header, updated=sample.changed(self.framework))
-            writer.commit(header)
+        with self._dump(location, section, step=step) as dump:
+            self._write_parameters(dump.section(section), sample)
 
-    def _section(
-        self, location: str | Path, section: SectionName, step: int | None
-    ) -> SectionWriter:
-        return SectionWriter(location, section, step=step, rank=self.framework.rank())
+    def _dump(self, location: str | Path, *sections: SectionName, step: int | None) -> DumpWriter:
+        return DumpWriter(
+            location, *sections, step=step, rank=self.framework.rank(), storage=self.storage
+        )
+
+    def _write_report(self, report: Report, writer: SectionWriter) -> None:
+        calls = _CallWriter(self.selection, writer, settled_orders(report.roots))
+        tree = LayerTree(tuple(calls.write(root) for root in report.roots))
+        writer.finish(replace(self._header("report", tree), backward=report.ran_backward))
+
+    def _write_parameters(self, writer: SectionWriter, sample: Sample) -> None:
+        tree = write_parameters(self.framework, self.selection, writer.name, writer)
+        header = self._header(writer.name, tree)
+        if writer.name == "params":
+            header = replace(header, updated=sample.changed(self.framework))
+        writer.finish(header)
 
     def _header(self, section: SectionName, tree: LayerTree) -> SectionHeader:
         return SectionHeader(

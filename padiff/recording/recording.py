@@ -18,6 +18,7 @@ from padiff.recording.recorder import Run
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.store.format import SectionName
+from padiff.store.storage import DEFAULT, Storage
 
 __all__ = ["Recording"]
 
@@ -28,10 +29,16 @@ class Recording:
     `roots` are the model's calls.
     """
 
-    def __init__(self, name: str, framework: Framework, selection: Selection) -> None:
+    def __init__(
+        self,
+        name: str,
+        framework: Framework,
+        selection: Selection,
+        storage: Storage = DEFAULT,
+    ) -> None:
         self._framework = framework
         self._selection = selection
-        self._dumper = Dumper(name, framework, selection, uuid.uuid4().hex)
+        self._dumper = Dumper(name, framework, selection, uuid.uuid4().hex, storage)
         self._report = Report()
         weakref.finalize(self, self._report.release).atexit = False
         self._inside: set[int] = set()  # threads that are inside a recorded call
@@ -86,6 +93,11 @@ class Recording:
     def clear(self) -> None:
         """Forget everything recorded so far."""
         self._report.clear()
+
+    def dump_step(self, location: Path, *, step: int) -> None:
+        """Write what was recorded and the parameters as one step, visible together."""
+        self._report.release_complete()
+        self._dumper.step(self._report, location, step=step, sample=self._report.parameters)
 
     def dump_report(self, location: Path, *, step: int | None) -> None:
         """Write what was recorded."""

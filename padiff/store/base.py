@@ -6,7 +6,7 @@ one step; `writer.py` and `reader.py` give the bytes their meaning.
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.jsonio import Json
+from padiff.store.chunks import Selection
+from padiff.store.format import SectionName
+from padiff.store.storage import Storage
 
-__all__ = ["Array", "PartialSection", "Selection", "Store"]
-
-Selection = tuple[slice, ...]
+__all__ = ["Array", "PartialDump", "PartialSection", "Store"]
 
 
 class Array(ABC):
@@ -96,7 +97,7 @@ class Array(ABC):
 
 
 class PartialSection(ABC):
-    """A section while it is written: invisible to readers until `commit`."""
+    """A section while it is written: invisible to readers until its dump is committed."""
 
     @abstractmethod
     def create_array(
@@ -119,8 +120,23 @@ class PartialSection(ABC):
         """
 
     @abstractmethod
-    def commit(self, header: bytes) -> None:
-        """Write the section's attribute, JSON text, and put it in place of an older one at once."""
+    def finish(self, header: bytes) -> None:
+        """Write the section's attribute, JSON text: nothing more will come."""
+
+
+class PartialDump(ABC):
+    """Sections of one dump while they are written.
+
+    As long as it is there no other writer can begin a section of the same name in the same dump.
+    """
+
+    @abstractmethod
+    def section(self, name: SectionName) -> PartialSection:
+        """One of the sections that this was begun for."""
+
+    @abstractmethod
+    def commit(self) -> None:
+        """Put all sections, each of them finished, in place of older ones, each at once."""
 
     @abstractmethod
     def discard(self) -> None:
@@ -162,8 +178,20 @@ class Store(ABC):
         """Open one array lazily; CorruptError when none is there or its metadata is broken."""
 
     @abstractmethod
-    def begin_section(self, path: str, name: str) -> PartialSection:
-        """Start the section `name` of the dump at `path`, making the groups on the way."""
+    def create(self, claim: Mapping[str, str] | None = None) -> None:
+        """Make the root, or check that what lies there is a store that may be added to.
+
+        `claim` replaces the claim of an existing root.
+        """
+
+    @abstractmethod
+    def begin_dump(
+        self, path: str, sections: Sequence[SectionName], storage: Storage
+    ) -> PartialDump:
+        """Start sections of the dump at `path`, making the groups on the way.
+
+        Raises OccupiedError where something else lies, or another writer is at work.
+        """
 
 
 def _basic_index(key: Any, shape: tuple[int, ...]) -> tuple[Selection, tuple[Any, ...]]:

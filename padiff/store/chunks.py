@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from itertools import product
 from math import prod
 
-from padiff.store.base import Selection
+__all__ = ["CHUNK_BYTES", "Selection", "blocks", "chunk_grid", "chunk_selection", "chunk_shape_for"]
 
-__all__ = ["CHUNK_BYTES", "blocks", "chunk_grid", "chunk_selection", "chunk_shape_for"]
+Selection = tuple[slice, ...]
 
 CHUNK_BYTES = 16 * 2**20
 

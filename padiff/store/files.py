@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from padiff.errors import WriteError
+from padiff.errors import PadiffError, WriteError
 
 __all__ = ["Writing", "write_file", "write_pieces"]
 
@@ -32,7 +32,7 @@ class Writing:
         pass
 
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
-        if not isinstance(error, OSError):
+        if not isinstance(error, OSError) or isinstance(error, PadiffError):
             return
         cure = _CURES.get(error.errno or 0, "choose another place")
         raise WriteError(

@@ -1,13 +1,15 @@
-"""Directories being written: which of them nobody writes any more, and removing those.
+"""Who writes what: one writer a name, and what a killed one left is found and removed.
 
-A writer holds a lock on its directory. The system lets go of it when the process ends, however it
-ends, so whoever can take the lock of a directory has found what a killed writer left.
+A writer works in a directory of its own beside what it will put in place, and holds a lock on it.
+The system lets go of the lock when the process ends, however it ends, so whoever can take it has
+found what a killed writer left, and who cannot has found a writer at work.
 """
 
 import os
 import shutil
 import sys
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -15,58 +17,94 @@ from pathlib import Path
 if sys.platform != "win32":  # which has no such locks, and keeps its leftovers
     import fcntl
 
-__all__ = ["begin_directory", "remove_leftovers"]
+from padiff.errors import OccupiedError
+
+__all__ = ["PARTIAL", "Workplace", "begin_alone", "locked"]
+
+PARTIAL = ".partial"
+_PATIENCE = 2.0  # seconds to wait for one who begins at the same moment
 
 
-def begin_directory(path: Path) -> int | None:
-    """Make `path`, locked until the descriptor that is returned is closed; None without locks."""
-    # as long as this lock is held nobody takes the new directory, not locked yet, for a leftover
-    with _lock_held(path.parent, wait=True):
-        path.mkdir()
-        return _lock(path, wait=False)
+class Workplace:
+    """A directory in which one writer works, until it is removed."""
+
+    def __init__(self, path: Path, lock: int | None) -> None:
+        self.path = path
+        self._lock = lock
+
+    def remove(self) -> None:
+        """Remove what is left of it, and let others begin. Safe to call twice."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        if self._lock is not None:
+            _release(self._lock)
+            self._lock = None
 
 
-def remove_leftovers(parent: Path, pattern: str) -> None:
-    """Remove the directories in `parent` that fit `pattern` and whose writers are gone."""
-    with _lock_held(parent, wait=True) as alone:
-        for path in parent.glob(pattern) if alone else ():
-            with _lock_held(path, wait=False) as held:
+def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
+    """A new directory `.<name>.<anything>.partial` in `parent`, for this writer alone.
+
+    Those of the same name whose writers are gone are removed. A writer at work is an OccupiedError,
+    which calls what it writes `what`. Where the file system knows no locks there is no telling.
+    """
+    left: list[Workplace] = []
+    try:
+        # as long as this lock is held nobody takes what is new, not locked yet, for a leftover
+        with locked(parent, patience=_PATIENCE):
+            for path in parent.glob(f".{name}.*{PARTIAL}"):
+                lock, held = _lock(path)
                 if held:
-                    shutil.rmtree(path, ignore_errors=True)
+                    raise OccupiedError(
+                        f"expected to be alone in writing {what}, found another writer at work in "
+                        f"{path}: wait until it is done, or choose another place"
+                    )
+                if lock is not None:
+                    left.append(Workplace(path, lock))
+            path = parent / f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}"
+            path.mkdir()
+            return Workplace(path, _lock(path)[0])
+    finally:
+        for workplace in left:  # which may take long, so not while others wait
+            workplace.remove()
 
 
 @contextmanager
-def _lock_held(path: Path, *, wait: bool) -> Iterator[bool]:
-    lock = _lock(path, wait=wait)
+def locked(directory: Path, *, patience: float) -> Iterator[bool]:
+    """Hold the lock of a directory that stays, where there are locks and nobody else holds it.
+
+    Gives whether it does, after `patience` seconds at most.
+    """
+    until = time.monotonic() + patience
+    lock, held = _lock(directory)
+    while held and time.monotonic() < until:
+        time.sleep(0.01)
+        lock, held = _lock(directory)
     try:
         yield lock is not None
     finally:
         if lock is not None:
-            os.close(lock)
+            _release(lock)
 
 
-def _lock(path: Path, *, wait: bool) -> int | None:
-    """A descriptor that holds the lock of a directory; None where another does, or none can.
-
-    To wait is to wait for two seconds: a process that was forked meanwhile may hold the lock for as
-    long as it lives.
-    """
+def _lock(path: Path) -> tuple[int | None, bool]:
+    """A descriptor that holds the lock of a directory, if it can be had; whether another has it."""
     if sys.platform == "win32":
-        return None
+        return None, False
     with suppress(OSError):
         directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         try:
-            until = time.monotonic() + (2 if wait else 0)
-            while True:
-                try:
-                    fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() >= until:
-                        raise
-                    time.sleep(0.01)
-        except BaseException:
+            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BaseException as error:
             os.close(directory)
+            if isinstance(error, BlockingIOError):
+                return None, True
             raise
-        return directory
-    return None
+        return directory, False
+    return None, False
+
+
+def _release(lock: int) -> None:
+    if sys.platform != "win32":
+        # a process that was forked meanwhile has the descriptor too, and closes it who knows when
+        with suppress(OSError):
+            fcntl.flock(lock, fcntl.LOCK_UN)
+    os.close(lock)

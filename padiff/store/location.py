@@ -6,8 +6,9 @@ from pathlib import Path
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
 from padiff.store.base import Store
 from padiff.store.format import ATTRIBUTE, check_root, numbered
-from padiff.store.zarr import ZarrStore
-from padiff.store.zarr_array import DOCUMENT
+from padiff.store.storage import Format
+from padiff.store.zarr.array import DOCUMENT
+from padiff.store.zarr.store import ZarrStore
 
 __all__ = ["Location", "absolute_numbers", "locate_for_reading", "locate_for_writing"]
 
@@ -56,8 +57,12 @@ def _store_at(path: Path) -> tuple[Store, str]:
 
 
 def locate_for_writing(
-    location: Location, *, step: int | None = None, rank: int | None = None
-) -> tuple[ZarrStore, str]:
+    location: Location,
+    *,
+    step: int | None = None,
+    rank: int | None = None,
+    backend: Format | None = None,
+) -> tuple[Store, str]:
     """The store a dump at `location` goes to, which need not exist yet, and the dump's path in it.
 
     The root is the store that already encloses `location`; else the outermost part of it that ends

@@ -5,6 +5,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
 from types import TracebackType
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
 from padiff.errors import LocationError, PadiffError
+from padiff.store.base import PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
 from padiff.store.format import (
     ATTRIBUTE,
@@ -28,10 +30,11 @@ from padiff.store.format import (
 )
 from padiff.store.location import Location, locate_for_writing
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
-from padiff.store.zarr import ZarrStore
+from padiff.store.storage import DEFAULT, Storage
+from padiff.store.zarr.store import ZarrStore
 from padiff.tree import Phase, TensorRecord, TensorStats
 
-__all__ = ["SectionWriter", "Stored", "claim_store", "record_of"]
+__all__ = ["DumpWriter", "SectionWriter", "Stored", "claim_store", "record_of", "write_section"]
 
 _PIECE = 2**20  # bytes; smaller ones make threads meet more often at the lock of the interpreter
 
@@ -72,28 +75,36 @@ def record_of(
     )
 
 
-class SectionWriter:
-    """Write one section of a dump: `add` each tensor, then `commit` the header with the tree.
+class DumpWriter:
+    """Write sections of one dump, which become visible together when all are finished.
 
-    A context manager: leaving it without `commit`, by an error or by Ctrl-C, removes what was
-    written and leaves an older section of that name as it was.
+    A context manager: leaving it before every section is finished, by an error or by Ctrl-C,
+    removes what was written and leaves older sections of those names as they were.
 
-    Raises OccupiedError when something else lies at the location, WriteError when the file system
-    refuses (full, read-only, no permission).
+    Raises OccupiedError when something else lies at the location, or another writer is at work on
+    one of the sections, and WriteError when the file system refuses (full, read-only, no
+    permission).
     """
 
     def __init__(
         self,
         location: Location,
-        section: SectionName,
-        *,
+        *sections: SectionName,
         step: int | None = None,
         rank: int | None = None,
+        storage: Storage = DEFAULT,
     ) -> None:
-        store, path = locate_for_writing(location, step=step, rank=rank)
-        self._partial = store.begin_section(path, section)
-        self._section = section
-        self._pool: ThreadPoolExecutor | None = None
+        store, path = locate_for_writing(location, step=step, rank=rank, backend=storage.format)
+        self._partial = store.begin_dump(path, sections, storage)
+        self._storage = storage
+        self._writers: list[SectionWriter] = []
+        self._expected = sections
+
+    def section(self, name: SectionName) -> "SectionWriter":
+        """What takes the arrays of one of the sections, and its header at the end."""
+        writer = SectionWriter(self._partial.section(name), name, self._storage)
+        self._writers.append(writer)
+        return writer
 
     def __enter__(self) -> Self:
         return self
@@ -104,20 +115,55 @@ class SectionWriter:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            for writer in self._writers:
+                writer.close()
+            if kind is None and {w.name for w in self._writers if w.finished} == {*self._expected}:
+                self._partial.commit()
+        finally:
+            self._partial.discard()
+
+
+@contextmanager
+def write_section(
+    location: Location,
+    section: SectionName,
+    *,
+    step: int | None = None,
+    rank: int | None = None,
+    storage: Storage = DEFAULT,
+) -> Iterator["SectionWriter"]:
+    """The same for a single section, visible when this is left."""
+    with DumpWriter(location, section, step=step, rank=rank, storage=storage) as dump:
+        yield dump.section(section)
+
+
+class SectionWriter:
+    """Write one section: `add` each tensor, then `finish` with the header that has the tree."""
+
+    def __init__(self, partial: PartialSection, name: SectionName, storage: Storage) -> None:
+        self._partial = partial
+        self._storage = storage
+        self._pool: ThreadPoolExecutor | None = None
+        self.name = name
+        self.finished = False
+
+    def close(self) -> None:
+        """Let go of threads; what they have not begun is left."""
         if self._pool is not None:
             self._pool.shutdown(cancel_futures=True)
-        self._partial.discard()
+            self._pool = None
 
     def add(self, path: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Stored:
         """Write one tensor of any strides now; `values` is not kept and may change afterwards.
 
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
-        check_array_path(path, self._section)
+        check_array_path(path, self.name)
         element = dtype_of(values.dtype)
         values = values.astype(element.numpy, copy=False)  # native byte order, no copy if it is
         shape = values.shape
-        chunk_shape = chunk_shape_for(shape, element.itemsize)
+        chunk_shape = chunk_shape_for(shape, element.itemsize, self._storage.chunk_bytes)
         leaf = path.rpartition("/")[2]
         names = dims if dims is not None else [f"{leaf}_{axis}" for axis in range(len(shape))]
         metadata = self._partial.create_array(path, shape, element, chunk_shape, names)
@@ -153,11 +199,12 @@ class SectionWriter:
             self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
         return self._pool.map(write, indices)
 
-    def commit(self, header: SectionHeader) -> None:
-        """Make the section visible, with its tree, in the place of an older one."""
-        if header.section != self._section:
-            raise ValueError(f"expected the header of {self._section}, got {header.section}")
-        self._partial.commit(header_to_json(header))
+    def finish(self, header: SectionHeader) -> None:
+        """Write the section's header with its tree: no more arrays will come."""
+        if header.section != self.name:
+            raise ValueError(f"expected the header of {self.name}, got {header.section}")
+        self._partial.finish(header_to_json(header))
+        self.finished = True
 
 
 class _Measured:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.writer import SectionWriter, record_of
+from padiff.store.writer import record_of, write_section
 from padiff.tree import LayerTree, Node
 
 PACKAGE = Path(__file__).parents[2] / "padiff"
@@ -39,11 +39,11 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two stores that agree: one layer, one tensor."""
     base, raw = (tmp_path_factory.mktemp("stores") / name for name in ("base.zarr", "raw.zarr"))
     for location in (base, raw):
-        with SectionWriter(location, "report") as writer:
+        with write_section(location, "report") as writer:
             stored = writer.add(array_path("", 0, "forward.0"), np.arange(6, dtype=np.float32))
             tensor = record_of(stored, phase="forward", place="0", device="cpu", order=1)
             tree = LayerTree((Node("Net", "", 0, 0, tensors=(tensor,)),))
-            writer.commit(
+            writer.finish(
                 SectionHeader("report", "Net", "torch", "0", (), tree, "2026-01-01T00:00:00Z")
             )
     return base, raw

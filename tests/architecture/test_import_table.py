@@ -19,9 +19,12 @@ TIERS = """
     matching.siblings
     matching.trees
     matching
-    store.base
     store.chunks store.exchange store.files store.format store.leftovers store.stats
-    store.zarr_array store.section
+    store.storage
+    store.base
+    store.zarr.array store.section
+    store.zarr.section
+    store.zarr.store
     store.zarr
     store.location
     store.writer store.reader

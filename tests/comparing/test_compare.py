@@ -23,7 +23,7 @@ from padiff.errors import (
     LocationError,
     UsageError,
 )
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import DumpWriter
 from tests.stores import Layer, write_dump
 
 RANDOM = np.random.default_rng(0)
@@ -233,7 +233,7 @@ def test_a_section_of_no_common_step_is_an_error_that_names_the_steps(tmp_path: 
 def test_an_unfinished_section_is_an_error_unless_left_out(tmp_path: Path) -> None:
     base, raw = stores(tmp_path, network(), network())
     write_dump(base, parameters(), section="params")
-    writer = SectionWriter(raw, "params")
+    writer = DumpWriter(raw, "params").section("params")
     writer.add("fc~0/weight", X)
     for asked in (None, ["params"]):
         with pytest.raises(

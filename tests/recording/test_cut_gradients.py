@@ -14,7 +14,7 @@ from msgspec import structs
 
 from padiff import compare, create_model, open_dump
 from padiff.comparing.comparison import Comparison
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node
 from tests.zoo import SIDES
 
@@ -385,11 +385,11 @@ def older(where: Path, target: Path) -> Path:
         children = tuple(map(stripped, node.children))
         return structs.replace(node, origins=None, children=children)
 
-    with SectionWriter(target, "report") as writer:
+    with write_section(target, "report") as writer:
         for node in report.tree.walk():
             for tensor in node.tensors:
                 writer.add(tensor.array, np.asarray(report.array(tensor)))
-        writer.commit(
+        writer.finish(
             replace(report.header, tree=LayerTree(tuple(map(stripped, report.tree.roots))))
         )
     return target

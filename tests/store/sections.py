@@ -7,7 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.writer import SectionWriter, Stored, record_of
+from padiff.store.writer import Stored, record_of, write_section
 from padiff.tree import LayerTree, Node, TensorRecord
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -30,10 +30,10 @@ def write(
     rank: int | None = None,
 ) -> None:
     """One section in which the layer of each name returned that array."""
-    with SectionWriter(location, section, step=step, rank=rank) as writer:
+    with write_section(location, section, step=step, rank=rank) as writer:
         layers = []
         for order, (route, values) in enumerate(arrays.items()):
             stored = writer.add(array_path(route, 0, "forward.0"), values)
             layers.append(Node("Layer", route, 0, order, tensors=(output_of(stored, order),)))
         root = Node("Net", "", 0, len(layers), children=tuple(layers))
-        writer.commit(header_of(LayerTree((root,)), section))
+        writer.finish(header_of(LayerTree((root,)), section))

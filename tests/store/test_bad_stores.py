@@ -24,7 +24,7 @@ from padiff.errors import (
 from padiff.jsonio import dumps
 from padiff.store.format import digest, header_from_json, header_to_json
 from padiff.store.reader import open_dump, open_dumps
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import DumpWriter, write_section
 from padiff.tree import LayerTree, Node
 from tests.store.sections import header_of, output_of, write
 from tests.stores import Layer, write_dump
@@ -91,7 +91,7 @@ def test_not_a_store(tmp_path: Path, store: Path) -> None:
 
 @pytest.mark.parametrize("location", [None, 3, b"run.zarr", ["run.zarr"]])
 def test_what_is_no_path(location: Any) -> None:
-    for use in (open_dump, lambda place: SectionWriter(place, "report")):
+    for use in (open_dump, lambda place: DumpWriter(place, "report")):
         with pytest.raises(UsageError, match="expected the path of a padiff store, got") as error:
             use(location)
         one_sentence(error)
@@ -108,7 +108,7 @@ def test_newer_and_nonsense_formats(store: Path) -> None:
 
 
 def test_empty_and_incomplete(tmp_path: Path) -> None:
-    writer = SectionWriter(tmp_path / "run.zarr", "report", step=3)
+    writer = DumpWriter(tmp_path / "run.zarr", "report", step=3)
     with pytest.raises(IncompleteError, match="step_3/report.*stopped") as error:
         open_dumps(tmp_path / "run.zarr")
     one_sentence(error)
@@ -215,11 +215,11 @@ def test_missing_arrays(store: Path) -> None:
 
 @pytest.mark.parametrize("path", ["../../../etc", "/etc/passwd", "a/../../b", "", "a//b", "..\\x"])
 def test_a_tree_that_leaves_its_section(tmp_path: Path, path: str) -> None:
-    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+    with write_section(tmp_path / "run.zarr", "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
         hostile = replace(record, array=path)
         tree = LayerTree((Node("Net", "", 0, 0, tensors=(hostile,)),))
-        writer.commit(header_of(tree))
+        writer.finish(header_of(tree))
     with pytest.raises(CorruptError, match="arrays inside it") as error:
         open_dump(tmp_path / "run.zarr").report[""].forward[0]
     one_sentence(error)
@@ -415,10 +415,10 @@ def grown(section: Path, shape: list[int], chunk: list[int]) -> None:
 
 
 def test_a_tree_with_digests_of_other_chunks(tmp_path: Path) -> None:
-    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+    with write_section(tmp_path / "run.zarr", "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
         other = replace(record, chunks=record.chunks * 2)
-        writer.commit(header_of(LayerTree((Node("Net", "", 0, 0, tensors=(other,)),))))
+        writer.finish(header_of(LayerTree((Node("Net", "", 0, 0, tensors=(other,)),))))
     with pytest.raises(CorruptError, match="expected 2 chunks in the array .* found 1") as error:
         open_dump(tmp_path / "run.zarr").report[""].forward[0]
     one_sentence(error)

@@ -10,16 +10,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padiff.store.format import array_path
+from padiff.errors import OccupiedError
 from padiff.store.reader import open_dump
-from padiff.store.writer import SectionWriter
 from tests.store.sections import write
 
 AT_WORK = """
 import sys, time
 import numpy as np
-from padiff.store.writer import SectionWriter
-with SectionWriter(sys.argv[1], sys.argv[2], step=0) as writer:
+from padiff.store.writer import write_section
+with write_section(sys.argv[1], sys.argv[2], step=0) as writer:
     writer.add("layer/forward.0", np.ones(3))
     print("at work", flush=True)
     time.sleep(60)
@@ -55,15 +54,15 @@ def test_what_a_killed_writer_left_is_removed(tmp_path: Path, ended_by: signal.S
     assert open_dump(store / "step_0").report["layer"].forward[0][0] == 1
 
 
-def test_a_writer_at_work_is_left_alone(tmp_path: Path) -> None:
+def test_a_writer_at_work_is_left_alone_and_keeps_others_out(tmp_path: Path) -> None:
     store = tmp_path / "run.zarr"
-    with writer_at_work(store), SectionWriter(store, "report", step=0) as writer:
+    with writer_at_work(store):
         before = hidden(store)
-        assert len(before) == 2
-        write(store, {"layer": np.ones(3)}, step=0)  # a third one, which finishes
+        with pytest.raises(OccupiedError, match=f"another writer at work in .*{before[0]}: wait"):
+            write(store, {"layer": np.ones(3)}, step=0)
         assert hidden(store) == before
-        writer.add(array_path("layer", 0, "forward.0"), np.ones(3))
-    assert len(hidden(store)) == 1
+        write(store, {"layer": np.ones(3)}, "weights", step=0)  # which nobody else writes
+        assert hidden(store) == before
     write(store, {"layer": np.ones(3)}, step=0)
     assert hidden(store) == []
 

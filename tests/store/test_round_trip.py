@@ -15,7 +15,7 @@ from padiff.dtypes import dtype_named
 from padiff.store.chunks import chunk_shape_for
 from padiff.store.format import digest
 from padiff.store.reader import open_dump
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import write_section
 from tests.store.sections import write
 
 CORE = [
@@ -170,7 +170,7 @@ def test_opening_and_walking_read_no_chunk(tmp_path: Path) -> None:
 def test_values_are_not_kept_after_add(tmp_path: Path) -> None:
     """What an optimizer changes in place later must not reach the store."""
     values = np.ones(5)
-    with SectionWriter(tmp_path / "run.zarr", "weights") as writer:
+    with write_section(tmp_path / "run.zarr", "weights") as writer:
         stored = writer.add("layer/weight", values)
         values[:] = 2
         assert stored.stats.mean == 1

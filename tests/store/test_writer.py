@@ -14,7 +14,7 @@ from padiff.errors import CorruptError, OccupiedError, UsageError, VersionError,
 from padiff.store import exchange
 from padiff.store.format import array_path, safe_name
 from padiff.store.reader import open_dump, open_dumps
-from padiff.store.writer import SectionWriter, claim_store
+from padiff.store.writer import DumpWriter, claim_store, write_section
 from tests.store.sections import write
 
 
@@ -48,7 +48,7 @@ def test_leaving_early_keeps_what_was_there(tmp_path: Path, error: type[BaseExce
     before = everything(tmp_path)
 
     def interrupted() -> None:
-        with SectionWriter(tmp_path / "run.zarr", "report", step=0) as writer:
+        with write_section(tmp_path / "run.zarr", "report", step=0) as writer:
             writer.add(array_path("layer", 0, "forward.0"), np.zeros(2**22))
             raise error
 
@@ -59,7 +59,7 @@ def test_leaving_early_keeps_what_was_there(tmp_path: Path, error: type[BaseExce
 
 def test_unfinished_sections_are_not_read(tmp_path: Path) -> None:
     write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
-    writer = SectionWriter(tmp_path / "run.zarr", "params", step=0)
+    writer = DumpWriter(tmp_path / "run.zarr", "params", step=0).section("params")
     writer.add(array_path("layer", 0, "w.weight"), np.zeros(3))
     dump = open_dump(tmp_path / "run.zarr/step_0")
     assert (dump.sections, tuple(dump.unfinished)) == (("report",), ("params",))
@@ -103,14 +103,14 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
     (tmp_path / "run.zarr/weights").write_text("mine")
     before = everything(tmp_path)
     with pytest.raises(OccupiedError, match="weights, found a file"):
-        SectionWriter(tmp_path / "run.zarr", "weights")
+        DumpWriter(tmp_path / "run.zarr", "weights")
     for name in ("file", "full", "dangling", "run.zarr/mine"):
         with pytest.raises(OccupiedError, match=r"expected .* nothing was changed"):
-            SectionWriter(tmp_path / name, "report")
+            DumpWriter(tmp_path / name, "report")
     with pytest.raises(ValueError, match="without the attribute 'padiff'"):
-        SectionWriter(tmp_path / "group", "report")
+        DumpWriter(tmp_path / "group", "report")
     with pytest.raises(OSError, match="expected to write"):
-        SectionWriter(tmp_path / "file" / "below", "report")
+        DumpWriter(tmp_path / "file" / "below", "report")
     assert everything(tmp_path) == before
 
 
@@ -123,7 +123,7 @@ def test_nothing_is_dumped_inside_a_section(tmp_path: Path, below: str) -> None:
         tmp_path / "run.zarr/step_0/report" / below,
     ):
         with pytest.raises(OccupiedError, match=r"inside .*step_0/report: choose another place"):
-            SectionWriter(section, "params")
+            DumpWriter(section, "params")
         assert everything(tmp_path) == before
 
 
@@ -134,7 +134,7 @@ def test_a_directory_of_a_sections_name_may_be_dumped_to_and_is_not_replaced(
     write(tmp_path / "run.zarr/report", {"layer": np.ones(1)}, step=4)
     before = everything(tmp_path)
     with pytest.raises(OccupiedError, match="found a directory that was dumped to"):
-        SectionWriter(tmp_path / "run.zarr", "report")
+        DumpWriter(tmp_path / "run.zarr", "report")
     assert everything(tmp_path) == before
 
 
@@ -150,12 +150,12 @@ def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
     document = tmp_path / "run.zarr/zarr.json"
     document.write_text(document.read_text().replace('"format":1', '"format":2'))
     with pytest.raises(VersionError, match="install a newer padiff"):
-        SectionWriter(tmp_path / "run.zarr", "report")
+        DumpWriter(tmp_path / "run.zarr", "report")
 
 
 @pytest.mark.parametrize("path", ["/layer/x", "../x", "layer/../../x", "layer//x", ""])
 def test_arrays_stay_in_their_section(tmp_path: Path, path: str) -> None:
-    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+    with write_section(tmp_path / "run.zarr", "report") as writer:
         before = everything(tmp_path)
         with pytest.raises(CorruptError, match="arrays inside it"):
             writer.add(path, np.ones(1))
@@ -165,13 +165,13 @@ def test_arrays_stay_in_their_section(tmp_path: Path, path: str) -> None:
 @pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "s3://bucket/x.zarr", "x.zarr.zip", ""])
 def test_places_this_version_cannot_write_to(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
-        SectionWriter(name if not name or "//" in name else str(tmp_path / name), "report")
+        DumpWriter(name if not name or "//" in name else str(tmp_path / name), "report")
     assert not list(tmp_path.iterdir())
 
 
 def test_negative_steps_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="step of at least 0"):
-        SectionWriter(tmp_path / "run.zarr", "report", step=-1)
+        DumpWriter(tmp_path / "run.zarr", "report", step=-1)
 
 
 def test_a_file_system_that_refuses(tmp_path: Path) -> None:
@@ -209,10 +209,10 @@ def test_no_permission(tmp_path: Path) -> None:
     script = """
 import os, sys
 from padiff.errors import WriteError
-from padiff.store.writer import SectionWriter
+from padiff.store.writer import DumpWriter, claim_store, write_section
 os.setuid(65534)
 try:
-    SectionWriter(sys.argv[1], "report", step=0)
+    DumpWriter(sys.argv[1], "report", step=0)
 except WriteError as error:
     print(error)
 """
@@ -226,7 +226,7 @@ except WriteError as error:
 
 def test_no_open_file_left(tmp_path: Path) -> None:
     low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with SectionWriter(tmp_path / "run.zarr", "report") as writer:
+    with write_section(tmp_path / "run.zarr", "report") as writer:
         resource.setrlimit(resource.RLIMIT_NOFILE, (0, high))
         try:
             with pytest.raises(WriteError, match="Too many open files; close files"):

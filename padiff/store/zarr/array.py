@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from padiff.dtypes import DType, dtype_named
 from padiff.errors import CorruptError, FormatError
 from padiff.jsonio import Json, Reader, dumps, loads
-from padiff.store.base import Array, Selection
-from padiff.store.chunks import chunk_selection
+from padiff.store.base import Array
+from padiff.store.chunks import Selection, chunk_selection
 from padiff.store.format import digest
 
 __all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]

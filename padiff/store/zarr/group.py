@@ -1,0 +1,129 @@
+"""One Zarr group on a local file system: its document, reading and making it."""
+
+import uuid
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
+from padiff.jsonio import Json, Reader, dumps, loads
+from padiff.store.files import Writing, write_file
+from padiff.store.format import ATTRIBUTE, header_text, is_sealed
+from padiff.store.zarr.array import DOCUMENT, read_document
+
+__all__ = [
+    "DOCUMENT",
+    "PLAIN_GROUP",
+    "attributes_of",
+    "group_document",
+    "header_of",
+    "holds_dumps",
+    "is_group",
+    "make_group",
+    "refuse_occupied",
+    "replace_document",
+    "section_document",
+]
+
+
+def group_document(attributes: Mapping[str, Any]) -> bytes:
+    """The `zarr.json` of a group."""
+    return dumps({"attributes": attributes, "node_type": "group", "zarr_format": 3}).encode(
+        errors="surrogatepass"
+    )
+
+
+PLAIN_GROUP = group_document({})
+# What stands around the one attribute of a group that we write.
+_BEFORE, _AFTER = group_document({ATTRIBUTE: None}).split(b"null")
+
+
+def section_document(header: bytes) -> bytes:
+    """The `zarr.json` of a section, from the JSON text of its header."""
+    return _BEFORE + header + _AFTER
+
+
+def header_of(group: Path) -> bytes:
+    """The JSON text of the attribute of ours, as it was written; empty where there is none."""
+    document = _read(group)
+    if document.startswith(_BEFORE) and document.endswith(_AFTER):
+        text = document[len(_BEFORE) : -len(_AFTER)]
+        if is_sealed(text):
+            return text
+    # another tool has set the text anew, or added attributes
+    return header_text(attributes_of(group).get(ATTRIBUTE))
+
+
+def attributes_of(group: Path) -> Json:
+    """All attributes of a group; LocationError where there is none, FormatError for another."""
+    where = str(group / DOCUMENT)
+    data = loads(_read(group), where)
+    if data.get("zarr_format") != 3 or Reader(data, where).string("node_type") != "group":
+        raise FormatError(f"expected a Zarr version 3 group in {where}, found something else")
+    attributes = data.get("attributes", {})
+    if not isinstance(attributes, dict):
+        raise FormatError(f"expected attributes to be an object in {where}")
+    return attributes
+
+
+def _read(group: Path) -> bytes:
+    try:
+        return read_document(str(group / DOCUMENT))
+    except (FileNotFoundError, NotADirectoryError):
+        raise LocationError(f"expected a Zarr group at {group}, found none") from None
+    except OSError as error:
+        raise CorruptError(
+            f"expected {group / DOCUMENT} to be readable: {error.strerror or error}"
+        ) from None
+
+
+def is_group(path: Path) -> bool:
+    """Whether a directory has the document of a group, or of anything else in a hierarchy."""
+    try:
+        return (path / DOCUMENT).is_file()
+    except OSError as error:
+        raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
+
+
+def holds_dumps(path: Path) -> bool:
+    """Whether a group is none of a section, nor of one that is damaged."""
+    try:
+        return ATTRIBUTE not in attributes_of(path)
+    except PadiffError:
+        return False
+
+
+def make_group(path: Path, document: bytes) -> None:
+    """Make a group where nothing is yet; OccupiedError where something else lies."""
+    try:
+        refuse_occupied(path)
+    except OccupiedError:
+        if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
+            return
+        raise
+    with Writing(path, len(document)):
+        path.mkdir(parents=True, exist_ok=True)
+    replace_document(path, document)
+
+
+def refuse_occupied(path: Path) -> None:
+    """OccupiedError where something lies that is no group."""
+    if path.is_dir():
+        # hidden files may be those of another rank that makes the same group just now
+        occupied = any(not entry.name.startswith(".") for entry in path.iterdir())
+    else:
+        occupied = path.exists() or path.is_symlink()
+    if occupied:
+        kind = "a directory with other files" if path.is_dir() else "a file"
+        raise OccupiedError(
+            f"expected a padiff store or nothing at {path}, found {kind}: "
+            "choose another place, nothing was changed"
+        )
+
+
+def replace_document(path: Path, document: bytes) -> None:
+    """Write a group's document, in place of an older one at once."""
+    beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
+    write_file(beside, document)
+    with Writing(path / DOCUMENT, len(document)):
+        beside.replace(path / DOCUMENT)
