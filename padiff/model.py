@@ -115,6 +115,7 @@ class ProxyModel:
         try:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
+            self._check_recorded()
             home = self._home(dir_path)
             self._recording.dump_step(home, step=step)
             return home / f"step_{step}"
@@ -128,11 +129,7 @@ class ProxyModel:
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
-        if not self._recording.roots:
-            raise UsageError(
-                f"expected a recorded call of {self.name} to dump, found none: call the ProxyModel "
-                "first, in a step that try_dump will dump"
-            )
+        self._check_recorded()
         self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
@@ -146,6 +143,13 @@ class ProxyModel:
     def dump_grads(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
         self._recording.dump_parameters("grads", self._home(dir_path), step=step)
+
+    def _check_recorded(self) -> None:
+        if not self._recording.roots:
+            raise UsageError(
+                f"expected a recorded call of {self.name} to dump, found none: call the ProxyModel "
+                "first, in a step that try_dump will dump"
+            )
 
     def _home(self, dir_path: str | Path | None) -> Path:
         """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""

@@ -20,9 +20,10 @@ TIERS = """
     matching.trees
     matching
     store.chunks store.exchange store.files store.format store.leftovers store.stats
-    store.storage
+    store.flush store.storage
     store.base
     store.zarr.array store.section
+    store.zarr.group
     store.zarr.section
     store.zarr.store
     store.zarr

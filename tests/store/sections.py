@@ -7,6 +7,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import Stored, record_of, write_section
 from padiff.tree import LayerTree, Node, TensorRecord
 
@@ -28,9 +29,10 @@ def write(
     *,
     step: int | None = None,
     rank: int | None = None,
+    storage: Storage = DEFAULT,
 ) -> None:
     """One section in which the layer of each name returned that array."""
-    with write_section(location, section, step=step, rank=rank) as writer:
+    with write_section(location, section, step=step, rank=rank, storage=storage) as writer:
         layers = []
         for order, (route, values) in enumerate(arrays.items()):
             stored = writer.add(array_path(route, 0, "forward.0"), values)

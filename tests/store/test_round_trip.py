@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_named
-from padiff.store.chunks import chunk_shape_for
 from padiff.store.format import digest
 from padiff.store.reader import open_dump
+from padiff.store.storage import Storage
 from padiff.store.writer import write_section
 from tests.store.sections import write
 
@@ -114,12 +114,7 @@ def test_any_chunking_and_any_slice(
     values = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
     location = tmp_path_factory.mktemp("store") / "run.zarr"
     limit = data.draw(st.integers(4, 80))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            "padiff.store.writer.chunk_shape_for",
-            lambda shape, itemsize: chunk_shape_for(shape, itemsize, limit),
-        )
-        write(location, {"layer": values})
+    write(location, {"layer": values}, storage=Storage(chunk_bytes=limit))
     array = open_dump(location).report["layer"].forward[0]
     np.testing.assert_array_equal(np.asarray(array), values)
     index: list[Any] = []
