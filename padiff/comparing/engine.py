@@ -4,7 +4,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import groupby, product
 
 from msgspec.structs import replace
 
@@ -139,6 +139,9 @@ def _compare_step(
         record_of(item, order, next(streamed) if pair else None, criterion)
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
+    for both in dumps:
+        for side, name in product((both.base, both.raw), both.sections):
+            side.section(name).check_present()  # or what was read was of two sections
     check_intact((p for p, r in zip(pairs, records, strict=True) if p and r.diverged), jobs)
     planned, records = _noise_last(planned, records, explained_by_noise(records, before))
     return _Step(

@@ -163,6 +163,13 @@ class Store(ABC):
         """
 
     @abstractmethod
+    def identity(self, path: str) -> object:
+        """What tells the section at `path` from one that takes its place, by `==`.
+
+        It is cheap, and the same as long as what was opened of the section is what is there.
+        """
+
+    @abstractmethod
     def groups(self, path: str) -> list[str]:
         """Names of the groups right below `path`, unfinished sections left out, sorted."""
 

@@ -10,7 +10,6 @@ from padiff.store.format import (
     ATTRIBUTE,
     SECTIONS,
     SectionName,
-    header_from_json,
     numbered,
 )
 from padiff.store.location import Location, absolute_numbers, locate_for_reading
@@ -51,13 +50,13 @@ class Dump:
             raise UsageError(f"expected {name} in {self.location}, found {held}: dump it first")
         if name not in self._open:
             path = f"{self._path}/{name}".lstrip("/")
-            header = header_from_json(self._store.header(path), f"{self._store.location}/{path}")
-            if header.section != name:
+            section = Section(self._store, path)
+            if section.header.section != name:
                 raise CorruptError(
-                    f"expected {name} at {self._store.location}/{path}, "
-                    f"found a section that calls itself {header.section}"
+                    f"expected {name} at {section.location}, "
+                    f"found a section that calls itself {section.header.section}"
                 )
-            self._open[name] = Section(self._store, path, header)
+            self._open[name] = section
         return self._open[name]
 
     @property

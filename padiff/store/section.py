@@ -6,7 +6,7 @@ from functools import cached_property
 
 from padiff.errors import CorruptError
 from padiff.store.base import Array, Store
-from padiff.store.format import SectionHeader, check_array_path
+from padiff.store.format import check_array_path, header_from_json
 from padiff.tree import LayerTree, Node, TensorRecord
 
 __all__ = ["Layer", "Section", "Tensors"]
@@ -102,10 +102,11 @@ class Layer:
 class Section:
     """One finished section: its header, its layer tree, and its arrays on disk."""
 
-    def __init__(self, store: Store, path: str, header: SectionHeader) -> None:
+    def __init__(self, store: Store, path: str) -> None:
         self._store = store
         self._path = path
-        self.header = header
+        self._identity = store.identity(path)  # before the header: what comes between is noticed
+        self.header = header_from_json(store.header(path), self.location)
 
     @property
     def tree(self) -> LayerTree:
@@ -148,10 +149,12 @@ class Section:
         """The array of one tensor of the tree.
 
         Raises CorruptError when the tree points outside the section, or at an array of another
-        shape or dtype, or does not have a digest for each of its chunks.
+        shape or dtype, or does not have a digest for each of its chunks, and when another section
+        has taken the place of this one.
         """
         check_array_path(record.array, self.location)
         array = self._store.array(f"{self._path}/{record.array}")
+        self.check_present()
         if (array.shape, array.element.name) != (record.shape, record.dtype):
             raise CorruptError(
                 f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "
@@ -163,6 +166,14 @@ class Section:
                 f"{self.location}, as its tree says, found {array.chunk_count}"
             )
         return array
+
+    def check_present(self) -> None:
+        """CorruptError when another section has taken the place of the one that was opened."""
+        if self._store.identity(self._path) != self._identity:
+            raise CorruptError(
+                f"expected the section {self.location} as it was when it was opened, found that "
+                "it was dumped again or removed meanwhile: open it again"
+            )
 
     def __repr__(self) -> str:
         header = self.header

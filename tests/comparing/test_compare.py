@@ -23,6 +23,7 @@ from padiff.errors import (
     LocationError,
     UsageError,
 )
+from padiff.store.reader import open_dump
 from padiff.store.writer import DumpWriter
 from tests.stores import Layer, write_dump
 
@@ -715,3 +716,18 @@ def test_one_comparison_does_not_change_the_next(tmp_path: Path) -> None:
 
 def test_the_function_is_not_hidden_by_the_modules_it_is_made_of() -> None:
     assert padiff.compare is compare
+
+
+def test_a_section_that_is_dumped_again_meanwhile_is_told(tmp_path: Path) -> None:
+    """What was read is of two sections then, so no verdict holds."""
+    base, raw = stores(tmp_path, network(), network("last forward"))
+
+    def dump_again(share: float) -> None:
+        write_dump(raw, network())
+
+    with pytest.raises(CorruptError, match="raw/report as it was .* dumped again .*: open it"):
+        compare(base, raw, progress=dump_again)
+    report = open_dump(base).report
+    write_dump(base, network())
+    with pytest.raises(CorruptError, match="base/report as it was"):
+        report.array(next(t for node in report.tree.walk() for t in node.tensors))
