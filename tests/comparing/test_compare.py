@@ -718,13 +718,16 @@ def test_the_function_is_not_hidden_by_the_modules_it_is_made_of() -> None:
     assert padiff.compare is compare
 
 
-@pytest.mark.parametrize("by", [1e-6, 0.1])
-def test_a_section_that_is_dumped_again_meanwhile_is_told(tmp_path: Path, by: float) -> None:
+@pytest.mark.parametrize(("by", "when"), [(0.1, 0.0), (1e-6, 0.0), (1e-6, 1.0)])
+def test_a_section_that_is_dumped_again_meanwhile_is_told(
+    tmp_path: Path, by: float, when: float
+) -> None:
     """What was read is of two sections then, so no verdict holds."""
     base, raw = stores(tmp_path, network(), network("last forward", by=by))
 
     def dump_again(share: float) -> None:
-        write_dump(raw, network())
+        if share >= when:
+            write_dump(raw, network())
 
     with pytest.raises(CorruptError, match="raw/report as it was .* dumped again .*: open it"):
         compare(base, raw, progress=dump_again)
