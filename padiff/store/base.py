@@ -185,6 +185,15 @@ class Store(ABC):
         """Open one array lazily; CorruptError when none is there or its metadata is broken."""
 
     @abstractmethod
+    def check_group(self, path: str) -> None:
+        """CorruptError when what makes the group at `path` is not what a writer of ours leaves.
+
+        That is all of the group on disk (its document, the file it lies in) but what a digest in
+        `header` covers, and arrays. Attributes of others may be there, and what a reader need not
+        understand.
+        """
+
+    @abstractmethod
     def create(self, claim: Mapping[str, str] | None = None) -> None:
         """Make the root, or check that what lies there is a store that may be added to.
 

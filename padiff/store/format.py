@@ -116,7 +116,7 @@ def root_attributes(claim: Mapping[str, str] | None = None) -> Json:
     attributes: Json = {"format": FORMAT, "producer": f"padiff {__version__}"}
     if claim is not None:
         attributes["claim"] = dict(claim)
-    return {ATTRIBUTE: attributes}
+    return {ATTRIBUTE: {**attributes, "digest": digest(_text_of(attributes))}}
 
 
 def check_root(attributes: Json, where: str) -> None:
@@ -148,7 +148,11 @@ def header_to_json(header: SectionHeader) -> bytes:
         **{key: getattr(header, key) for key in _OPTIONAL if getattr(header, key) is not None},
         "tree": header.tree.to_json(),
     }
-    return _sealed(dumps(data).encode(errors="surrogatepass"))
+    return _sealed(_text_of(data))
+
+
+def _text_of(values: Json) -> bytes:
+    return dumps(values).encode(errors="surrogatepass")
 
 
 def _sealed(text: bytes) -> bytes:
@@ -157,12 +161,12 @@ def _sealed(text: bytes) -> bytes:
 
 
 def header_text(values: object) -> bytes:
-    """The text that a header was written as, from its values; empty where it never was one."""
+    """The text that an attribute with a digest was written as, from its values; else empty."""
     if not isinstance(values, dict) or "digest" not in values:
         return b""
     ordered = dict(values)
     ordered["digest"] = ordered.pop("digest")
-    return dumps(ordered).encode(errors="surrogatepass")
+    return _text_of(ordered)
 
 
 def is_sealed(text: bytes) -> bool:

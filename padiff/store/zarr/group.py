@@ -1,6 +1,7 @@
 """One Zarr group on a local file system: its document, reading and making it."""
 
 import uuid
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ __all__ = [
     "DOCUMENT",
     "PLAIN_GROUP",
     "attributes_of",
+    "check_document",
     "group_document",
     "header_of",
     "holds_dumps",
@@ -34,6 +36,7 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 PLAIN_GROUP = group_document({})
+_KEYS = {"attributes", "node_type", "zarr_format"}
 # What stands around the one attribute of a group that we write.
 _BEFORE, _AFTER = group_document({ATTRIBUTE: None}).split(b"null")
 
@@ -46,12 +49,15 @@ def section_document(header: bytes) -> bytes:
 def header_of(group: Path) -> bytes:
     """The JSON text of the attribute of ours, as it was written; empty where there is none."""
     document = _read(group)
-    if document.startswith(_BEFORE) and document.endswith(_AFTER):
-        text = document[len(_BEFORE) : -len(_AFTER)]
-        if is_sealed(text):
-            return text
-    # another tool has set the text anew, or added attributes
-    return header_text(attributes_of(group).get(ATTRIBUTE))
+    # otherwise another tool has set the text anew, or added attributes
+    return _sealed_in(document) or header_text(attributes_of(group).get(ATTRIBUTE))
+
+
+def _sealed_in(document: bytes) -> bytes:
+    """The text of the attribute of ours in a document as we write it; empty in any other."""
+    text = document[len(_BEFORE) : -len(_AFTER)]
+    as_written = document.startswith(_BEFORE) and document.endswith(_AFTER)
+    return text if as_written and is_sealed(text) else b""
 
 
 def attributes_of(group: Path) -> Json:
@@ -64,6 +70,34 @@ def attributes_of(group: Path) -> Json:
     if not isinstance(attributes, dict):
         raise FormatError(f"expected attributes to be an object in {where}")
     return attributes
+
+
+def check_document(group: Path) -> None:
+    """CorruptError when a group's document does not mean what a writer of ours made it mean."""
+    where = str(group / DOCUMENT)
+    try:
+        document = _read(group)
+        if document == PLAIN_GROUP or _sealed_in(document):
+            return
+        attributes = attributes_of(group)
+        values = loads(document, where)
+    except (FormatError, LocationError) as error:
+        raise CorruptError(f"{error}: it was changed or removed, so dump it again") from None
+    for key, value in values.items():
+        optional = isinstance(value, dict) and value.get("must_understand") is False
+        if key not in _KEYS and not optional:
+            raise CorruptError(
+                f"expected the keys of a Zarr version 3 group in {where}, found {key!r:.40}: "
+                "it was changed after it was written, so dump it again"
+            )
+    # Another tool that writes the same anew puts in blanks, or the keys in another order. A bit
+    # that flipped does neither, and may yet leave the same number: 1e-7 and 1E-7.
+    written = group_document(attributes)
+    if len(document) == len(written) and Counter(document) != Counter(written):
+        raise CorruptError(
+            f"expected {where} as it was written, found another byte in it: "
+            "it was changed after it was written, so dump it again"
+        )
 
 
 def _read(group: Path) -> bytes:

@@ -19,6 +19,7 @@ from padiff.store.zarr.group import (
     DOCUMENT,
     PLAIN_GROUP,
     attributes_of,
+    check_document,
     group_document,
     header_of,
     holds_dumps,
@@ -78,6 +79,9 @@ class ZarrStore(Store):
             raise LocationError(
                 f"expected a directory at {self._root / path}: {error.strerror or error}"
             ) from None
+
+    def check_group(self, path: str) -> None:
+        check_document(self._root / path)
 
     def array(self, path: str) -> ZarrArray:
         return ZarrArray(f"{self._root}/{path}")
