@@ -24,12 +24,15 @@ if TYPE_CHECKING:
     from padiff.errors import PadiffError
     from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
     from padiff.store.reader import open_dump
+    from padiff.store.verification import Verification
+    from padiff.store.verify import verify
     from padiff.weights.special import add_special_init
 
 __all__ = [
     "Comparison",
     "PadiffError",
     "ProxyModel",
+    "Verification",
     "__version__",
     "add_special_init",
     "assign_weight",
@@ -44,6 +47,7 @@ __all__ = [
     "get_dump_root_path",
     "open_dump",
     "set_dump_root_path",
+    "verify",
 ]
 
 # Loaded when first asked for: the command line's --help needs none of them, and whoever only
@@ -52,6 +56,7 @@ _HOME = {
     "Comparison": "padiff.comparing.comparison",
     "PadiffError": "padiff.errors",
     "ProxyModel": "padiff.model",
+    "Verification": "padiff.store.verification",
     "add_special_init": "padiff.weights.special",
     "assign_weight": "padiff.assign",
     "auto_diff": "padiff.diff",
@@ -65,6 +70,7 @@ _HOME = {
     "get_dump_root_path": "padiff.model",
     "open_dump": "padiff.store.reader",
     "set_dump_root_path": "padiff.model",
+    "verify": "padiff.store.verify",
 }
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from padiff.cli import command
+from padiff.cli.check_command import command
 from tests.stores import Layer, write_dump
 
 COMMAND = Path(sys.executable).with_name("padiff-check")

@@ -20,11 +20,10 @@ from padiff.errors import FormatError, UsageError
 from padiff.store.format import SectionHeader
 from padiff.store.location import Location
 from padiff.store.reader import open_dumps
+from padiff.threads import check_jobs
 from padiff.tree import LayerTree
 
 __all__ = ["compare"]
-
-_MOST_JOBS = 256  # more than any machine has processors for; each maps two chunks
 
 
 def compare(
@@ -65,8 +64,7 @@ def compare(
             raise UsageError(f"expected the path of a padiff store for {side}, got {location!r}")
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
     scope = scope_of(sections, phase, steps, ranks, layers)
-    if jobs is not None and (type(jobs) is not int or not 1 <= jobs <= _MOST_JOBS):
-        raise UsageError(f"expected at least 1 job and at most {_MOST_JOBS}, got {jobs!r}")
+    jobs = check_jobs(jobs)
     pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
     name = pairs[0].sections[0]
     sources = (

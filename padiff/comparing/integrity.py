@@ -4,13 +4,10 @@ import os
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from itertools import product
 
 from padiff.comparing.pieces import whole_of
 from padiff.comparing.streaming import TensorPair
-from padiff.errors import CorruptError
-from padiff.store.chunks import chunk_grid
-from padiff.store.format import digest
+from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord
 
@@ -35,18 +32,6 @@ def _check_pair(pair: TensorPair) -> None:
 
 
 def _check_array(section: Section, tensor: TensorRecord) -> None:
-    array = section.array(tensor)
-    where = f"{tensor.array} of {section.location}"
-    if array.metadata_digest() != tensor.metadata:
-        raise _changed("the metadata", where)
-    indices = product(*map(range, chunk_grid(array.shape, array.chunk_shape)))
-    for index, expected in zip(indices, tensor.chunks, strict=True):
-        if digest(array.chunk_bytes(index)) != expected:
-            raise _changed(f"the chunk {index}", where)
-
-
-def _changed(what: str, where: str) -> CorruptError:
-    return CorruptError(
-        f"expected {what} of the array {where} to have the digest that its tree gives, found "
-        "another: it was changed after it was written, so dump it again"
-    )
+    array = check_metadata(section, tensor)
+    for index, expected in chunks_of(array, tensor):
+        check_chunk(section, tensor, array, index, expected)

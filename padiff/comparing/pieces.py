@@ -125,3 +125,6 @@ class _PieceArray(Array):
 
     def metadata_digest(self) -> str:
         return self._whole.metadata_digest()
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._whole.file_of(None)

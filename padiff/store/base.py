@@ -47,6 +47,10 @@ class Array(ABC):
     def metadata_digest(self) -> str:
         """The digest of the array's own metadata as it lies on disk."""
 
+    @abstractmethod
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        """Where one chunk lies, for messages; where the array's metadata lies, for None."""
+
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.element.numpy

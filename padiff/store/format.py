@@ -18,6 +18,7 @@ from padiff.version import __version__
 __all__ = [
     "ATTRIBUTE",
     "FORMAT",
+    "NUMBERED",
     "SECTIONS",
     "SectionHeader",
     "SectionName",
@@ -39,6 +40,8 @@ FORMAT = 1
 ATTRIBUTE = "padiff"
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
+NumberedName = Literal["step", "rank"]
+NUMBERED: tuple[NumberedName, ...] = get_args(NumberedName)
 
 # What every file system and every Zarr reader takes in a name; `~` is ours, for calls.
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
@@ -46,7 +49,7 @@ _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
 _OPTIONAL = ("run", "backward", "updated")  # keys of a header
-_NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
+_NUMBER = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +108,9 @@ def check_array_path(path: str, section: str) -> None:
         )
 
 
-def numbered(kind: Literal["step", "rank"], name: str) -> int | None:
+def numbered(kind: NumberedName, name: str) -> int | None:
     """The number in a group's name such as `step_12`; None when it is not of that kind."""
-    match = _NUMBERED.fullmatch(name)
+    match = _NUMBER.fullmatch(name)
     return int(match[2]) if match and match[1] == kind else None
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # One line a tier, lowest first. Modules that share a line do not import one another.
 TIERS = """
     errors version layouts _kernel
-    dtypes jsonio
+    dtypes jsonio threads
     tree
     matching.classes
     matching.likeness matching.tensors
@@ -29,6 +29,8 @@ TIERS = """
     store.zarr
     store.location
     store.writer store.reader
+    store.integrity store.verification
+    store.verify
     store
     comparing.criterion comparing.order
     comparing.statistics
@@ -70,6 +72,9 @@ TIERS = """
     running.single_step
     running
     diff
+    cli.output
+    cli.check_command cli.verify_command
+    cli.commands
     cli
 """
 

@@ -190,6 +190,9 @@ class ZarrArray(Array):
     def metadata_digest(self) -> str:
         return digest(self._document)
 
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return f"{self._path}/{DOCUMENT if index is None else chunk_key(index)}"
+
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         return self._chunk(index).reshape(-1).view(np.uint8).data
 

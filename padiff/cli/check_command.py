@@ -1,0 +1,143 @@
+"""`padiff-check`: compare two stores, print what was found, exit 0, 1 or 2."""
+
+import sys
+from typing import TYPE_CHECKING
+
+import click
+
+from padiff.cli.output import Progress, check_files, failing_in_one_line, print_text, write_document
+from padiff.version import __version__
+
+if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for --help
+    from padiff.comparing.comparison import Comparison
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  padiff-check torch.zarr paddle.zarr
+  padiff-check torch.zarr/step_9 paddle.zarr/step_9 --mode strict --atol 1e-5
+  padiff-check base.zarr raw.zarr --layer 'blocks.7.*' --phase backward
+  padiff-check base.zarr raw.zarr --section params --json - | jq .first_divergence
+
+\b
+Exit code: 0 aligned; 1 diverged; 2 wrong usage, or a store that cannot be
+read, is incomplete, or has nothing in common with the other.
+"""
+
+
+@click.command(
+    name="padiff-check", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
+@click.argument("base")
+@click.argument("raw")
+@click.option(
+    "--section",
+    "sections",
+    multiple=True,
+    type=click.Choice(["report", "params", "weights", "grads"]),
+    help="Compare only this section. [default: every one that both have]",
+)
+@click.option(
+    "--phase",
+    type=click.Choice(["forward", "backward", "both"]),
+    default="both",
+    show_default=True,
+    help="Outputs and weights, gradients, or both.",
+)
+@click.option(
+    "--mode",
+    type=click.Choice(["mean", "strict"]),
+    default="mean",
+    show_default=True,
+    help="Hold the mean error of a tensor against the tolerance, or that of every element.",
+)
+@click.option("--atol", type=float, default=1e-4, show_default=True, help="Absolute tolerance.")
+@click.option("--rtol", type=float, default=1e-7, show_default=True, help="Relative tolerance.")
+@click.option("--step", "steps", type=int, multiple=True, help="Compare only this step.")
+@click.option("--rank", "ranks", type=int, multiple=True, help="Compare only this rank.")
+@click.option(
+    "--layer",
+    "layers",
+    multiple=True,
+    metavar="GLOB",
+    help="Compare only layers whose route fits, such as 'blocks.1.*'.",
+)
+@click.option(
+    "--strict-structure",
+    is_flag=True,
+    help="Count what has no partner as a divergence: steps, ranks, sections, layers, and what the "
+    "model itself takes and returns.",
+)
+@click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
+@click.option(
+    "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
+)
+@click.option(
+    "--html",
+    "html_file",
+    metavar="FILE",
+    help="Write a page to look at in a browser; - for standard output.",
+)
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@click.version_option(__version__, prog_name="padiff-check")
+def command(
+    base: str,
+    raw: str,
+    sections: tuple[str, ...],
+    phase: str,
+    mode: str,
+    atol: float,
+    rtol: float,
+    steps: tuple[int, ...],
+    ranks: tuple[int, ...],
+    layers: tuple[str, ...],
+    strict_structure: bool,
+    jobs: int | None,
+    json_file: str | None,
+    html_file: str | None,
+    quiet: bool,
+) -> None:
+    """Compare two recorded runs, and name the first place where they part.
+
+    BASE is the reference and RAW what is under test: stores that padiff wrote, or a step or rank of
+    one.
+    """
+    with failing_in_one_line():
+        check_files(**{"--json": json_file, "--html": html_file})
+        from padiff.comparing.engine import compare
+
+        with Progress("comparing") as progress:
+            comparison = compare(
+                base,
+                raw,
+                sections=sections or None,
+                phase=phase,
+                mode=mode,
+                atol=atol,
+                rtol=rtol,
+                steps=steps or None,
+                ranks=ranks or None,
+                layers=layers or None,
+                strict_structure=strict_structure,
+                jobs=jobs,
+                progress=progress,
+            )
+        _write(comparison, json_file, html_file, quiet)
+    sys.exit(0 if comparison.aligned else 1)
+
+
+def _write(
+    comparison: "Comparison", json_file: str | None, html_file: str | None, quiet: bool
+) -> None:
+    """All outputs that were asked for; the text unless another takes standard output."""
+    from padiff.jsonio import dumps
+    from padiff.render.html import render as render_html
+    from padiff.render.text import render as render_text
+
+    if html_file is not None:
+        write_document(html_file, render_html(comparison))
+    if json_file is not None:
+        write_document(json_file, dumps(comparison.to_json(), indented=True) + "\n")
+    if not quiet and "-" not in (json_file, html_file):
+        print_text(render_text(comparison))

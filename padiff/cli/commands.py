@@ -1,0 +1,43 @@
+"""The commands as processes of their own: `padiff` with all of them, and `padiff-check`."""
+
+import signal
+import sys
+from typing import NoReturn
+
+import click
+
+from padiff.cli.check_command import command as check_command
+from padiff.cli.verify_command import command as verify_command
+from padiff.version import __version__
+
+__all__ = ["check", "group", "main"]
+
+
+@click.group(name="padiff", context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="padiff")
+def group() -> None:
+    """Work with recorded runs of neural networks: compare them, look after them."""
+
+
+group.add_command(check_command, "check")
+group.add_command(verify_command, "verify")
+
+
+def main() -> NoReturn:
+    """`padiff`, which ends the process."""
+    _run(group, "padiff")
+
+
+def check() -> NoReturn:
+    """`padiff-check`, which does as well."""
+    _run(check_command, "padiff-check")
+
+
+def _run(command: click.Command, name: str) -> NoReturn:
+    try:
+        command.main(prog_name=name)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    finally:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said, and leaving takes a moment
+    raise AssertionError("unreachable: click ends the process")

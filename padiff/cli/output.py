@@ -1,0 +1,127 @@
+"""What the commands share: printing, files, progress, and failing in one line."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NoReturn, TextIO
+
+import click
+
+from padiff.errors import PadiffError, UsageError, WriteError
+
+__all__ = ["Progress", "check_files", "failing_in_one_line", "print_text", "write_document"]
+
+
+@contextmanager
+def failing_in_one_line() -> Iterator[None]:
+    """End the process with 2 and one line where padiff or the system refuses, never a traceback.
+
+    Ctrl-C ends it with 130.
+    """
+    try:
+        yield
+    except (PadiffError, OSError) as error:
+        _fail(str(error))
+    except MemoryError:
+        _fail("expected more memory than there is: compare fewer layers at once, with fewer --jobs")
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def check_files(**files: str | None) -> None:
+    """UsageError where an option's file has no name, or two options have the same one."""
+    for option, name in files.items():
+        if name == "":
+            raise UsageError(f"expected a file name or - after {option}, got an empty word")
+    named = [name for name in files.values() if name is not None]
+    if len(set(named)) < len(named):
+        raise UsageError(
+            f"expected different files for {' and '.join(files)}, got {named[0]} for both"
+        )
+
+
+def write_document(name: str, text: str) -> None:
+    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output."""
+    if name == "-":
+        print_text(text, "utf-8")
+        return
+    try:
+        _write_file(Path(name), text.encode("utf-8", "backslashreplace"))
+    except (OSError, RuntimeError) as error:  # a loop of links is a RuntimeError
+        reason = getattr(error, "strerror", None) or error
+        raise WriteError(
+            f"expected to write {name}, but the file system refused: {reason}; choose another place"
+        ) from None
+
+
+def _write_file(path: Path, data: bytes) -> None:
+    """Replace a file in one step, so that nobody ever reads half of it."""
+    if path.exists() and not path.is_file():  # a device or a pipe takes it as it comes
+        with path.open("wb", buffering=0) as file:
+            while data:
+                data = data[file.write(data) :]
+        return
+    path = path.resolve()  # what a link points to is replaced, not the link
+    beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        beside.write_bytes(data)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def print_text(text: str, encoding: str | None = None) -> None:
+    """Write to standard output; what its encoding, or the one given, lacks is spelled out."""
+    encoding = encoding or getattr(sys.stdout, "encoding", None) or "utf-8"
+    try:
+        click.echo(text.encode(encoding, "backslashreplace"), nl=False)
+    except OSError as error:
+        _give_up(sys.stdout)
+        if isinstance(error, BrokenPipeError):  # the reader has seen enough: the exit code counts
+            return
+        raise WriteError(
+            f"expected to write to standard output, but the system refused: {error.strerror}"
+        ) from None
+
+
+def _fail(message: str) -> NoReturn:
+    """One line on standard error, whatever the message holds."""
+    from padiff.render.words import clean
+
+    program = click.get_current_context().command_path
+    try:
+        click.echo(f"{program}: {clean(message, 1000)}", err=True)
+    except OSError:  # nobody may be there to read it: the exit code counts
+        _give_up(sys.stderr)
+    sys.exit(2)
+
+
+def _give_up(stream: TextIO) -> None:
+    """Write no more to `stream`: what its buffer still holds would fail once more on leaving."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class Progress:
+    """One line on a terminal's standard error, for work of more than a second; gone at the end."""
+
+    def __init__(self, doing: str) -> None:
+        self._doing = doing
+        self._terminal = sys.stderr is not None and sys.stderr.isatty()
+        self._start = self._shown = time.monotonic()
+        self._written = False
+
+    def __enter__(self) -> Callable[[float], None]:
+        return self._show
+
+    def __exit__(self, *_: object) -> None:
+        if self._written:
+            click.echo("\r\033[K", err=True, nl=False)
+
+    def _show(self, share: float) -> None:
+        now = time.monotonic()
+        if self._terminal and now - self._start > 1 and now - self._shown > 0.1:
+            self._shown, self._written = now, True
+            click.echo(f"\r{self._doing} {share:4.0%}", err=True, nl=False)

@@ -1,0 +1,243 @@
+"""Hold every byte of a store against what was written: documents, trees, arrays, chunks."""
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
+
+from padiff.errors import CorruptError, FormatError, IncompleteError, PadiffError
+from padiff.store.base import Array, Store
+from padiff.store.format import NUMBERED, SECTIONS, check_array_path, is_sealed, numbered
+from padiff.store.integrity import check_chunk, check_metadata, chunks_of
+from padiff.store.location import Location, locate_for_reading
+from padiff.store.section import Section
+from padiff.store.verification import Counts, Damage, Verification
+from padiff.threads import check_jobs
+from padiff.tree import TensorRecord
+
+__all__ = ["verify"]
+
+# Bytes. For what is smaller it takes as long to hand it to a thread as to digest it.
+_SMALL = 2**17
+_ATTEMPTS = 3  # at a section that is dumped again while it is read
+
+Found = Damage | Counts
+
+
+def verify(
+    location: Location,
+    *,
+    jobs: int | None = None,
+    progress: Callable[[float], None] | None = None,
+) -> Verification:
+    """Read all that lies at a store, a step, a rank or a section, and tell what is damaged.
+
+        verification = padiff.verify("run.zarr")
+        if not verification.intact:
+            print(verification.damages)
+
+    It goes on after what is damaged, so all of it is told. `jobs` threads read, by default one a
+    processor. `progress` is called with the share done.
+
+    Raises LocationError where nothing lies, FormatError for what is no store, and IncompleteError
+    for one that holds no finished section.
+    """
+    jobs = check_jobs(jobs)
+    store, path = locate_for_reading(location)
+    groups = _Groups(store, path)
+    counts, damages = Counts(), groups.damages
+    with ThreadPoolExecutor(jobs, "padiff-verify") as pool:
+        try:
+            for done, section in enumerate(groups.sections):
+                tell = _share_of_all(progress, done, len(groups.sections))
+                for found in _attempts(store, section, _Work(pool, 2 * jobs), tell):
+                    if isinstance(found, Damage):
+                        damages.append(found)
+                    else:
+                        counts += found
+        finally:
+            pool.shutdown(cancel_futures=True)
+    if not groups.sections and not damages:
+        raise IncompleteError(
+            f"expected at least one finished section in {location}, found "
+            f"{', '.join(groups.unfinished) or 'none'}: dump to it, or wait for its writer"
+        )
+    return Verification(str(location), counts, tuple(damages), tuple(groups.unfinished))
+
+
+class _Groups:
+    """The groups from the root down to the sections at and below a path, each of them checked."""
+
+    def __init__(self, store: Store, path: str) -> None:
+        self._store = store
+        self.sections: list[str] = []
+        self.unfinished: list[str] = []
+        self.damages: list[Damage] = []
+        names = path.split("/") if path else []
+        if any(name in SECTIONS for name in names[:-1]):
+            raise FormatError(
+                f"expected a store, a step, a rank or a section at {_at(store, path)}, found a "
+                "part of a section: name the section"
+            )
+        for depth in range(len(names)):
+            self._check("/".join(names[:depth]))
+        left = [path]
+        while left:
+            group = left.pop()
+            if group.split("/")[-1] in SECTIONS:
+                self.sections.append(group)
+                continue
+            self._check(group)
+            left += reversed(self._below(group))
+
+    def _check(self, group: str) -> None:
+        try:
+            self._store.check_group(group)
+            if not group and not is_sealed(self._store.header(group)):
+                raise CorruptError(
+                    f"expected the root {self._store.location} to have the digest that it gives, "
+                    "found another: it was changed after it was written, so dump it again"
+                )
+        except PadiffError as error:
+            self._note(group, error)
+
+    def _below(self, group: str) -> list[str]:
+        """The groups right below, those that lost their document too: looking at them tells it."""
+        try:
+            names = self._store.groups(group)
+            begun = self._store.unfinished(group)
+        except PadiffError as error:
+            self._note(group, error)
+            return []
+        for name, place in begun.items():
+            if name in SECTIONS and place.split("/")[-1] != name:
+                self.unfinished.append(_at(self._store, place))
+            elif self._was_group(name, place):
+                names.append(name)
+        return [f"{group}/{name}".lstrip("/") for name in names]
+
+    def _was_group(self, name: str, place: str) -> bool:
+        """Whether a directory without a document has the name, or the groups, of one of ours."""
+        if name in SECTIONS or any(numbered(kind, name) is not None for kind in NUMBERED):
+            return True
+        try:
+            return bool(self._store.groups(place))
+        except PadiffError:
+            return False
+
+    def _note(self, path: str, error: PadiffError) -> None:
+        place = _at(self._store, path)
+        self.damages.append(Damage("group", place, place, str(error)))
+
+
+def _at(store: Store, path: str) -> str:
+    return f"{store.location}/{path}".rstrip("/")
+
+
+class _Work:
+    """Pieces of work for threads, of which only a few wait: those hold arrays open."""
+
+    def __init__(self, pool: ThreadPoolExecutor, most: int) -> None:
+        self._pool = pool
+        self._most = most
+        self._running: deque[Future[Found]] = deque()
+
+    def put(self, piece: Callable[[], Found]) -> Iterator[Found]:
+        """Begin with a piece; gives what an earlier one found, where one had to be waited for."""
+        self._running.append(self._pool.submit(piece))
+        if len(self._running) > self._most:
+            yield self._running.popleft().result()
+
+    def rest(self) -> Iterator[Found]:
+        """What all the others found."""
+        while self._running:
+            yield self._running.popleft().result()
+
+
+def _attempts(
+    store: Store, path: str, work: _Work, progress: Callable[[float], None]
+) -> list[Found]:
+    """What is found in a section, all of it in one that was not dumped again meanwhile."""
+    for _ in range(_ATTEMPTS):
+        before = store.identity(path)
+        found = list(_section(store, path, work, progress))
+        if store.identity(path) == before:
+            break
+    return found
+
+
+def _section(
+    store: Store, path: str, work: _Work, progress: Callable[[float], None]
+) -> Iterator[Found]:
+    location = _at(store, path)
+    try:
+        store.check_group(path)
+        section = Section(store, path)
+        if section.header.section != path.split("/")[-1]:
+            raise CorruptError(
+                f"expected {path.split('/')[-1]} at {location}, found a section that calls itself "
+                f"{section.header.section}"
+            )
+    except PadiffError as error:
+        yield Damage("section", location, location, str(error))
+        return
+    yield Counts(sections=1)
+    tensors = [tensor for node in section.tree.walk() for tensor in node.tensors]
+    yield from _layers(store, path, section, tensors)
+    total, done = sum(len(tensor.chunks) for tensor in tensors), 0
+    for tensor in tensors:
+        yield from _array(section, tensor, work)
+        done += len(tensor.chunks)
+        progress(done / max(1, total))
+    yield from work.rest()
+
+
+def _layers(
+    store: Store, path: str, section: Section, tensors: list[TensorRecord]
+) -> Iterator[Found]:
+    """The groups between the section and its arrays, each once."""
+    layers: dict[str, None] = {}
+    for tensor in tensors:
+        names = tensor.array.split("/")
+        layers.update(dict.fromkeys("/".join(names[:depth]) for depth in range(1, len(names))))
+    for layer in layers:
+        try:
+            check_array_path(layer, section.location)
+            store.check_group(f"{path}/{layer}")
+        except PadiffError as error:
+            yield Damage("group", section.location, f"{section.location}/{layer}", str(error))
+
+
+def _array(section: Section, tensor: TensorRecord, work: _Work) -> Iterator[Found]:
+    try:
+        array = check_metadata(section, tensor)
+    except PadiffError as error:
+        file = f"{section.location}/{tensor.array}"
+        yield Damage("array", section.location, file, str(error), tensor.array)
+        return
+    yield Counts(arrays=1)
+    for index, expected in chunks_of(array, tensor):
+        piece = partial(_chunk, section, tensor, array, index, expected)
+        if array.nbytes <= _SMALL:
+            yield piece()
+        else:
+            yield from work.put(piece)
+
+
+def _chunk(
+    section: Section, tensor: TensorRecord, array: Array, index: tuple[int, ...], expected: str
+) -> Found:
+    try:
+        size = check_chunk(section, tensor, array, index, expected)
+    except PadiffError as error:
+        file = array.file_of(index)
+        return Damage("chunk", section.location, file, str(error), tensor.array, index)
+    return Counts(chunks=1, bytes=size)
+
+
+def _share_of_all(
+    progress: Callable[[float], None] | None, sections_done: int, sections: int
+) -> Callable[[float], None]:
+    if progress is None:
+        return lambda _: None
+    return lambda share: progress((sections_done + share) / sections)
