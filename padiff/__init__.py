@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from padiff.comparing.comparison import Comparison
     from padiff.comparing.engine import compare
     from padiff.diff import auto_diff
-    from padiff.errors import PadiffError
+    from padiff.errors import PadiffError, PadiffWarning
     from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
     from padiff.store.reader import open_dump
     from padiff.weights.special import add_special_init
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "PadiffError",
+    "PadiffWarning",
     "ProxyModel",
     "__version__",
     "add_special_init",
@@ -51,6 +52,7 @@ __all__ = [
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
     "PadiffError": "padiff.errors",
+    "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
     "add_special_init": "padiff.weights.special",
     "assign_weight": "padiff.assign",
