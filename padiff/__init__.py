@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from padiff.comparing.comparison import Comparison
     from padiff.comparing.engine import compare
     from padiff.diff import auto_diff
-    from padiff.errors import PadiffError
+    from padiff.errors import PadiffError, PadiffWarning
     from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "PadiffError",
+    "PadiffWarning",
     "ProxyModel",
     "Verification",
     "__version__",
@@ -55,6 +56,7 @@ __all__ = [
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
     "PadiffError": "padiff.errors",
+    "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
     "Verification": "padiff.store.verification",
     "add_special_init": "padiff.weights.special",

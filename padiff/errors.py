@@ -11,6 +11,7 @@ __all__ = [
     "LocationError",
     "OccupiedError",
     "PadiffError",
+    "PadiffWarning",
     "UsageError",
     "VersionError",
     "WriteError",
@@ -51,3 +52,7 @@ class OccupiedError(PadiffError, FileExistsError):
 
 class WriteError(PadiffError, OSError):
     """The file system refused a write; what had been dumped before is intact."""
+
+
+class PadiffWarning(UserWarning):
+    """What went wrong while a training goes on, as it was asked to."""

@@ -2,20 +2,26 @@
 
 import functools
 import itertools
-from collections.abc import Iterable
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
-from padiff.errors import UsageError
+from padiff.errors import PadiffError, PadiffWarning, UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Mode, Selection
+from padiff.store.chunks import CHUNK_BYTES
+from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
 from padiff.weights.special import is_special
 
 __all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
+
+OnError = Literal["raise", "warn"]
 
 _dump_root = "padiff_dump"
 _proxies = itertools.count()
@@ -32,16 +38,36 @@ def get_dump_root_path() -> str:
     return _dump_root
 
 
-def create_model(model: Any, name: str | None = None, *, inputs: bool = False) -> "ProxyModel":
+def create_model(
+    model: Any,
+    name: str | None = None,
+    *,
+    inputs: bool = False,
+    format: Format | None = None,  # noqa: A002  # its name in the store's documentation
+    compression: Compression | None = None,
+    chunk_bytes: int = CHUNK_BYTES,
+    shard_bytes: int | None = None,
+    durable: bool = True,
+    on_error: OnError = "raise",
+) -> "ProxyModel":
     """Wrap a torch or paddle model so that its runs are recorded and can be dumped.
 
     `name` is the model's name in dumps, its class name by default. `inputs` records what every
     layer was given, not the model alone. The model itself is not changed, and may be wrapped more
     than once; a ProxyModel stands for the model in it.
 
-    Raises TypeError when `model` is of neither framework.
+    `format` is `zarr` or `hdf5`, by default that of the suffix of where dumps go. `compression`
+    names codecs of the format, chunks hold at most `chunk_bytes`, and with `shard_bytes` Zarr puts
+    so much into one file. Dumps are on the disk itself before they are seen, unless `durable` is
+    false, which is faster and loses to a power failure what the system has not written yet. With
+    `on_error="warn"` a dump that fails is a PadiffWarning, and training goes on.
+
+    Raises TypeError when `model` is of neither framework, UsageError for options that no dump can
+    be made with.
     """
-    return ProxyModel(model.model if isinstance(model, ProxyModel) else model, name, inputs=inputs)
+    storage = Storage(format, compression, chunk_bytes, shard_bytes, durable)
+    model = model.model if isinstance(model, ProxyModel) else model
+    return ProxyModel(model, name, inputs=inputs, storage=storage, on_error=on_error)
 
 
 class ProxyModel:
@@ -56,13 +82,26 @@ class ProxyModel:
     the report is cleared or the proxy is gone.
     """
 
-    def __init__(self, model: Any, name: str | None = None, *, inputs: bool = False) -> None:
+    def __init__(
+        self,
+        model: Any,
+        name: str | None = None,
+        *,
+        inputs: bool = False,
+        storage: Storage = DEFAULT,
+        on_error: OnError = "raise",
+    ) -> None:
         self._framework = framework_of(model)
         self.model = model
         self.name = type(model).__name__ if name is None else name
         if not isinstance(self.name, str) or not self.name:
             raise UsageError(f"expected a name of at least one character, got {name!r}")
+        if on_error not in get_args(OnError):
+            known = " or ".join(map(repr, get_args(OnError)))
+            raise UsageError(f"expected on_error to be {known}, got {on_error!r}")
         self._inputs = inputs
+        self._storage = storage
+        self._on_error = on_error
         self._selection = Selection(self._framework, model)
         self._tries = 0
         self._per_step = 1
@@ -70,7 +109,7 @@ class ProxyModel:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._recording = Recording(self.name, self._framework, self._selection)
+        self._recording = Recording(self.name, self._framework, self._selection, self._storage)
         self._run_name = f"{self.name} {next(_proxies)}"
         self._homes: dict[str, Path] = {}
 
@@ -103,7 +142,7 @@ class ProxyModel:
 
         The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
         be dumped are not recorded, from the second call on; where `per_step` changes, neither is
-        the one that was passed over already. Returns where it wrote, or None.
+        the one that was passed over already. Returns where it wrote, or None where it did not.
 
         Call it after the backward and before the optimizer's step, which changes the parameters.
         """
@@ -116,9 +155,11 @@ class ProxyModel:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             self._check_recorded()
-            home = self._home(dir_path)
-            self._recording.dump_step(home, step=step)
-            return home / f"step_{step}"
+            with self._failing():
+                home = self._home(dir_path)
+                self._recording.dump_step(home, step=step)
+                return home / f"step_{step}"
+            return None
         finally:
             self._passed_over = False
             self.clear_report()
@@ -130,19 +171,33 @@ class ProxyModel:
         WriteError when the file system refuses.
         """
         self._check_recorded()
-        self._recording.dump_report(self._home(dir_path), step=step)
+        with self._failing():
+            self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
-        self._recording.dump_parameters("params", self._home(dir_path), step=step)
+        with self._failing():
+            self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
     def dump_weights(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write parameters to `dir_path`, such as those an optimizer has just changed."""
-        self._recording.dump_parameters("weights", self._home(dir_path), step=step)
+        with self._failing():
+            self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
     def dump_grads(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
-        self._recording.dump_parameters("grads", self._home(dir_path), step=step)
+        with self._failing():
+            self._recording.dump_parameters("grads", self._home(dir_path), step=step)
+
+    @contextmanager
+    def _failing(self) -> Iterator[None]:
+        """Around a dump: what it cannot write is a warning, where one was asked for."""
+        try:
+            yield
+        except PadiffError as error:
+            if self._on_error == "raise" or isinstance(error, UsageError):
+                raise
+            warnings.warn(str(error), PadiffWarning, stacklevel=4)  # who dumps
 
     def _check_recorded(self) -> None:
         if not self._recording.roots:
@@ -158,7 +213,10 @@ class ProxyModel:
         root = str(Path(get_dump_root_path()).absolute())
         if root not in self._homes:
             self._homes[root] = claim_store(
-                Path(root), self.name, framework=self.framework, run=self._run_name
+                Path(root),
+                self.name,
+                framework=self.framework,
+                run=self._run_name,
             )
         return self._homes[root]
 

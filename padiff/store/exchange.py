@@ -2,6 +2,8 @@
 
 import ctypes
 import os
+import shutil
+from contextlib import suppress
 from pathlib import Path
 
 __all__ = ["put_in_place"]
@@ -11,10 +13,10 @@ _RENAME_EXCHANGE = 2  # of renameat2(2)
 
 
 def put_in_place(new: Path, final: Path) -> None:
-    """Rename the directory `new` to `final`; what was at `final` is then at `new`.
+    """Rename the directory `new` to `final`; what was at `final` is then at `new`, or removed.
 
     Where the system can exchange two names (Linux), no reader ever finds `final` missing;
-    elsewhere the older directory is moved aside first.
+    elsewhere the older directory is moved aside first, by a name that tells it as a leftover.
     """
     try:
         new.rename(final)
@@ -25,10 +27,16 @@ def put_in_place(new: Path, final: Path) -> None:
         return
     if _exchange(new, final):
         return
-    aside = new.with_name(f"{new.name}.old")
+    aside = new.with_name(f"{new.stem}-old{new.suffix}")
     final.rename(aside)
-    new.rename(final)
-    aside.rename(new)
+    try:
+        new.rename(final)
+    except BaseException:
+        with suppress(OSError):  # which fails where the new one is in place after all
+            aside.rename(final)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _exchange(a: Path, b: Path) -> bool:

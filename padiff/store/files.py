@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -10,17 +11,23 @@ from padiff.errors import PadiffError, WriteError
 __all__ = ["Writing", "write_file", "write_pieces"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _CURES = {
-    **dict.fromkeys(
-        (errno.ENOSPC, errno.EDQUOT, errno.EFBIG), "free space or choose another place"
-    ),
+    errno.ENOSPC: "free space or choose another place",
+    errno.EDQUOT: "free space, ask for more, or choose another place",
+    errno.EFBIG: "raise the limit of file sizes (ulimit -f) or choose another place",
+    errno.EROFS: "have it mounted for writing or choose another place",
+    errno.ENAMETOOLONG: "choose a shorter path",
     **dict.fromkeys((errno.EACCES, errno.EPERM), "ask for permission or choose another place"),
     **dict.fromkeys((errno.EMFILE, errno.ENFILE), "close files or raise their limit (ulimit -n)"),
 }
 
 
 class Writing:
-    """Tells what was to be written where, when the file system refuses."""
+    """Tells what was to be written where, when the file system refuses.
+
+    `size` is in bytes, 0 where it is a name that is made or changed.
+    """
 
     __slots__ = ("_path", "_size")
 
@@ -34,11 +41,31 @@ class Writing:
     def __exit__(self, kind: object, error: BaseException | None, traceback: object) -> None:
         if not isinstance(error, OSError) or isinstance(error, PadiffError):
             return
-        cure = _CURES.get(error.errno or 0, "choose another place")
+        number = error.errno or 0
+        what = f"write {self._size} bytes" if self._size else "write"
+        reason = error.strerror or str(error)
+        cure = _CURES.get(number, "choose another place")
+        if number in _FULL and (room := _room(Path(self._path))) is not None:
+            space, files = room
+            reason += f", {space} bytes are free" if files else ", no inodes are left for files"
+            cure = cure if files else "remove files or choose another place"
         raise WriteError(
-            f"expected to write {self._size} bytes to {self._path}, but the file system refused: "
-            f"{error.strerror or error}; {cure}, what was dumped before is intact"
+            f"expected to {what} to {self._path}, but the file system refused: "
+            f"{reason}; {cure}, what was dumped before is intact"
         ) from error
+
+
+def _room(path: Path) -> tuple[int, bool] | None:
+    """Bytes that are free where `path` lies or is to lie, and whether more files may be made."""
+    if sys.platform == "win32":
+        return None
+    for place in (path, *path.parents):
+        try:
+            status = os.statvfs(place)
+        except OSError:  # not there yet
+            continue
+        return status.f_bavail * status.f_frsize, bool(status.f_favail or not status.f_files)
+    return None
 
 
 def _reserve(file: int, size: int) -> None:

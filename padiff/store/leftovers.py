@@ -2,42 +2,130 @@
 
 A writer works in a directory of its own beside what it will put in place, and holds a lock on it.
 The system lets go of the lock when the process ends, however it ends, so whoever can take it has
-found what a killed writer left, and who cannot has found a writer at work.
+found what a killed writer left, and who cannot has found a writer at work. A directory that was
+put in place is safe from both: it is removed by its old name, which it no longer has.
 """
 
+import errno
 import os
+import re
 import shutil
 import sys
 import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+import weakref
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Self
 
 if sys.platform != "win32":  # which has no such locks, and keeps its leftovers
     import fcntl
 
 from padiff.errors import OccupiedError
 
-__all__ = ["PARTIAL", "Workplace", "begin_alone", "locked"]
+__all__ = ["PARTIAL", "Lock", "Workplace", "begin_alone"]
 
 PARTIAL = ".partial"
 _PATIENCE = 2.0  # seconds to wait for one who begins at the same moment
+_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+
+
+class Lock:
+    """The lock of a directory. A context manager, and let go of when nobody has this any more.
+
+    `held` tells whether it was taken, `refused` whether another has it; where neither, there is no
+    telling: the directory is gone, or its file system knows no locks.
+
+    Raises OSError when the process may open no more files.
+    """
+
+    def __init__(self, directory: Path, *, patience: float = 0.0) -> None:
+        self.held = self.refused = False
+        self.descriptor: int | None = None
+        until = time.monotonic() + patience
+        try:
+            self._take(directory)
+            while self.refused and time.monotonic() < until:
+                time.sleep(0.01)
+                self._take(directory)
+        except BaseException:
+            self.release()
+            raise
+
+    def _take(self, directory: Path) -> None:
+        if sys.platform == "win32":
+            return
+        self.refused = False
+        try:
+            if self.descriptor is None:
+                flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW
+                self.descriptor = os.open(directory, flags)
+            fcntl.flock(self.descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self.held = True
+        except BlockingIOError:
+            self.refused = True
+        except OSError as error:
+            if error.errno in _SHORTAGES:
+                raise
+
+    def release(self) -> None:
+        """Let others have it. Safe to call twice."""
+        descriptor, self.descriptor = self.descriptor, None
+        if descriptor is None:
+            return
+        if self.held and sys.platform != "win32":
+            # a process that was forked meanwhile has the descriptor too, and may keep it for long
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
+        os.close(descriptor)
+
+    __del__ = release
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.release()
 
 
 class Workplace:
-    """A directory in which one writer works, until it is removed."""
+    """A directory in which one writer works, until it is removed.
 
-    def __init__(self, path: Path, lock: int | None) -> None:
+    It is removed as well when nobody has this any more, as after an interrupt at a bad moment.
+    """
+
+    def __init__(self, path: Path) -> None:
         self.path = path
-        self._lock = lock
+        self._locks: list[Lock] = []
+        self._end = weakref.finalize(self, _remove, path, self._locks, os.getpid())
+
+    @property
+    def descriptor(self) -> int | None:
+        """Of the directory, open since before anything was written in it; not on every system."""
+        return self._locks[0].descriptor if self._locks else None
+
+    def make(self, *, what: str) -> None:
+        """Make the directory and lock it."""
+        self.path.mkdir()
+        self._locks.append(Lock(self.path))
+        if self._locks[0].refused:
+            raise _occupied(what, self.path)
 
     def remove(self) -> None:
         """Remove what is left of it, and let others begin. Safe to call twice."""
-        shutil.rmtree(self.path, ignore_errors=True)
-        if self._lock is not None:
-            _release(self._lock)
-            self._lock = None
+        self._end()
+
+
+def _remove(path: Path, locks: list[Lock], process: int) -> None:
+    if os.getpid() != process:  # a fork has a copy of what is its parent's
+        return
+    try:
+        shutil.rmtree(path, ignore_errors=True)
+    except KeyboardInterrupt:
+        shutil.rmtree(path, ignore_errors=True)
+        raise
+    finally:
+        for lock in locks:
+            lock.release()
 
 
 def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
@@ -46,65 +134,37 @@ def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
     Those of the same name whose writers are gone are removed. A writer at work is an OccupiedError,
     which calls what it writes `what`. Where the file system knows no locks there is no telling.
     """
-    left: list[Workplace] = []
+    workplace = Workplace(parent / f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
     try:
-        # as long as this lock is held nobody takes what is new, not locked yet, for a leftover
-        with locked(parent, patience=_PATIENCE):
-            for path in parent.glob(f".{name}.*{PARTIAL}"):
-                lock, held = _lock(path)
-                if held:
-                    raise OccupiedError(
-                        f"expected to be alone in writing {what}, found another writer at work in "
-                        f"{path}: wait until it is done, or choose another place"
-                    )
-                if lock is not None:
-                    left.append(Workplace(path, lock))
-            path = parent / f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}"
-            path.mkdir()
-            return Workplace(path, _lock(path)[0])
-    finally:
-        for workplace in left:  # which may take long, so not while others wait
-            workplace.remove()
+        with ExitStack() as locks:
+            # as long as this is held nobody takes what is new, not locked yet, for a leftover
+            beginning = locks.enter_context(Lock(parent, patience=_PATIENCE))
+            if beginning.refused:
+                raise _occupied(what, parent)
+            left = []
+            for path in _partial(parent, name):
+                lock = locks.enter_context(Lock(path))
+                if lock.refused:
+                    raise _occupied(what, path)
+                if lock.held:
+                    left.append(path)
+            workplace.make(what=what)
+            beginning.release()
+            for path in left:  # which may take long, so not while others wait
+                shutil.rmtree(path, ignore_errors=True)
+    except BaseException:
+        workplace.remove()
+        raise
+    return workplace
 
 
-@contextmanager
-def locked(directory: Path, *, patience: float) -> Iterator[bool]:
-    """Hold the lock of a directory that stays, where there are locks and nobody else holds it.
-
-    Gives whether it does, after `patience` seconds at most.
-    """
-    until = time.monotonic() + patience
-    lock, held = _lock(directory)
-    while held and time.monotonic() < until:
-        time.sleep(0.01)
-        lock, held = _lock(directory)
-    try:
-        yield lock is not None
-    finally:
-        if lock is not None:
-            _release(lock)
+def _partial(parent: Path, name: str) -> list[Path]:
+    pattern = re.compile(rf"\.{re.escape(name)}\.[^.]*{re.escape(PARTIAL)}")
+    return [path for path in parent.iterdir() if pattern.fullmatch(path.name)]
 
 
-def _lock(path: Path) -> tuple[int | None, bool]:
-    """A descriptor that holds the lock of a directory, if it can be had; whether another has it."""
-    if sys.platform == "win32":
-        return None, False
-    with suppress(OSError):
-        directory = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
-        try:
-            fcntl.flock(directory, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BaseException as error:
-            os.close(directory)
-            if isinstance(error, BlockingIOError):
-                return None, True
-            raise
-        return directory, False
-    return None, False
-
-
-def _release(lock: int) -> None:
-    if sys.platform != "win32":
-        # a process that was forked meanwhile has the descriptor too, and closes it who knows when
-        with suppress(OSError):
-            fcntl.flock(lock, fcntl.LOCK_UN)
-    os.close(lock)
+def _occupied(what: str, path: Path) -> OccupiedError:
+    return OccupiedError(
+        f"expected to be alone in writing {what}, found another writer at work in {path}: "
+        "wait until it is done, or choose another place"
+    )

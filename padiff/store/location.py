@@ -5,6 +5,7 @@ from pathlib import Path
 
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
 from padiff.store.base import Store
+from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, numbered
 from padiff.store.storage import Format
 from padiff.store.zarr.array import DOCUMENT
@@ -72,7 +73,8 @@ def locate_for_writing(
         if number is not None and (type(number) is not int or number < 0):
             raise UsageError(f"expected a {kind} of at least 0, got {number!r}")
     path = _local_path(location)
-    root = _enclosing_root(path)
+    with Writing(path, 0):
+        root = _enclosing_root(path)
     if root is None:
         named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
         root = named[0] if named else path

@@ -5,7 +5,7 @@ import os
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import reduce
 from pathlib import Path
 from types import TracebackType
@@ -19,6 +19,7 @@ from padiff.dtypes import dtype_of
 from padiff.errors import LocationError, PadiffError
 from padiff.store.base import PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
+from padiff.store.files import Writing
 from padiff.store.format import (
     ATTRIBUTE,
     SectionHeader,
@@ -95,7 +96,8 @@ class DumpWriter:
         storage: Storage = DEFAULT,
     ) -> None:
         store, path = locate_for_writing(location, step=step, rank=rank, backend=storage.format)
-        self._partial = store.begin_dump(path, sections, storage)
+        with Writing(f"{store.location}/{path}".rstrip("/"), 0):
+            self._partial = store.begin_dump(path, sections, storage)
         self._storage = storage
         self._writers: list[SectionWriter] = []
         self._expected = sections
@@ -249,6 +251,7 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
         held = os.getpid(), path.absolute()  # a fork has runs of its own
         if _HELD.get(held, run) != run:
             continue
+        _check_reachable(path)
         store = ZarrStore(path.absolute())
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
@@ -266,3 +269,10 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
         _HELD[held] = run
         return path
     raise AssertionError("unreachable: itertools.count does not end")
+
+
+def _check_reachable(path: Path) -> None:
+    """WriteError where the system cannot tell what lies at `path`, whatever its number."""
+    with Writing(path, 0), suppress(FileNotFoundError, NotADirectoryError):
+        os.close(os.open(path.parent, os.O_RDONLY))
+        path.stat()

@@ -194,7 +194,7 @@ for step in (0, 1):
     assert done.returncode == 0, done.stderr
     first, second = done.stdout.splitlines()
     assert "expected to write 16777216 bytes to" in first
-    assert "free space or choose another place" in first
+    assert "raise the limit of file sizes (ulimit -f) or choose another place" in first
     assert "step_0" in first
     assert "step_1" in second
     after = everything(tmp_path)

@@ -3,6 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from padiff.errors import CorruptError, FormatError, LocationError, OccupiedErro
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import Writing, write_file
 from padiff.store.format import ATTRIBUTE, header_text, is_sealed
+from padiff.store.leftovers import Lock
 from padiff.store.zarr.array import DOCUMENT, read_document
 
 __all__ = [
@@ -37,6 +39,7 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 PLAIN_GROUP = group_document({})
 _KEYS = {"attributes", "node_type", "zarr_format"}
+_PATIENCE = 2.0  # seconds to wait for one who makes the same group
 # What stands around the one attribute of a group that we write.
 _BEFORE, _AFTER = group_document({ATTRIBUTE: None}).split(b"null")
 
@@ -128,16 +131,26 @@ def holds_dumps(path: Path) -> bool:
 
 
 def make_group(path: Path, document: bytes) -> None:
-    """Make a group where nothing is yet; OccupiedError where something else lies."""
+    """Make a group where nothing is yet; OccupiedError where something else lies.
+
+    A refusal of the file system leaves nothing of it there.
+    """
     try:
         refuse_occupied(path)
     except OccupiedError:
         if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
             return
         raise
-    with Writing(path, len(document)):
-        path.mkdir(parents=True, exist_ok=True)
-    replace_document(path, document)
+    made = [folder for folder in (path, *path.parents) if not folder.exists()]
+    try:
+        with Writing(path, len(document)):
+            path.mkdir(parents=True, exist_ok=True)
+        replace_document(path, document)
+    except BaseException:
+        with suppress(OSError):  # another rank is at work in there
+            for folder in made:
+                folder.rmdir()
+        raise
 
 
 def refuse_occupied(path: Path) -> None:
@@ -157,7 +170,14 @@ def refuse_occupied(path: Path) -> None:
 
 def replace_document(path: Path, document: bytes) -> None:
     """Write a group's document, in place of an older one at once."""
-    beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
-    write_file(beside, document)
-    with Writing(path / DOCUMENT, len(document)):
-        beside.replace(path / DOCUMENT)
+    with Writing(path / DOCUMENT, len(document)), Lock(path, patience=_PATIENCE) as alone:
+        if alone.held:
+            for left in path.glob(f".{DOCUMENT}.*"):  # by a writer that was killed
+                left.unlink(missing_ok=True)
+        beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
+        try:
+            write_file(beside, document)
+            beside.replace(path / DOCUMENT)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise

@@ -28,8 +28,9 @@ __all__ = ["ZarrPartialDump", "ZarrPartialSection"]
 class ZarrPartialSection(PartialSection):
     """A section in a hidden directory beside the place it will take."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, workplace: Workplace) -> None:
+        self._workplace = workplace  # which is there as long as it is
+        self._path = workplace.path
         self._groups: set[str] = set()
 
     def create_array(
@@ -78,11 +79,12 @@ class ZarrPartialDump(PartialDump):
             raise
 
     def section(self, name: SectionName) -> ZarrPartialSection:
-        return ZarrPartialSection(self._workplaces[name].path)
+        return ZarrPartialSection(self._workplaces[name])
 
     def commit(self) -> None:
         if self._storage.durable:
-            flush_trees(workplace.path for workplace in self._workplaces.values())
+            first = next(iter(self._workplaces.values()))
+            flush_trees([place.path for place in self._workplaces.values()], first.descriptor)
         for name, workplace in self._workplaces.items():
             with Writing(self._dump / name, 0):
                 put_in_place(workplace.path, self._dump / name)
