@@ -155,11 +155,12 @@ class ProxyModel:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             self._check_recorded()
+            written = None
             with self._failing():
                 home = self._home(dir_path)
                 self._recording.dump_step(home, step=step)
-                return home / f"step_{step}"
-            return None
+                written = home / f"step_{step}"
+            return written
         finally:
             self._passed_over = False
             self.clear_report()
