@@ -218,6 +218,7 @@ class ProxyModel:
                 self.name,
                 framework=self.framework,
                 run=self._run_name,
+                backend=self._storage.format,
             )
         return self._homes[root]
 

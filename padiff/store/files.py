@@ -3,12 +3,13 @@
 import errno
 import os
 import sys
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 from padiff.errors import PadiffError, WriteError
 
-__all__ = ["Writing", "write_file", "write_pieces"]
+__all__ = ["Writing", "replace_file", "write_at", "write_file", "write_pieces"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -68,10 +69,10 @@ def _room(path: Path) -> tuple[int, bool] | None:
     return None
 
 
-def _reserve(file: int, size: int) -> None:
+def _reserve(file: int, size: int, offset: int = 0) -> None:
     """Ask for room: copying is a third faster then, and a full disk says so before it begins."""
     try:
-        os.posix_fallocate(file, 0, size)
+        os.posix_fallocate(file, offset, size)
     except AttributeError:  # not every system has it,
         return
     except OSError as error:  # nor every file system
@@ -82,6 +83,14 @@ def _reserve(file: int, size: int) -> None:
 def write_file(path: str | Path, data: bytes) -> None:
     """Make a new file that holds `data`; WriteError when the file system refuses."""
     write_pieces(path, [memoryview(data)], len(data))
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """The same, in place of an older file at once."""
+    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+    write_file(beside, data)
+    with Writing(path, len(data)):
+        beside.replace(path)
 
 
 def write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:
@@ -97,3 +106,18 @@ def write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> N
                     piece = piece[os.write(file, piece) :]
         finally:
             os.close(file)
+
+
+def write_at(file: int, offset: int, pieces: Iterable[memoryview], size: int) -> None:
+    """Write the first `size` bytes of what the pieces hold at an offset; the rest is passed over.
+
+    Raises OSError when the file system refuses.
+    """
+    if size >= _RESERVE_FROM:
+        _reserve(file, size, offset)
+    end = offset + size
+    for piece in pieces:
+        piece = piece[: end - offset]
+        while piece:
+            written = os.pwrite(file, piece, offset)
+            offset, piece = offset + written, piece[written:]

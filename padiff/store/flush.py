@@ -8,7 +8,7 @@ from pathlib import Path
 
 from padiff.store.files import Writing
 
-__all__ = ["flush_directory", "flush_trees"]
+__all__ = ["flush_directory", "flush_file", "flush_trees"]
 
 
 def flush_trees(paths: Sequence[Path], opened: int | None = None) -> None:
@@ -43,6 +43,12 @@ def _flush_each(paths: Sequence[Path]) -> None:
 def _bytes_in(paths: Iterable[Path]) -> int:
     files = (file for path in paths for file in path.rglob("*") if file.is_file())
     return sum(file.stat().st_size for file in files)
+
+
+def flush_file(path: Path) -> None:
+    """Have one file on the disk."""
+    with Writing(path, path.stat().st_size):
+        _flush(path, os.O_RDWR)
 
 
 def flush_directory(path: Path) -> None:

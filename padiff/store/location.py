@@ -1,21 +1,22 @@
 """From what a user types to a store and a path in it: the one place that picks a backend."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
 from padiff.store.base import Store
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, numbered
+from padiff.store.hdf5.locating import dumps_at, is_hdf5, place_for
+from padiff.store.hdf5.names import ROOT_DOCUMENT
 from padiff.store.storage import Format
 from padiff.store.zarr.array import DOCUMENT
 from padiff.store.zarr.store import ZarrStore
 
-__all__ = ["Location", "absolute_numbers", "locate_for_reading", "locate_for_writing"]
+__all__ = ["Location", "absolute_numbers", "hdf5_store", "locate_for_reading", "locate_for_writing"]
 
 Location = str | Path
-
-_HDF5_SUFFIXES = (".h5", ".hdf5")
 
 
 def locate_for_reading(location: Location) -> tuple[Store, str]:
@@ -35,6 +36,11 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
 
 
 def _store_at(path: Path) -> tuple[Store, str]:
+    if not (path / DOCUMENT).exists() and (found := dumps_at(path)) is not None:
+        above, below = found
+        store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
+        store.attributes("")  # what is no root's document is damage
+        return store, below
     if not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found nothing there: check the path"
@@ -66,22 +72,36 @@ def locate_for_writing(
 ) -> tuple[Store, str]:
     """The store a dump at `location` goes to, which need not exist yet, and the dump's path in it.
 
-    The root is the store that already encloses `location`; else the outermost part of it that ends
-    in `.zarr`; else `location` itself.
+    `backend` is that of the suffix where it is None, or of the store that is there. The root is the
+    store that already encloses `location`; else the outermost part of it that ends in `.zarr` (of
+    HDF5, `.h5`); else `location` itself.
     """
     for kind, number in (("step", step), ("rank", rank)):
         if number is not None and (type(number) is not int or number < 0):
             raise UsageError(f"expected a {kind} of at least 0, got {number!r}")
     path = _local_path(location)
+    if backend == "hdf5" or (backend is None and is_hdf5(path)):
+        above, parts, lone = place_for(path, numbered=step is not None or rank is not None)
+        return hdf5_store(above, lone=lone), _path(parts, step, rank)
     with Writing(path, 0):
         root = _enclosing_root(path)
     if root is None:
         named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
         root = named[0] if named else path
-    parts = list(path.relative_to(root).parts)
-    parts += [] if step is None else [f"step_{step}"]
-    parts += [] if rank is None else [f"rank_{rank}"]
-    return ZarrStore(root), "/".join(parts)
+    return ZarrStore(root), _path(path.relative_to(root).parts, step, rank)
+
+
+def hdf5_store(root: Path, *, lone: bool = False) -> Store:
+    """The store of HDF5 dumps in a directory."""
+    from padiff.store.hdf5.store import Hdf5Store  # only those who use it wait for its library
+
+    return Hdf5Store(root, lone=lone)
+
+
+def _path(parts: Sequence[str], step: int | None, rank: int | None) -> str:
+    names = [] if step is None else [f"step_{step}"]
+    names += [] if rank is None else [f"rank_{rank}"]
+    return "/".join((*parts, *names))
 
 
 def absolute_numbers(path: str) -> tuple[int | None, int | None]:
@@ -104,13 +124,7 @@ def _local_path(location: Location) -> Path:
             f"expected a directory on a local file system, got {text}: "
             "stores behind a URL or in a zip file are not supported by this version"
         )
-    path = Path(text)
-    if path.suffix in _HDF5_SUFFIXES:
-        raise UsageError(
-            f"expected a Zarr store, got {text}: HDF5 files are not supported by this version, "
-            "use a path that ends in .zarr"
-        )
-    return Path(os.path.abspath(path))  # noqa: PTH100  # pathlib keeps the `..` of a path
+    return Path(os.path.abspath(text))  # noqa: PTH100  # pathlib keeps the `..` of a path
 
 
 def _enclosing_root(path: Path) -> Path | None:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
 from padiff.errors import LocationError, PadiffError
-from padiff.store.base import PartialSection
+from padiff.store.base import PartialSection, Store
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
 from padiff.store.files import Writing
 from padiff.store.format import (
@@ -29,9 +29,9 @@ from padiff.store.format import (
     running_digest,
     safe_name,
 )
-from padiff.store.location import Location, locate_for_writing
+from padiff.store.location import Location, hdf5_store, locate_for_writing
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
-from padiff.store.storage import DEFAULT, Storage
+from padiff.store.storage import DEFAULT, Format, Storage
 from padiff.store.zarr.store import ZarrStore
 from padiff.tree import Phase, TensorRecord, TensorStats
 
@@ -239,7 +239,9 @@ class _Measured:
             yield data
 
 
-def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
+def claim_store(
+    root: Path, name: str, *, framework: str, run: str, backend: Format | None = None
+) -> Path:
     """The directory `<root>/<name>` for the run `run`, with a number where that is another's.
 
     It is another's while a run of this process holds it (two models of one name), or when it was
@@ -252,7 +254,8 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
         if _HELD.get(held, run) != run:
             continue
         _check_reachable(path)
-        store = ZarrStore(path.absolute())
+        at = path.absolute()
+        store: Store = hdf5_store(at) if backend == "hdf5" else ZarrStore(at)
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
         except LocationError:

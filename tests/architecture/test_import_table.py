@@ -21,7 +21,14 @@ TIERS = """
     matching
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
-    store.base
+    store.base store.hdf5.names
+    store.chunked store.hdf5.errors store.hdf5.filters store.hdf5.locating
+    store.hdf5.probe store.hdf5.seal store.hdf5.types
+    store.hdf5.file store.hdf5.layout
+    store.hdf5.array store.hdf5.section
+    store.hdf5.dump
+    store.hdf5.store
+    store.hdf5
     store.zarr.array store.section
     store.zarr.group
     store.zarr.section

@@ -1,6 +1,5 @@
 """One Zarr array on a local file system: its document, its chunks, and reading them."""
 
-import itertools
 import mmap
 import os
 import stat
@@ -16,8 +15,7 @@ from numpy.typing import NDArray
 from padiff.dtypes import DType, dtype_named
 from padiff.errors import CorruptError, FormatError
 from padiff.jsonio import Json, Reader, dumps, loads
-from padiff.store.base import Array
-from padiff.store.chunks import Selection, chunk_selection
+from padiff.store.chunked import ChunkedArray
 from padiff.store.format import digest
 
 __all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
@@ -167,10 +165,11 @@ def _check_encoding(data: Reader, itemsize: int) -> None:
         raise FormatError(f"expected no storage transformers in {DOCUMENT}, found some")
 
 
-class ZarrArray(Array):
+class ZarrArray(ChunkedArray):
     """One array of a Zarr hierarchy whose chunks are raw little-endian bytes in C order."""
 
     def __init__(self, path: str) -> None:
+        super().__init__()
         self._path = path
         try:
             self._document = read_document(f"{path}/{DOCUMENT}")
@@ -185,58 +184,12 @@ class ZarrArray(Array):
             raise CorruptError(f"{error}, in the array {path}") from None
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
-        self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
 
     def metadata_digest(self) -> str:
         return digest(self._document)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return f"{self._path}/{DOCUMENT if index is None else chunk_key(index)}"
-
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        return self._chunk(index).reshape(-1).view(np.uint8).data
-
-    def read(self, selection: Selection) -> NDArray[Any]:
-        if self.chunk_shape == self.shape:
-            return self._chunk((0,) * len(self.shape))[selection]
-        ranges = [
-            range(part.start // chunk, -(-part.stop // chunk))
-            for part, chunk in zip(selection, self.chunk_shape, strict=True)
-        ]
-        if all(len(indices) == 1 for indices in ranges):
-            return self._part(tuple(indices[0] for indices in ranges), selection)
-        out = np.empty([part.stop - part.start for part in selection], self.dtype)
-        for index in itertools.product(*ranges):
-            held = chunk_selection(index, self.shape, self.chunk_shape)
-            common = tuple(
-                slice(max(a.start, b.start), min(a.stop, b.stop))
-                for a, b in zip(selection, held, strict=True)
-            )
-            target = tuple(
-                slice(a.start - b.start, a.stop - b.start)
-                for a, b in zip(common, selection, strict=True)
-            )
-            out[target] = self._part(index, common)
-        out.flags.writeable = False
-        return out
-
-    def _part(self, index: tuple[int, ...], selection: Selection) -> NDArray[Any]:
-        """What lies in one chunk, by indices of the whole array."""
-        return self._chunk(index)[
-            tuple(
-                slice(part.start - i * chunk, part.stop - i * chunk)
-                for part, i, chunk in zip(selection, index, self.chunk_shape, strict=True)
-            )
-        ]
-
-    def _chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        # Neighbouring blocks lie in one chunk: opening it once for all of them is most of the
-        # speed of small blocks. One assignment, so threads at worst open a chunk twice.
-        last = self._last
-        if last is None or last[0] != index:
-            last = (index, self._open_chunk(index))
-            self._last = last
-        return last[1]
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         path = f"{self._path}/{chunk_key(index)}"

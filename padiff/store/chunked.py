@@ -1,0 +1,69 @@
+"""Reading an array of which a chunk is the least that can be opened."""
+
+import itertools
+from abc import abstractmethod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.store.base import Array
+from padiff.store.chunks import Selection, chunk_selection
+
+__all__ = ["ChunkedArray"]
+
+
+class ChunkedArray(Array):
+    """Puts together what is selected from chunks, of which the last one stays open."""
+
+    def __init__(self) -> None:
+        self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
+
+    @abstractmethod
+    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        """One whole chunk, padding included; CorruptError when it is missing or cut short."""
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return self._chunk(index).reshape(-1).view(np.uint8).data
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        if self.chunk_shape == self.shape:
+            return self._chunk((0,) * len(self.shape))[selection]
+        ranges = [
+            range(part.start // chunk, -(-part.stop // chunk))
+            for part, chunk in zip(selection, self.chunk_shape, strict=True)
+        ]
+        if all(len(indices) == 1 for indices in ranges):
+            return self._part(tuple(indices[0] for indices in ranges), selection)
+        out = np.empty([part.stop - part.start for part in selection], self.dtype)
+        for index in itertools.product(*ranges):
+            held = chunk_selection(index, self.shape, self.chunk_shape)
+            common = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(selection, held, strict=True)
+            )
+            target = tuple(
+                slice(a.start - b.start, a.stop - b.start)
+                for a, b in zip(common, selection, strict=True)
+            )
+            out[target] = self._part(index, common)
+        out.flags.writeable = False
+        return out
+
+    def _part(self, index: tuple[int, ...], selection: Selection) -> NDArray[Any]:
+        """What lies in one chunk, by indices of the whole array."""
+        return self._chunk(index)[
+            tuple(
+                slice(part.start - i * chunk, part.stop - i * chunk)
+                for part, i, chunk in zip(selection, index, self.chunk_shape, strict=True)
+            )
+        ]
+
+    def _chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        # Neighbouring blocks lie in one chunk: opening it once for all of them is most of the
+        # speed of small blocks. One assignment, so threads at worst open a chunk twice.
+        last = self._last
+        if last is None or last[0] != index:
+            last = (index, self._open_chunk(index))
+            self._last = last
+        return last[1]

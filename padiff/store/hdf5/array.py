@@ -1,0 +1,123 @@
+"""One dataset: memory-mapped where it lies in one piece, else read through HDF5."""
+
+from math import prod
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5s
+from numpy.typing import NDArray
+
+from padiff.errors import CorruptError, FormatError
+from padiff.store.base import Array
+from padiff.store.chunked import ChunkedArray
+from padiff.store.chunks import Selection, chunk_selection
+from padiff.store.hdf5.errors import Reading
+from padiff.store.hdf5.file import Hdf5File
+from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
+
+__all__ = ["open_array"]
+
+_MOST_BYTES = 2**63 - 1
+
+
+def open_array(file: Hdf5File, path: str) -> Array:
+    """The tensor at a path in a file; CorruptError when none is there."""
+    where = f"{file.path}/{path}"
+    with Reading(f"the array {where}"):
+        dataset = h5d.open(file.id, path.encode())
+        try:
+            layout = layout_of(dataset)
+        except FormatError as error:
+            raise CorruptError(f"{error}, in the array {where}") from None
+        size: int = prod(layout.shape)
+        if size * layout.element.itemsize > _MOST_BYTES:
+            raise CorruptError(f"expected a tensor that memory can hold at {where}")
+        offset = dataset.get_offset() if layout.chunks is None else None
+        if offset is not None:
+            return _Mapped(file, where, layout, offset)
+        if layout.chunks is None and size and not dataset.get_storage_size():
+            raise CorruptError(f"expected the elements of the array {where}, found none written")
+        return _Decoded(file, where, layout, dataset)
+
+
+def _of(selection: Selection) -> tuple[Any, ...]:
+    """An index that gives an array in any case, and no number."""
+    return (*selection, ...)
+
+
+class _Mapped(Array):
+    """A view of the file, which stays mapped as long as any view of it is there."""
+
+    def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
+        self.shape, self.element, self.chunk_shape = (
+            layout.shape,
+            layout.element,
+            layout.chunk_shape,
+        )
+        self._layout, self._where = layout, where
+        if offset + self.nbytes > len(file.bytes):
+            raise CorruptError(
+                f"expected {self.nbytes} bytes of the array {where} from {offset} on, found the "
+                "end of the file before: it was cut short or changed, so dump it again"
+            )
+        flat = np.frombuffer(file.bytes, self.dtype, self.size, offset)
+        self._values = flat.reshape(self.shape)
+
+    def metadata_digest(self) -> str:
+        return metadata_digest(self._layout)
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._where
+
+    def read(self, selection: Selection) -> NDArray[Any]:
+        values: NDArray[Any] = self._values[_of(selection)]
+        if not values.flags.aligned:  # other tools put them anywhere
+            values = values.copy()
+            values.flags.writeable = False
+        return values
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        chunk: NDArray[Any] = self._values[
+            _of(chunk_selection(index, self.shape, self.chunk_shape))
+        ]
+        if chunk.shape != self.chunk_shape:
+            padded = np.zeros(self.chunk_shape, self.dtype)
+            padded[tuple(map(slice, chunk.shape))] = chunk
+            chunk = padded
+        return chunk.reshape(-1).view(np.uint8).data
+
+
+class _Decoded(ChunkedArray):
+    """What was put through filters, or cut in chunks of another size."""
+
+    def __init__(self, file: Hdf5File, where: str, layout: Layout, dataset: h5d.DatasetID) -> None:
+        super().__init__()
+        self.shape, self.element, self.chunk_shape = (
+            layout.shape,
+            layout.element,
+            layout.chunk_shape,
+        )
+        self._layout, self._where = layout, where
+        self._file, self._dataset = file, dataset
+
+    def metadata_digest(self) -> str:
+        return metadata_digest(self._layout)
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._where
+
+    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        selection = chunk_selection(index, self.shape, self.chunk_shape)
+        out = np.zeros(self.chunk_shape, self.dtype)
+        with Reading(f"the chunk {index} of the array {self._where}"):
+            if not self.shape:
+                self._dataset.read(h5s.ALL, h5s.ALL, out, self._dataset.get_type())
+            elif self.size:
+                counts = tuple(part.stop - part.start for part in selection)
+                memory = h5s.create_simple(self.chunk_shape)
+                memory.select_hyperslab((0,) * len(counts), counts)
+                space = self._dataset.get_space()
+                space.select_hyperslab(tuple(part.start for part in selection), counts)
+                self._dataset.read(memory, space, out, self._dataset.get_type())
+        out.flags.writeable = False
+        return out

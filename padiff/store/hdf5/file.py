@@ -1,0 +1,122 @@
+"""One HDF5 file that was dumped, open for reading."""
+
+import mmap
+import os
+import stat
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5a, h5g, h5o
+from numpy.typing import NDArray
+
+from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
+from padiff.jsonio import Json, loads
+from padiff.store.format import ATTRIBUTE, check_root
+from padiff.store.hdf5.errors import Reading
+from padiff.store.hdf5.probe import check_walk
+from padiff.store.hdf5.seal import check_seal
+
+__all__ = ["Hdf5File", "Identity", "identity_of"]
+
+Identity = tuple[int, int, int]
+# A pipe in the place of a file must not be waited for.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+
+
+def identity_of(path: Path) -> Identity | None:
+    """What tells a file from one that takes its place; None where none is."""
+    try:
+        status = os.stat(path)  # noqa: PTH116  # which takes half the time
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino, status.st_ctime_ns
+
+
+class Hdf5File:
+    """A file whose seal is whole, or that the library came through; as it was when it was opened.
+
+    Raises CorruptError when it was changed or cut short, FormatError when padiff did not write it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.identity = identity_of(path)
+        self.bytes = _mapped(path)
+        if not check_seal(self.bytes, str(path)):
+            check_walk(path)
+        with Reading(str(path)):
+            self._file = h5py.File(path, "r", locking=False)
+        self.id = self._file.id
+        if self.identity != identity_of(path):
+            raise CorruptError(
+                f"expected {path} to stay as it is while it is opened, found that it was dumped "
+                "again meanwhile: open it again"
+            )
+        check_root(self.attributes(""), str(path))
+
+    def text(self, path: str) -> bytes:
+        """The attribute of ours that a group has, as it lies in the file; empty without."""
+        where = f"{self.path}/{path}".rstrip("/")
+        with Reading(where):
+            group = self._group(path)
+            name = ATTRIBUTE.encode()
+            if not h5a.exists(group, name):
+                return b""
+            attribute = h5a.open(group, name)
+            value: NDArray[Any] = np.empty((), h5py.string_dtype())
+            if attribute.shape != () or not h5py.check_string_dtype(attribute.dtype):
+                raise FormatError(f"expected text in the attribute {ATTRIBUTE!r} of {where}")
+            attribute.read(value)
+            found: object = value.item()
+            if isinstance(found, str):
+                return found.encode(errors="surrogateescape")
+            return found if isinstance(found, bytes) else b""
+
+    def attributes(self, path: str) -> Json:
+        """The attributes of ours that a group has; LocationError when there is no such group."""
+        text = self.text(path)
+        where = f"the attribute {ATTRIBUTE!r} of {self.path}/{path}".rstrip("/")
+        return {ATTRIBUTE: loads(text, where)} if text else {}
+
+    def groups(self, path: str) -> list[str]:
+        """Names of the groups right below another."""
+        with Reading(f"{self.path}/{path}".rstrip("/")):
+            group = self._group(path)
+            names = [name for name in group if _is_group(group, name)]
+            return sorted(name.decode() for name in names)
+
+    def _group(self, path: str) -> h5g.GroupID:
+        found: h5o.ObjectID = self.id
+        for name in ("/", *filter(None, path.split("/"))):
+            # by hard links alone: others lead out of the file
+            if name != "/" and not _is_group(found, name.encode()):
+                raise LocationError(f"expected a group at {self.path}/{path}, found none")
+            found = h5g.open(found, name.encode())
+        return found
+
+
+def _is_group(above: h5g.GroupID, name: bytes) -> bool:
+    if not above.links.exists(name) or above.links.get_info(name).type != h5py.h5l.TYPE_HARD:
+        return False
+    return bool(h5o.get_info(above, name).type == h5o.TYPE_GROUP)
+
+
+def _mapped(path: Path) -> mmap.mmap:
+    try:
+        file = os.open(path, _OPEN_FLAGS)
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                raise FormatError(f"expected an HDF5 file at {path}, found no regular file")
+            return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
+        finally:
+            os.close(file)
+    except PadiffError:
+        raise
+    except (FileNotFoundError, NotADirectoryError):
+        raise LocationError(f"expected an HDF5 file at {path}, found none") from None
+    except OSError as error:
+        raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
+    except ValueError:  # no file of 0 bytes can be mapped
+        raise FormatError(f"expected an HDF5 file at {path}, found an empty file") from None

@@ -1,0 +1,96 @@
+"""What files of HDF5 dumps are called, and where a path of names leads among them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from padiff.store.format import NUMBERED, SECTIONS, SectionName, numbered
+from padiff.store.leftovers import PARTIAL
+
+__all__ = [
+    "ROOT_DOCUMENT",
+    "SUFFIXES",
+    "Place",
+    "begun_in",
+    "file_named",
+    "group_named",
+    "holds_dump_files",
+    "is_number",
+    "resolve",
+]
+
+SUFFIXES = (".h5", ".hdf5")
+ROOT_DOCUMENT = "padiff.json"
+_BEGUN = re.compile(rf"\.(.+)\.({'|'.join(SECTIONS)})\.[^.]*{re.escape(PARTIAL)}")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a path leads: to a directory of dumps, to a file that is one, or to both.
+
+    `inner` is the rest of the path, inside the file. `directory` is None where none is there.
+    """
+
+    directory: Path | None
+    file: Path | None
+    inner: str = ""
+
+
+def is_number(name: str) -> bool:
+    """Whether a group of that name is a step or a rank."""
+    return any(numbered(kind, name) is not None for kind in NUMBERED)
+
+
+def group_named(file: str) -> str:
+    """The name of the group that a file is: without the suffix where it is a step or a rank."""
+    stem = Path(file).stem
+    return stem if is_number(stem) else file
+
+
+def file_named(directory: Path, group: str) -> Path:
+    """The file of a group, the one that is there where there is one."""
+    if group.endswith(SUFFIXES):
+        return directory / group
+    files = [directory / f"{group}{suffix}" for suffix in SUFFIXES]
+    return next((file for file in files if file.exists()), files[0])
+
+
+def begun_in(directory: Path) -> dict[str, dict[SectionName, str]]:
+    """The sections whose writers are at work or were stopped, by group, with their workplaces."""
+    found: dict[str, dict[SectionName, str]] = {}
+    for entry in sorted(directory.iterdir()):
+        match = _BEGUN.fullmatch(entry.name)
+        if match:
+            for section in SECTIONS:
+                if section == match[2]:
+                    found.setdefault(group_named(match[1]), {})[section] = entry.name
+    return found
+
+
+def holds_dump_files(directory: Path) -> bool:
+    """Whether a directory holds dumps of steps or ranks, finished or not, or directories of them."""
+    for entry in directory.iterdir():
+        if is_number(group_named(entry.name)):
+            if entry.suffix in SUFFIXES and entry.is_file():
+                return True
+            if entry.is_dir() and not entry.suffix and holds_dump_files(entry):
+                return True
+    return any(map(is_number, begun_in(directory)))
+
+
+def resolve(root: Path, path: str) -> Place:
+    """Where a path below `root` leads, whether or not something lies there."""
+    directory = root
+    names = path.split("/") if path else []
+    for depth, name in enumerate(names):
+        file, below = file_named(directory, name), directory / name
+        inner = names[depth + 1 :]
+        is_directory = below.is_dir()
+        if not inner:
+            return Place(
+                below if is_directory else None, file if file != below or not is_directory else None
+            )
+        if not is_directory or (inner[0] in SECTIONS and file.is_file()):
+            return Place(None, file, "/".join(inner))
+        directory = below
+    return Place(directory, None)

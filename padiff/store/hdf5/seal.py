@@ -1,0 +1,123 @@
+"""The seal of a file: a digest of all in it that is no tensor, checked before HDF5 reads any of it.
+
+The HDF5 library crashes, or never ends, on some files that were damaged. It passes over what comes
+after the end that a file's superblock tells, and drops it when it changes the file: there
+the seal lies, JSON text and a footer of fixed size by which it is found.
+"""
+
+import mmap
+import os
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+from padiff.errors import CorruptError, FormatError
+from padiff.jsonio import Reader, dumps, loads
+from padiff.store.files import Writing
+from padiff.store.format import digest, running_digest
+
+__all__ = ["Extent", "append_seal", "check_seal"]
+
+Extent = tuple[int, int]  # the offset and the number of bytes
+
+_MAGIC = b"padiff1\n"
+_FOOTER = struct.Struct("<Q16s8s")  # bytes of the text, its digest, the magic number
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+# Where the superblock of a version tells the end of the file.
+_END = {0: 40, 1: 44, 2: 28, 3: 28}
+
+
+def append_seal(path: Path, raw: Iterable[Extent]) -> None:
+    """Seal a file that HDF5 has closed; `raw` is where the elements of tensors lie."""
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        extents = _merged(raw)
+        text = dumps({"digest": _structure(held, extents, len(held)), "raw": extents}).encode()
+        trailer = text + _footer(text)
+        with Writing(path, len(trailer)):
+            file.seek(0, os.SEEK_END)
+            file.write(trailer)
+            file.flush()
+
+
+def check_seal(held: mmap.mmap, where: str) -> bool:
+    """Whether a file has a seal; CorruptError when it is not the one that its bytes give.
+
+    FormatError when the file is no HDF5 file at all.
+    """
+    footer = held[-_FOOTER.size :]
+    if len(footer) == _FOOTER.size and footer.endswith(_MAGIC):
+        _check(held, footer, where)
+        return True
+    if held[: len(_SIGNATURE)] != _SIGNATURE:
+        raise FormatError(f"expected an HDF5 file at {where}, found a file that is none")
+    end = _told_end(held)
+    if len(held) < end:
+        raise CorruptError(
+            f"expected {end} bytes in {where}, found {len(held)}: it was cut short, so dump it "
+            "again or copy it again"
+        )
+    if len(held) > end:  # what other tools write ends there
+        raise _changed(where)
+    return False
+
+
+def _check(held: mmap.mmap, footer: bytes, where: str) -> None:
+    size = _FOOTER.unpack(footer)[0]
+    end = len(held) - _FOOTER.size - size
+    if end < 0:
+        raise _changed(where)
+    text = held[end : end + size]
+    if _footer(text) != footer:
+        raise _changed(where)
+    seal = Reader(loads(text, f"the seal of {where}"), f"the seal of {where}")
+    extents = [(offset, length) for offset, length in seal.items("raw")]
+    if _structure(held, extents, end) != seal.string("digest"):
+        raise _changed(where)
+
+
+def _footer(text: bytes) -> bytes:
+    return _FOOTER.pack(len(text), bytes.fromhex(digest(text)), _MAGIC)
+
+
+def _changed(where: str) -> CorruptError:
+    return CorruptError(
+        f"expected {where} to have the digest that its seal gives, found another: it was changed "
+        "after it was written, so dump it again"
+    )
+
+
+def _merged(extents: Iterable[Extent]) -> list[Extent]:
+    merged: list[Extent] = []
+    for offset, length in sorted(extents):
+        if merged and sum(merged[-1]) == offset:
+            merged[-1] = (merged[-1][0], merged[-1][1] + length)
+        elif length:
+            merged.append((offset, length))
+    return merged
+
+
+def _structure(held: mmap.mmap, raw: Sequence[Extent], end: int) -> str:
+    """The digest of all bytes before `end` that are not raw."""
+    found = running_digest()
+    with memoryview(held) as view:
+        for start, stop in _between(raw, end):
+            with view[start:stop] as part:
+                found.update(part)
+    return found.hexdigest()
+
+
+def _between(raw: Sequence[Extent], end: int) -> Iterator[tuple[int, int]]:
+    start = 0
+    for offset, length in raw:
+        yield start, offset
+        start = offset + length
+    yield start, end
+
+
+def _told_end(held: mmap.mmap) -> int:
+    version = held[len(_SIGNATURE)] if len(held) > len(_SIGNATURE) else -1
+    if version not in _END:
+        return 0
+    told = held[_END[version] : _END[version] + 8]
+    # of a file too short to tell: longer than it is
+    return int.from_bytes(told, "little") if len(told) == 8 else len(held) + 1

@@ -1,0 +1,171 @@
+"""A new file, and sections in it while they are written."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+import h5py
+import numpy as np
+from h5py import h5a, h5d, h5f, h5g, h5p, h5s, h5t
+
+from padiff.dtypes import DType
+from padiff.jsonio import dumps
+from padiff.store.base import PartialSection
+from padiff.store.chunks import chunk_selection
+from padiff.store.files import Writing, write_at
+from padiff.store.format import ATTRIBUTE, SectionName, root_attributes
+from padiff.store.hdf5.errors import WritingHdf5
+from padiff.store.hdf5.filters import chunked_properties, contiguous_properties, is_contiguous
+from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
+from padiff.store.hdf5.seal import Extent
+from padiff.store.hdf5.types import type_of
+from padiff.store.storage import Storage
+
+__all__ = ["Hdf5PartialSection", "NewFile", "extents_of"]
+
+_METADATA_BLOCK = 2**20  # bytes; what HDF5 keeps together, so that tensors lie side by side
+_ALIGNMENT = 16  # bytes; of the longest element
+
+
+class NewFile:
+    """An HDF5 file while it is written: HDF5 writes the structure, we write most tensors."""
+
+    def __init__(self, path: Path, storage: Storage) -> None:
+        self.path, self.storage = path, storage
+        self.extents: list[Extent] = []
+        self.contiguous = contiguous_properties()
+        access = h5p.create(h5p.FILE_ACCESS)
+        access.set_file_locking(False, True)
+        access.set_fclose_degree(h5f.CLOSE_STRONG)  # with all groups that are still held
+        # old enough for tools of today, new enough for groups of any size
+        access.set_libver_bounds(h5f.LIBVER_V110, h5f.LIBVER_V110)
+        access.set_meta_block_size(_METADATA_BLOCK)
+        access.set_alignment(1, _ALIGNMENT)
+        with WritingHdf5(path, _METADATA_BLOCK):
+            self.id = h5f.create(os.fsencode(path), h5f.ACC_EXCL, fapl=access)
+        self.descriptor = os.open(path, os.O_WRONLY)
+        set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
+
+    def close(self) -> None:
+        """Let go of the file; what was written is in it."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+            self.descriptor = -1
+            with WritingHdf5(self.path, sum(length for _, length in self.extents)):
+                self.id.close()
+
+
+def set_text(group: h5g.GroupID, text: bytes) -> None:
+    """Give a group the attribute of ours."""
+    kind = h5t.py_create(h5py.string_dtype(), logical=True)
+    attribute = h5a.create(group, ATTRIBUTE.encode(), kind, h5s.create(h5s.SCALAR))
+    attribute.write(np.array(text, h5py.string_dtype()))
+
+
+@dataclass(frozen=True, slots=True)
+class _Placed:
+    """A dataset that was made, and where its elements are to be written, if we write them."""
+
+    layout: Layout
+    dataset: h5d.DatasetID | None
+    offset: int = 0
+
+
+class Hdf5PartialSection(PartialSection):
+    """A group of a file that nobody reads yet."""
+
+    def __init__(self, file: NewFile, name: SectionName) -> None:
+        self._file = file
+        with WritingHdf5(file.path, 0):
+            self._group = h5g.create(file.id, name.encode())
+        self._layers: set[str] = set()
+        self._layer: tuple[str, h5g.GroupID] = ("", self._group)
+        self._placed: dict[str, _Placed] = {}
+
+    def create_array(
+        self,
+        path: str,
+        shape: tuple[int, ...],
+        element: DType,
+        chunk_shape: tuple[int, ...],
+        dims: Sequence[str],
+    ) -> str:
+        file = self._file
+        layer, _, leaf = path.rpartition("/")
+        contiguous = is_contiguous(file.storage, shape)
+        with WritingHdf5(file.path, prod(shape) * element.itemsize):
+            space = h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
+            plist = file.contiguous if contiguous else chunked_properties(file.storage, chunk_shape)
+            group = self._group_of(layer)
+            dataset = h5d.create(group, leaf.encode(), type_of(element), space, plist)
+            if contiguous:
+                placed = _Placed(Layout(shape, element, None), None, dataset.get_offset() or 0)
+                file.extents.append((placed.offset, prod(shape) * element.itemsize))
+            else:
+                placed = _Placed(layout_of(dataset), dataset)
+        self._placed[path] = placed
+        return metadata_digest(placed.layout)
+
+    def _group_of(self, layer: str) -> h5g.GroupID:
+        if layer != self._layer[0]:
+            known = layer in self._layers
+            make = h5g.open if known else h5g.create
+            self._layer = (layer, make(self._group, layer.encode()))
+            self._layers.add(layer)
+        return self._layer[1]
+
+    def write_chunk(
+        self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
+    ) -> None:
+        placed = self._placed[path]
+        layout = placed.layout
+        selection = chunk_selection(index, layout.shape, layout.chunk_shape)
+        if placed.dataset is not None:
+            self._write_decoded(placed.dataset, selection, pieces, layout, size)
+            return
+        start = 0  # chunks cut the first axes, so each is a piece of the whole
+        for part, length in zip(selection, layout.shape, strict=True):
+            start = start * length + part.start
+        held = prod(part.stop - part.start for part in selection) * layout.element.itemsize
+        with Writing(self._file.path, size):
+            offset = placed.offset + start * layout.element.itemsize
+            write_at(self._file.descriptor, offset, pieces, held)
+
+    def _write_decoded(
+        self,
+        dataset: h5d.DatasetID,
+        selection: tuple[slice, ...],
+        pieces: Iterable[memoryview],
+        layout: Layout,
+        size: int,
+    ) -> None:
+        data = b"".join(pieces)
+        counts = tuple(part.stop - part.start for part in selection)
+        memory = h5s.create_simple(layout.chunk_shape)
+        memory.select_hyperslab((0,) * len(counts), counts)
+        space = h5s.create_simple(layout.shape)
+        space.select_hyperslab(tuple(part.start for part in selection), counts)
+        values = np.frombuffer(data, layout.element.numpy).reshape(layout.chunk_shape)
+        with WritingHdf5(self._file.path, size):
+            dataset.write(memory, space, values, type_of(layout.element))
+
+    def finish(self, header: bytes) -> None:
+        self._layer = ("", self._group)
+        with WritingHdf5(self._file.path, len(header)):
+            set_text(self._group, header)
+            h5f.flush(self._file.id)  # so that chunks have their place
+        for placed in self._placed.values():
+            if placed.dataset is not None:
+                self._file.extents += extents_of(placed.dataset)
+        self._placed.clear()
+
+
+def extents_of(dataset: h5d.DatasetID) -> list[Extent]:
+    """Where the elements of a dataset lie in its file."""
+    if dataset.get_create_plist().get_layout() != h5d.CHUNKED:
+        offset = dataset.get_offset()
+        return [] if offset is None else [(offset, dataset.get_storage_size())]
+    infos = (dataset.get_chunk_info(number) for number in range(dataset.get_num_chunks()))
+    return [(info.byte_offset, info.size) for info in infos]

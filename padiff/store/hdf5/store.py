@@ -1,0 +1,245 @@
+"""HDF5 dumps on a local file system: a file for each, in directories for steps and ranks."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from pathlib import Path
+
+from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, VersionError
+from padiff.jsonio import Json, dumps, loads
+from padiff.store.base import Array, Store
+from padiff.store.files import Writing, replace_file
+from padiff.store.format import (
+    ATTRIBUTE,
+    SECTIONS,
+    SectionName,
+    check_root,
+    header_text,
+    is_sealed,
+    root_attributes,
+)
+from padiff.store.hdf5.array import open_array
+from padiff.store.hdf5.dump import Hdf5PartialDump
+from padiff.store.hdf5.file import Hdf5File, identity_of
+from padiff.store.hdf5.filters import check_storage
+from padiff.store.hdf5.names import (
+    ROOT_DOCUMENT,
+    SUFFIXES,
+    Place,
+    begun_in,
+    file_named,
+    group_named,
+    is_number,
+    resolve,
+)
+from padiff.store.storage import Storage
+
+__all__ = ["Hdf5Store"]
+
+_MOST_OPEN = 8  # files; each takes two descriptors
+_MOST_BYTES = 2**20  # of the document of a root
+
+
+class Hdf5Store(Store):
+    """The dumps in and below a directory.
+
+    With `lone` its files are dumps that say all of themselves, as where a user named a file to dump
+    to; otherwise the directory is for dumps alone, and has a document.
+    """
+
+    def __init__(self, root: Path, *, lone: bool = False) -> None:
+        self._root, self._lone = root, lone
+        self._open: dict[Path, Hdf5File] = {}
+
+    @property
+    def location(self) -> str:
+        return str(self._root)
+
+    def attributes(self, path: str) -> Json:
+        place = self._place(path)
+        if path and place.file is not None and place.file.exists():
+            return self._file(place.file).attributes(place.inner)
+        return {} if path else self._document()
+
+    def header(self, path: str) -> bytes:
+        if not path:
+            return header_text(self._document()[ATTRIBUTE])
+        place = self._place(path)
+        if place.file is None:
+            return b""
+        text = self._file(place.file).text(place.inner)
+        if is_sealed(text):
+            return text
+        return header_text(loads(text, f"the attribute {ATTRIBUTE!r} of {path}")) if text else b""
+
+    def identity(self, path: str) -> object:
+        file = resolve(self._root, path).file
+        return None if file is None else identity_of(file)
+
+    def groups(self, path: str) -> list[str]:
+        place = self._place(path)
+        found: set[str] = set()
+        if place.file is not None and place.file.exists():
+            found.update(self._file(place.file).groups(place.inner))
+        if place.directory is not None:
+            found.update(begun_in(place.directory))
+            for entry in place.directory.iterdir():
+                if entry.suffix in SUFFIXES and not entry.name.startswith("."):
+                    found.add(group_named(entry.name))
+                elif is_number(entry.name) and entry.is_dir():
+                    found.add(entry.name)
+        return sorted(found)
+
+    def unfinished(self, path: str) -> dict[str, str]:
+        if not path:
+            return {}
+        above, _, name = path.rpartition("/")
+        place = resolve(self._root, above)
+        if place.directory is None or place.inner:
+            return {}
+        finished = self.groups(path)
+        begun = begun_in(place.directory).get(group_named(name), {})
+        return {
+            section: f"{above}/{workplace}".lstrip("/")
+            for section, workplace in begun.items()
+            if section not in finished
+        }
+
+    def array(self, path: str) -> Array:
+        place = resolve(self._root, path)
+        if place.file is None or not place.inner:
+            raise CorruptError(f"expected an array at {self._root / path}, found none")
+        return open_array(self._file(place.file), place.inner)
+
+    def check_group(self, path: str) -> None:
+        place = self._place(path)
+        if not path:
+            text = self._text()
+            if text is not None and dumps(self._document()).encode() != text:
+                raise CorruptError(
+                    f"expected {self._root / ROOT_DOCUMENT} as it was written, found a byte in it "
+                    "that is another: it was changed after it was written, so dump it again"
+                )
+        elif place.file is not None and place.file.exists():
+            if not place.inner:
+                self._open.pop(place.file, None)  # so that its seal is looked at
+            self._file(place.file).groups(place.inner)
+
+    def _place(self, path: str) -> Place:
+        """Where a path leads; LocationError where nothing is, nor was begun."""
+        place = resolve(self._root, path)
+        if place.directory is None and (place.file is None or not place.file.exists()):
+            above, _, name = path.rpartition("/")
+            parent = resolve(self._root, above).directory
+            if parent is None or group_named(name) not in begun_in(parent):
+                raise LocationError(f"expected an HDF5 dump at {self._root / path}, found none")
+        return place
+
+    def _file(self, path: Path) -> Hdf5File:
+        found = self._open.get(path)
+        if found is None or found.identity != identity_of(path):
+            found = Hdf5File(path)
+            self._open.pop(path, None)
+            if len(self._open) >= _MOST_OPEN:
+                self._open.pop(next(iter(self._open)), None)
+            self._open[path] = found
+        return found
+
+    def _text(self) -> bytes | None:
+        """The document of the root; None where it has none, as where files were copied."""
+        document = self._root / ROOT_DOCUMENT
+        try:
+            if not document.exists():
+                return None
+            if not document.is_file() or document.stat().st_size > _MOST_BYTES:
+                raise FormatError(f"expected a JSON document in {document}, found something else")
+            return document.read_bytes()
+        except OSError as error:
+            raise CorruptError(
+                f"expected {document} to be readable: {error.strerror or error}"
+            ) from None
+
+    def _document(self) -> Json:
+        """The attributes of the root; where it has no document, each file speaks for itself."""
+        text = self._text()
+        if text is None:
+            if self._lone:
+                return root_attributes()
+            raise LocationError(f"expected a directory of HDF5 dumps at {self._root}, found none")
+        found = loads(text, str(self._root / ROOT_DOCUMENT))
+        check_root(found, str(self._root))
+        return found
+
+    def create(self, claim: Mapping[str, str] | None = None) -> None:
+        root = self._root
+        if not (root / ROOT_DOCUMENT).exists():
+            _refuse_occupied(root)
+        else:
+            self._document()
+            if claim is None:
+                return
+        with Writing(root, 0):
+            root.mkdir(parents=True, exist_ok=True)
+        replace_file(root / ROOT_DOCUMENT, dumps(root_attributes(claim)).encode())
+
+    def begin_dump(
+        self, path: str, sections: Sequence[SectionName], storage: Storage
+    ) -> Hdf5PartialDump:
+        check_storage(storage)
+        names = path.split("/")
+        if not path:
+            raise OccupiedError(
+                f"expected a file or nothing at {self._root}, found a directory of dumps: name a "
+                "step, or a file in it"
+            )
+        if not self._lone:
+            self.create()
+        directory = self._root
+        for part, below in pairwise(names):
+            if below in SECTIONS and file_named(directory, part).is_file():
+                raise OccupiedError(
+                    f"expected a place for {' and '.join(sections)} outside of what was dumped, "
+                    f"got one inside {directory / part / below}: choose another place, nothing "
+                    "was changed"
+                )
+            directory /= part
+        if directory.exists() and not directory.is_dir():
+            raise _occupied(directory, "a file where a directory is needed")
+        with Writing(directory, 0):
+            directory.mkdir(parents=True, exist_ok=True)
+        final = file_named(directory, names[-1])
+        _check_replaceable(final)
+        return Hdf5PartialDump(final, sections, storage)
+
+
+def _refuse_occupied(root: Path) -> None:
+    """OccupiedError where something lies that is no directory of dumps."""
+    if root.is_dir():
+        # hidden files may be those of another rank that makes the same root just now
+        held = [each for each in root.iterdir() if not each.name.startswith(".")]
+        if not all(is_number(group_named(each.name)) for each in held):
+            raise _occupied(root, "a directory with other files")
+    elif root.exists() or root.is_symlink():
+        raise _occupied(root, "a file where a directory is needed")
+
+
+def _check_replaceable(final: Path) -> None:
+    """OccupiedError where something lies that is no dump; what it raises where one is damaged."""
+    if final.is_dir():
+        raise _occupied(final, "a directory where a file is needed")
+    if not final.exists() and not final.is_symlink():
+        return
+    try:
+        Hdf5File(final)
+    except CorruptError as error:
+        raise CorruptError(f"{error}; remove it first, since its other sections are lost") from None
+    except VersionError:
+        raise
+    except (FormatError, LocationError):
+        raise _occupied(final, "a file that is no dump") from None
+
+
+def _occupied(path: Path, found: str) -> OccupiedError:
+    return OccupiedError(
+        f"expected a padiff store or nothing at {path}, found {found}: choose another place, "
+        "nothing was changed"
+    )
