@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, array_path
+from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import record_of, write_section
 from padiff.tree import LayerTree, Node
 
@@ -83,9 +84,11 @@ def scratch(needed: int) -> Iterator[Path]:
         yield Path(name)
 
 
-def write_report(location: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+def write_report(
+    location: Path, tensors: Mapping[str, NDArray[np.float32]], *, storage: Storage = DEFAULT
+) -> None:
     """A committed report: a layer and output a tensor, the last one being the model's own."""
-    with write_section(location, "report") as writer:
+    with write_section(location, "report", storage=storage) as writer:
         nodes: list[Node] = []
         for order, (name, values) in enumerate(tensors.items(), start=1):
             is_model = order == len(tensors)

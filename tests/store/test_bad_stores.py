@@ -107,15 +107,15 @@ def test_newer_and_nonsense_formats(store: Path) -> None:
         one_sentence(error)
 
 
-def test_empty_and_incomplete(tmp_path: Path) -> None:
-    writer = DumpWriter(tmp_path / "run.zarr", "report", step=3)
+def test_empty_and_incomplete(run: Path) -> None:
+    writer = DumpWriter(run, "report", step=3)
     with pytest.raises(IncompleteError, match="step_3/report.*stopped") as error:
-        open_dumps(tmp_path / "run.zarr")
+        open_dumps(run)
     one_sentence(error)
     with writer:
         pass
     with pytest.raises(IncompleteError, match="found an empty store") as error:
-        open_dumps(tmp_path / "run.zarr")
+        open_dumps(run)
     one_sentence(error)
 
 
@@ -137,11 +137,11 @@ def test_groups_that_lost_their_document(tmp_path: Path) -> None:
     one_sentence(lost)
 
 
-def test_several_dumps_are_not_one(tmp_path: Path) -> None:
+def test_several_dumps_are_not_one(run: Path) -> None:
     for step in range(6):
-        write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step)
+        write(run, {"layer": np.ones(1)}, step=step)
     with pytest.raises(FormatError, match=r"found 6: name one of them \(.*step_0, .*, \.\.\.\)"):
-        open_dump(tmp_path / "run.zarr")
+        open_dump(run)
 
 
 def test_damaged_chunks(store: Path) -> None:
@@ -214,14 +214,14 @@ def test_missing_arrays(store: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["../../../etc", "/etc/passwd", "a/../../b", "", "a//b", "..\\x"])
-def test_a_tree_that_leaves_its_section(tmp_path: Path, path: str) -> None:
-    with write_section(tmp_path / "run.zarr", "report") as writer:
+def test_a_tree_that_leaves_its_section(run: Path, path: str) -> None:
+    with write_section(run, "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
         hostile = replace(record, array=path)
         tree = LayerTree((Node("Net", "", 0, 0, tensors=(hostile,)),))
         writer.finish(header_of(tree))
     with pytest.raises(CorruptError, match="arrays inside it") as error:
-        open_dump(tmp_path / "run.zarr").report[""].forward[0]
+        open_dump(run).report[""].forward[0]
     one_sentence(error)
 
 
@@ -414,11 +414,11 @@ def grown(section: Path, shape: list[int], chunk: list[int]) -> None:
     edit(section / "zarr.json", agree)
 
 
-def test_a_tree_with_digests_of_other_chunks(tmp_path: Path) -> None:
-    with write_section(tmp_path / "run.zarr", "report") as writer:
+def test_a_tree_with_digests_of_other_chunks(run: Path) -> None:
+    with write_section(run, "report") as writer:
         record = output_of(writer.add("layer/forward.0", np.ones(2)), 0)
         other = replace(record, chunks=record.chunks * 2)
         writer.finish(header_of(LayerTree((Node("Net", "", 0, 0, tensors=(other,)),))))
     with pytest.raises(CorruptError, match="expected 2 chunks in the array .* found 1") as error:
-        open_dump(tmp_path / "run.zarr").report[""].forward[0]
+        open_dump(run).report[""].forward[0]
     one_sentence(error)

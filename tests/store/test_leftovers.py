@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from padiff.errors import OccupiedError
+from padiff.store.leftovers import PARTIAL
 from padiff.store.reader import open_dump
 from tests.store.sections import write
 
@@ -37,37 +38,35 @@ def writer_at_work(store: Path, section: str = "report") -> Iterator[subprocess.
 
 
 def hidden(store: Path) -> list[str]:
-    return sorted(path.name for path in (store / "step_0").iterdir() if path.name[0] == ".")
+    return sorted(path.name for path in store.rglob("*") if path.name.endswith(PARTIAL))
 
 
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_writer_left_is_removed(tmp_path: Path, ended_by: signal.Signals) -> None:
-    store = tmp_path / "run.zarr"
-    with writer_at_work(store) as process:
+def test_what_a_killed_writer_left_is_removed(run: Path, ended_by: signal.Signals) -> None:
+    with writer_at_work(run) as process:
         process.send_signal(ended_by)
         process.wait()
-    (left,) = hidden(store)
-    write(store, {"layer": np.ones(3)}, "weights", step=0)
-    assert hidden(store) == [left]  # of another section
-    write(store, {"layer": np.ones(3)}, step=0)
-    assert hidden(store) == []
-    assert open_dump(store / "step_0").report["layer"].forward[0][0] == 1
+    (left,) = hidden(run)
+    write(run, {"layer": np.ones(3)}, "weights", step=0)
+    assert hidden(run) == [left]  # of another section
+    write(run, {"layer": np.ones(3)}, step=0)
+    assert hidden(run) == []
+    assert open_dump(run / "step_0").report["layer"].forward[0][0] == 1
 
 
-def test_a_writer_at_work_is_left_alone_and_keeps_others_out(tmp_path: Path) -> None:
-    store = tmp_path / "run.zarr"
-    with writer_at_work(store):
-        before = hidden(store)
+def test_a_writer_at_work_is_left_alone_and_keeps_others_out(run: Path) -> None:
+    with writer_at_work(run):
+        before = hidden(run)
         with pytest.raises(OccupiedError, match=f"another writer at work in .*{before[0]}: wait"):
-            write(store, {"layer": np.ones(3)}, step=0)
-        assert hidden(store) == before
-        write(store, {"layer": np.ones(3)}, "weights", step=0)  # which nobody else writes
-        assert hidden(store) == before
-    write(store, {"layer": np.ones(3)}, step=0)
-    assert hidden(store) == []
+            write(run, {"layer": np.ones(3)}, step=0)
+        assert hidden(run) == before
+        write(run, {"layer": np.ones(3)}, "weights", step=0)  # which nobody else writes
+        assert hidden(run) == before
+    write(run, {"layer": np.ones(3)}, step=0)
+    assert hidden(run) == []
 
 
-def test_a_finished_section_may_be_replaced_while_its_writer_lives(tmp_path: Path) -> None:
+def test_a_finished_section_may_be_replaced_while_its_writer_lives(run: Path) -> None:
     for number in range(3):
-        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, step=0)
-        assert hidden(tmp_path / "run.zarr") == []
+        write(run, {"layer": np.full(3, number)}, step=0)
+        assert hidden(run) == []

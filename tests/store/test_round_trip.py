@@ -54,10 +54,10 @@ def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
 
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 @pytest.mark.parametrize("dtype", CORE + EXTENDED)
-def test_every_dtype_and_shape(tmp_path: Path, dtype: str, shape: tuple[int, ...]) -> None:
+def test_every_dtype_and_shape(run: Path, dtype: str, shape: tuple[int, ...]) -> None:
     values = values_of(dtype, shape)
-    write(tmp_path / "run.zarr", {"layer": values})
-    array = open_dump(tmp_path / "run.zarr").report["layer"].forward[0]
+    write(run, {"layer": values})
+    array = open_dump(run).report["layer"].forward[0]
     assert (array.shape, array.dtype) == (values.shape, values.dtype)
     assert same_bits(np.asarray(array), values)
 
@@ -98,10 +98,10 @@ def odd_strides() -> dict[str, NDArray[Any]]:
 
 
 @pytest.mark.parametrize("name", odd_strides())
-def test_any_strides(tmp_path: Path, name: str) -> None:
+def test_any_strides(run: Path, name: str) -> None:
     values = odd_strides()[name]
-    write(tmp_path / "run.zarr", {"layer": values})
-    back = np.asarray(open_dump(tmp_path / "run.zarr").report["layer"].forward[0])
+    write(run, {"layer": values})
+    back = np.asarray(open_dump(run).report["layer"].forward[0])
     np.testing.assert_array_equal(back, values)
 
 
@@ -128,9 +128,9 @@ def test_any_chunking_and_any_slice(
     np.testing.assert_array_equal(array[tuple(index)], values[tuple(index)])
 
 
-def test_indexing_that_numpy_refuses(tmp_path: Path) -> None:
-    write(tmp_path / "run.zarr", {"layer": np.zeros((2, 3))})
-    array = open_dump(tmp_path / "run.zarr").report["layer"].forward[0]
+def test_indexing_that_numpy_refuses(run: Path) -> None:
+    write(run, {"layer": np.zeros((2, 3))})
+    array = open_dump(run).report["layer"].forward[0]
     for key in (2, (0, 3), (0, 0, 0), (..., ...), "x", 1.5):
         with pytest.raises(IndexError):
             array[key]
@@ -162,10 +162,10 @@ def test_opening_and_walking_read_no_chunk(tmp_path: Path) -> None:
         np.asarray(array)
 
 
-def test_values_are_not_kept_after_add(tmp_path: Path) -> None:
+def test_values_are_not_kept_after_add(run: Path) -> None:
     """What an optimizer changes in place later must not reach the store."""
     values = np.ones(5)
-    with write_section(tmp_path / "run.zarr", "weights") as writer:
+    with write_section(run, "weights") as writer:
         stored = writer.add("layer/weight", values)
         values[:] = 2
         assert stored.stats.mean == 1

@@ -43,12 +43,14 @@ def test_replacing_where_names_cannot_be_exchanged(
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_leaving_early_keeps_what_was_there(tmp_path: Path, error: type[BaseException]) -> None:
-    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+def test_leaving_early_keeps_what_was_there(
+    tmp_path: Path, run: Path, error: type[BaseException]
+) -> None:
+    write(run, {"layer": np.ones(3)}, step=0)
     before = everything(tmp_path)
 
     def interrupted() -> None:
-        with write_section(tmp_path / "run.zarr", "report", step=0) as writer:
+        with write_section(run, "report", step=0) as writer:
             writer.add(array_path("layer", 0, "forward.0"), np.zeros(2**22))
             raise error
 
@@ -57,24 +59,24 @@ def test_leaving_early_keeps_what_was_there(tmp_path: Path, error: type[BaseExce
     assert everything(tmp_path) == before
 
 
-def test_unfinished_sections_are_not_read(tmp_path: Path) -> None:
-    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
-    writer = DumpWriter(tmp_path / "run.zarr", "params", step=0).section("params")
+def test_unfinished_sections_are_not_read(run: Path) -> None:
+    write(run, {"layer": np.ones(3)}, step=0)
+    writer = DumpWriter(run, "params", step=0).section("params")
     writer.add(array_path("layer", 0, "w.weight"), np.zeros(3))
-    dump = open_dump(tmp_path / "run.zarr/step_0")
+    dump = open_dump(run / "step_0")
     assert (dump.sections, tuple(dump.unfinished)) == (("report",), ("params",))
     with pytest.raises(ValueError, match="expected a finished params"):
         _ = dump.params
 
 
-def test_steps_and_ranks(tmp_path: Path) -> None:
+def test_steps_and_ranks(run: Path) -> None:
     for step in (2, 10, 0):
         for rank in (1, 0):
-            write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=step, rank=rank)
-    found = open_dumps(tmp_path / "run.zarr").dumps
+            write(run, {"layer": np.ones(1)}, step=step, rank=rank)
+    found = open_dumps(run).dumps
     assert list(found) == [(s, r) for s in (0, 2, 10) for r in (0, 1)]
-    assert list(open_dumps(tmp_path / "run.zarr/step_10").dumps) == [(None, 0), (None, 1)]
-    dump = open_dump(tmp_path / "run.zarr/step_10/rank_1")
+    assert list(open_dumps(run / "step_10").dumps) == [(None, 0), (None, 1)]
+    dump = open_dump(run / "step_10/rank_1")
     assert (dump.step, dump.rank, dump.sections) == (10, 1, ("report",))
 
 
@@ -115,12 +117,12 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("below", ["deeper", "layer", "layer/forward.0/x", "step_3"])
-def test_nothing_is_dumped_inside_a_section(tmp_path: Path, below: str) -> None:
-    write(tmp_path / "run.zarr", {"layer": np.ones(1)}, step=0)
+def test_nothing_is_dumped_inside_a_section(tmp_path: Path, run: Path, below: str) -> None:
+    write(run, {"layer": np.ones(1)}, step=0)
     before = everything(tmp_path)
     for section in (
-        tmp_path / "run.zarr/step_0/report",
-        tmp_path / "run.zarr/step_0/report" / below,
+        run / "step_0/report",
+        run / "step_0/report" / below,
     ):
         with pytest.raises(OccupiedError, match=r"inside .*step_0/report: choose another place"):
             DumpWriter(section, "params")
@@ -154,29 +156,29 @@ def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/layer/x", "../x", "layer/../../x", "layer//x", ""])
-def test_arrays_stay_in_their_section(tmp_path: Path, path: str) -> None:
-    with write_section(tmp_path / "run.zarr", "report") as writer:
+def test_arrays_stay_in_their_section(tmp_path: Path, run: Path, path: str) -> None:
+    with write_section(run, "report") as writer:
         before = everything(tmp_path)
         with pytest.raises(CorruptError, match="arrays inside it"):
             writer.add(path, np.ones(1))
         assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["x.h5", "x.hdf5", "s3://bucket/x.zarr", "x.zarr.zip", ""])
+@pytest.mark.parametrize("name", ["s3://bucket/x.zarr", "x.zarr.zip", ""])
 def test_places_this_version_cannot_write_to(tmp_path: Path, name: str) -> None:
     with pytest.raises(UsageError):
         DumpWriter(name if not name or "//" in name else str(tmp_path / name), "report")
     assert not list(tmp_path.iterdir())
 
 
-def test_negative_steps_are_refused(tmp_path: Path) -> None:
+def test_negative_steps_are_refused(run: Path) -> None:
     with pytest.raises(UsageError, match="step of at least 0"):
-        DumpWriter(tmp_path / "run.zarr", "report", step=-1)
+        DumpWriter(run, "report", step=-1)
 
 
-def test_a_file_system_that_refuses(tmp_path: Path) -> None:
+def test_a_file_system_that_refuses(tmp_path: Path, run: Path) -> None:
     """A limit on file sizes stops the write of a chunk as a full disk does."""
-    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, step=0)
+    write(run, {"layer": np.ones(3)}, step=0)
     before = everything(tmp_path)
     script = f"""
 import resource, numpy, pathlib
@@ -186,7 +188,7 @@ resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, 2**20))
 big = {{"layer": numpy.ones(3), "big": numpy.zeros({2**23})}}
 for step in (0, 1):
     try:
-        write(pathlib.Path({str(tmp_path / "run.zarr")!r}), big, step=step)
+        write(pathlib.Path({str(run)!r}), big, step=step)
     except WriteError as error:
         print(error)
 """

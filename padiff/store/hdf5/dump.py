@@ -43,7 +43,7 @@ class Hdf5PartialDump(PartialDump):
                     place = begin_alone(final.parent, f"{final.name}.{name}", what=what)
                 self._workplaces.append(place)
             self._new = self._workplaces[0].path / final.name
-            self._file = NewFile(self._new, storage)
+            self._file = NewFile(self._new, storage, self._workplaces)
         except BaseException:
             self.discard()
             raise

@@ -72,7 +72,8 @@ def _filter(compression: Compression) -> tuple[int, tuple[int, ...]]:
         held = [each for each, found in _NAMES.items() if h5z.filter_avail(found)]
         raise UsageError(
             f"expected a filter that HDF5 has here ({', '.join(held)}, or the number of one "
-            f"that is registered), got {name!r:.40}: install and import what brings it, such as hdf5plugin"
+            f"that is registered), got {name!r:.40}: install and import what brings it, "
+            "such as hdf5plugin"
         )
     if not isinstance(options, list | tuple) or any(type(each) is not int for each in options):
         raise UsageError(f"expected the options of a filter to be whole numbers, got {options!r}")

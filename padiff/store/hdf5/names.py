@@ -68,7 +68,7 @@ def begun_in(directory: Path) -> dict[str, dict[SectionName, str]]:
 
 
 def holds_dump_files(directory: Path) -> bool:
-    """Whether a directory holds dumps of steps or ranks, finished or not, or directories of them."""
+    """Whether a directory holds dumps of steps or ranks, finished or not, or such directories."""
     for entry in directory.iterdir():
         if is_number(group_named(entry.name)):
             if entry.suffix in SUFFIXES and entry.is_file():

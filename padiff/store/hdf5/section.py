@@ -21,19 +21,21 @@ from padiff.store.hdf5.filters import chunked_properties, contiguous_properties,
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
 from padiff.store.hdf5.seal import Extent
 from padiff.store.hdf5.types import type_of
+from padiff.store.leftovers import Workplace
 from padiff.store.storage import Storage
 
 __all__ = ["Hdf5PartialSection", "NewFile", "extents_of"]
 
-_METADATA_BLOCK = 2**20  # bytes; what HDF5 keeps together, so that tensors lie side by side
+_METADATA_BLOCK = 2**16  # bytes; what HDF5 keeps together, so that tensors lie side by side
 _ALIGNMENT = 16  # bytes; of the longest element
 
 
 class NewFile:
     """An HDF5 file while it is written: HDF5 writes the structure, we write most tensors."""
 
-    def __init__(self, path: Path, storage: Storage) -> None:
+    def __init__(self, path: Path, storage: Storage, workplaces: Sequence[Workplace]) -> None:
         self.path, self.storage = path, storage
+        self._workplaces = workplaces  # which are there as long as this is
         self.extents: list[Extent] = []
         self.contiguous = contiguous_properties()
         access = h5p.create(h5p.FILE_ACCESS)
@@ -46,7 +48,7 @@ class NewFile:
         with WritingHdf5(path, _METADATA_BLOCK):
             self.id = h5f.create(os.fsencode(path), h5f.ACC_EXCL, fapl=access)
         self.descriptor = os.open(path, os.O_WRONLY)
-        set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
+        _set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
 
     def close(self) -> None:
         """Let go of the file; what was written is in it."""
@@ -57,7 +59,7 @@ class NewFile:
                 self.id.close()
 
 
-def set_text(group: h5g.GroupID, text: bytes) -> None:
+def _set_text(group: h5g.GroupID, text: bytes) -> None:
     """Give a group the attribute of ours."""
     kind = h5t.py_create(h5py.string_dtype(), logical=True)
     attribute = h5a.create(group, ATTRIBUTE.encode(), kind, h5s.create(h5s.SCALAR))
@@ -154,7 +156,7 @@ class Hdf5PartialSection(PartialSection):
     def finish(self, header: bytes) -> None:
         self._layer = ("", self._group)
         with WritingHdf5(self._file.path, len(header)):
-            set_text(self._group, header)
+            _set_text(self._group, header)
             h5f.flush(self._file.id)  # so that chunks have their place
         for placed in self._placed.values():
             if placed.dataset is not None:

@@ -1,0 +1,313 @@
+"""What is true of HDF5 alone: where files lie, who reads them, and damage that is told in time."""
+
+import os
+import shutil
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import padiff
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    OccupiedError,
+    PadiffError,
+    UsageError,
+    VersionError,
+)
+from padiff.store.reader import open_dump, open_dumps
+from padiff.store.storage import Storage
+from padiff.store.writer import DumpWriter, claim_store
+from tests.store.sections import write
+from tests.store.test_round_trip import CORE, EXTENDED, SHAPES, same_bits, values_of
+from tests.stores import Layer, write_dump
+
+ARRAY = "report/layer/forward.0"
+ONE = {"layer": np.arange(6.0)}
+
+
+def files(path: Path) -> list[str]:
+    return sorted(str(each.relative_to(path)) for each in path.rglob("*") if each.is_file())
+
+
+def tool(*command: str | Path) -> str:
+    """What a command line tool of HDF5 prints; it may be missing, but not where CI runs."""
+    if shutil.which(str(command[0])) is None:
+        assert "CI" not in os.environ, f"expected {command[0]} on the PATH: install hdf5-tools"
+        pytest.skip(f"{command[0]} is not installed")
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.mark.parametrize(
+    ("location", "options", "expected"),
+    [
+        ("x.h5", {}, ["x.h5"]),
+        ("x.hdf5", {}, ["x.hdf5"]),
+        ("x.h5", {"step": 9}, ["x.h5/padiff.json", "x.h5/step_9.h5"]),
+        ("x.h5", {"step": 9, "rank": 0}, ["x.h5/padiff.json", "x.h5/step_9/rank_0.h5"]),
+        ("run", {"storage": Storage("hdf5")}, ["run.h5"]),
+        ("run", {"storage": Storage("hdf5"), "step": 9}, ["run/padiff.json", "run/step_9.h5"]),
+    ],
+    ids=str,
+)
+def test_where_dumps_lie(
+    tmp_path: Path, location: str, options: dict[str, Any], expected: list[str]
+) -> None:
+    write(tmp_path / location, ONE, **options)
+    assert files(tmp_path) == expected
+    for name in {expected[-1], expected[-1].partition(".h5")[0] if "/" in expected[-1] else "x"}:
+        if (tmp_path / name).exists():
+            assert open_dump(tmp_path / name).sections == ("report",)
+
+
+def test_a_location_at_any_level(tmp_path: Path) -> None:
+    for step, rank in ((2, None), (10, 1), (10, 0)):
+        write(tmp_path / "run.h5", ONE, step=step, rank=rank)
+    assert list(open_dumps(tmp_path / "run.h5").dumps) == [(2, None), (10, 0), (10, 1)]
+    assert list(open_dumps(tmp_path / "run.h5/step_10").dumps) == [(None, 0), (None, 1)]
+    for name in ("step_10/rank_1", "step_10/rank_1.h5"):
+        dump = open_dump(tmp_path / "run.h5" / name)
+        assert (dump.step, dump.rank) == (10, 1)
+    for name in ("step_2", "step_2.h5"):
+        assert open_dump(tmp_path / "run.h5" / name).step == 2
+    (tmp_path / "run.h5/padiff.json").unlink()  # as where only files were copied
+    assert list(open_dumps(tmp_path / "run.h5").dumps) == [(2, None), (10, 0), (10, 1)]
+    assert open_dump(tmp_path / "run.h5/step_10/rank_1.h5").step == 10
+    with pytest.raises(LocationError):
+        open_dump(tmp_path / "run.h5/step_3.h5")
+
+
+def test_files_and_directories_in_each_others_place(tmp_path: Path) -> None:
+    write(tmp_path / "file.h5", ONE)
+    write(tmp_path / "directory.h5", ONE, step=0)
+    (tmp_path / "foreign.h5").write_text("mine")
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = 1
+    before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
+    for name, step, words in (
+        ("file.h5", 3, "a file where a directory is needed"),
+        ("directory.h5", None, "directory"),
+        ("foreign.h5", None, "a file that is no dump"),
+        ("other.h5", None, "a file that is no dump"),
+    ):
+        with pytest.raises(OccupiedError, match=words):
+            DumpWriter(tmp_path / name, "report", step=step)
+    assert {name: (tmp_path / name).read_bytes() for name in files(tmp_path)} == before
+
+
+def test_other_sections_of_a_file_are_kept(tmp_path: Path) -> None:
+    big = {"layer": np.arange(2**22 + 5, dtype=np.float32), "empty": np.zeros((0, 3))}
+    for section in ("report", "weights", "report", "grads"):
+        write(tmp_path / "x.h5", big, section)  # type: ignore[arg-type]
+    dump = open_dump(tmp_path / "x.h5")
+    assert dump.sections == ("report", "weights", "grads")
+    for name in dump.sections:
+        values = np.asarray(dump.section(name)["layer"].forward[0])
+        np.testing.assert_array_equal(values, big["layer"])
+    assert padiff.verify(tmp_path / "x.h5").intact
+    assert files(tmp_path) == ["x.h5"]
+
+
+@pytest.mark.parametrize(
+    "storage", [Storage(), Storage(compression="gzip"), Storage(chunk_bytes=8)]
+)
+def test_h5py_reads_all_types_and_shapes(tmp_path: Path, storage: Storage) -> None:
+    arrays = {
+        f"{dtype}.{i}": values_of(dtype, shape)
+        for dtype in CORE + EXTENDED
+        for i, shape in enumerate(SHAPES)
+    }
+    write(tmp_path / "x.h5", arrays, storage=storage)
+    report = open_dump(tmp_path / "x.h5").report
+    with h5py.File(tmp_path / "x.h5", locking=False) as file:
+        for route, values in arrays.items():
+            assert same_bits(np.asarray(report[route].forward[0]), values)
+            found = file[f"report/{route}/forward.0"]
+            assert found.shape == values.shape
+            if values.dtype.name in CORE:
+                assert same_bits(found[...], values)
+    assert padiff.verify(tmp_path / "x.h5").intact
+
+
+def test_chunk_digests_are_those_of_zarr(tmp_path: Path) -> None:
+    arrays = {"a": np.arange(2**22 + 5, dtype=np.float64), "b": np.ones((3, 5), np.float16)}
+    for name in ("x.h5", "x.zarr"):
+        write(tmp_path / name, arrays)
+    for route in arrays:
+        hdf5, zarr = (open_dump(tmp_path / name).report[route] for name in ("x.h5", "x.zarr"))
+        assert hdf5.node.tensors[0].chunks == zarr.node.tensors[0].chunks
+        assert hdf5.node.tensors[0].stats == zarr.node.tensors[0].stats
+
+
+def test_one_side_in_each_format(tmp_path: Path) -> None:
+    out = np.arange(12, dtype=np.float32).reshape(3, 4)
+    wrong = out.copy()
+    wrong[1, 2] += 1
+    write_dump(tmp_path / "base.zarr", Layer("", "Net", out=out, inputs=out))
+    write_dump(tmp_path / "same.h5", Layer("", "Net", out=out, inputs=out))
+    write_dump(tmp_path / "wrong.h5", Layer("", "Net", out=wrong, inputs=out))
+    same = padiff.compare(tmp_path / "base.zarr", tmp_path / "same.h5")
+    assert same.aligned
+    assert same.totals.identical == same.totals.compared == 2
+    found = padiff.compare(tmp_path / "wrong.h5", tmp_path / "base.zarr").first_divergence
+    assert found is not None
+    assert found.base.tensor == "0"
+
+
+def test_h5dump_prints_what_hdf5_has_no_word_for(tmp_path: Path) -> None:
+    import ml_dtypes
+
+    numbers = [0.5, -2.0, 1.75, 0.0]
+    arrays: dict[str, NDArray[Any]] = {
+        name: np.array(numbers, getattr(ml_dtypes, name)) for name in EXTENDED
+    }
+    write(tmp_path / "x.h5", arrays)
+    for name in EXTENDED:
+        printed = tool("h5dump", "-y", "-d", f"/report/{name}/forward.0", tmp_path / "x.h5")
+        assert "0.5, -2, 1.75, 0" in printed
+
+
+def test_h5diff_and_h5ls_read_it(tmp_path: Path) -> None:
+    for name in ("a.h5", "b.h5"):
+        write(tmp_path / name, {"layer": np.arange(2**22 + 5, dtype=np.float32)})
+    assert "forward.0" in tool("h5ls", "-r", tmp_path / "a.h5")
+    tool("h5diff", tmp_path / "a.h5", tmp_path / "b.h5", "/report/layer/forward.0")
+
+
+@pytest.fixture
+def dumped(tmp_path: Path) -> Path:
+    write(tmp_path / "x.h5", ONE | {"other": np.arange(70000.0)})
+    return tmp_path / "x.h5"
+
+
+def open_all(location: Path) -> None:
+    for layer in open_dump(location).report:
+        for tensor in layer.forward.values():
+            np.asarray(tensor)
+
+
+def test_a_flipped_bit_anywhere_is_found(dumped: Path) -> None:
+    """In what is no tensor before HDF5 looks at the file; in tensors by their digests."""
+    data = bytearray(dumped.read_bytes())
+    rng = np.random.default_rng(0)
+    places = [*range(96), *range(len(data) - 160, len(data)), *rng.integers(0, len(data), 40)]
+    for place in places:
+        flipped = data.copy()
+        flipped[place] ^= 1 << (place % 8)
+        dumped.write_bytes(flipped)
+        with suppress(FormatError):
+            assert not padiff.verify(dumped).intact, place
+
+
+@pytest.mark.parametrize("size", [0, 4, 20, 47, 100, 2000, -1, -30, -1000])
+def test_a_file_that_was_cut_short(dumped: Path, size: int) -> None:
+    data = dumped.read_bytes()
+    dumped.write_bytes(data[:size])
+    with pytest.raises(FormatError) as error:
+        open_dump(dumped)
+    assert "\n" not in str(error.value)
+    assert str(error.value).startswith("expected")
+    if size > 4:
+        assert isinstance(error.value, CorruptError)
+
+
+def test_what_other_tools_wrote_is_looked_at_first(dumped: Path) -> None:
+    with h5py.File(dumped, "r+") as file:
+        file["report"].attrs["note"] = "mine"
+    assert not dumped.read_bytes().endswith(b"padiff1\n")
+    open_all(dumped)
+    data = bytearray(dumped.read_bytes())
+    place = data.index(b"OHDR")
+    data[place : place + 64] = b"\xff" * 64
+    dumped.write_bytes(data)
+    with pytest.raises(CorruptError, match="does not come through"):
+        open_dump(dumped)
+
+
+def test_repacked_by_another_tool(dumped: Path) -> None:
+    repacked = dumped.with_name("repacked.h5")
+    tool("h5repack", dumped, repacked)
+    open_all(repacked)
+    assert padiff.verify(repacked).intact
+
+
+def test_what_is_no_dump(tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "other.h5", "w") as file:
+        file["x"] = np.arange(3)
+    (tmp_path / "text.h5").write_text("hello")
+    os.mkfifo(tmp_path / "pipe.h5")
+    for name, words in (("other.h5", "attribute"), ("text.h5", "none"), ("pipe.h5", "pipe.h5")):
+        with pytest.raises(PadiffError, match=words):
+            open_dump(tmp_path / name)
+
+
+def test_a_newer_format(dumped: Path) -> None:
+    with h5py.File(dumped, "r+") as file:
+        file.attrs["padiff"] = '{"format":2}'
+    for use in (open_dump, lambda place: DumpWriter(place, "report")):
+        with pytest.raises(VersionError, match="install a newer padiff"):
+            use(dumped)
+
+
+def test_a_tree_of_20_megabytes(tmp_path: Path) -> None:
+    from padiff.store.writer import write_section
+    from padiff.tree import LayerTree, Node
+    from tests.store.sections import header_of
+
+    nodes = tuple(Node("Layer", f"l{n}", 0, n, repr="x" * 1000) for n in range(20_000))
+    with write_section(tmp_path / "x.h5", "report") as writer:
+        writer.finish(header_of(LayerTree(nodes)))
+    assert len(open_dump(tmp_path / "x.h5").report) == 20_000
+
+
+def test_two_writers_of_different_sections(tmp_path: Path) -> None:
+    from padiff.store.format import array_path
+    from padiff.tree import LayerTree
+    from tests.store.sections import header_of
+
+    with (
+        DumpWriter(tmp_path / "x.h5", "report") as first,
+        DumpWriter(tmp_path / "x.h5", "weights") as second,
+    ):
+        for writer, name in ((first, "report"), (second, "weights")):
+            section = writer.section(name)  # type: ignore[arg-type]
+            section.add(array_path("layer", 0, "forward.0"), np.ones(3))
+            section.finish(header_of(LayerTree(()), name))  # type: ignore[arg-type]
+    assert open_dump(tmp_path / "x.h5").sections == ("report", "weights")
+    assert padiff.verify(tmp_path / "x.h5").intact
+
+
+@pytest.mark.parametrize(
+    ("storage", "words"),
+    [
+        (Storage(compression="zstd"), "gzip"),
+        (Storage(compression={"id": 60000}), "60000"),
+        (Storage(compression=["gzip", "lzf"]), "one filter"),
+        (Storage(shard_bytes=2**30), "shard_bytes"),
+        (Storage(chunk_bytes=2**32), "chunk_bytes"),
+    ],
+    ids=str,
+)
+def test_what_hdf5_cannot_do(tmp_path: Path, storage: Storage, words: str) -> None:
+    with pytest.raises(UsageError, match=words):
+        write(tmp_path / "x.h5", ONE, storage=storage)
+    assert files(tmp_path) == []
+
+
+def test_claims(tmp_path: Path) -> None:
+    (tmp_path / "Net_1").mkdir()
+    (tmp_path / "Net_1/notes.txt").write_text("mine")
+    names = [
+        claim_store(tmp_path, "Net", framework="torch", run=run, backend="hdf5").name
+        for run in ("a", "b", "a")
+    ]
+    assert names == ["Net", "Net_2", "Net"]
+    write(tmp_path / "Net", ONE, step=0)
+    assert files(tmp_path / "Net") == ["padiff.json", "step_0.h5"]
