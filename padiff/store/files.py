@@ -86,11 +86,16 @@ def write_file(path: str | Path, data: bytes) -> None:
 
 
 def replace_file(path: Path, data: bytes) -> None:
-    """The same, in place of an older file at once."""
+    """The same, in place of an older file at once, and with `data` on the disk itself by then."""
     beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    write_file(beside, data)
-    with Writing(path, len(data)):
-        beside.replace(path)
+    try:
+        write_file(beside, data)
+        with Writing(path, len(data)):
+            with beside.open("r+b") as file:
+                os.fsync(file.fileno())
+            beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:

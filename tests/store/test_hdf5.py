@@ -137,7 +137,10 @@ def test_h5py_reads_all_types_and_shapes(tmp_path: Path, storage: Storage) -> No
 
 
 def test_chunk_digests_are_those_of_zarr(tmp_path: Path) -> None:
-    arrays = {"a": np.arange(2**22 + 5, dtype=np.float64), "b": np.ones((3, 5), np.float16)}
+    arrays: dict[str, NDArray[Any]] = {
+        "a": np.arange(2**22 + 5.0),
+        "b": np.ones((3, 5), np.float16),
+    }
     for name in ("x.h5", "x.zarr"):
         write(tmp_path / name, arrays)
     for route in arrays:
@@ -236,6 +239,19 @@ def test_repacked_by_another_tool(dumped: Path) -> None:
     tool("h5repack", dumped, repacked)
     open_all(repacked)
     assert padiff.verify(repacked).intact
+
+
+def test_links_lead_out_of_no_file(dumped: Path, tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere.h5", ONE)
+    for link in (
+        h5py.SoftLink("/report/other/forward.0"),
+        h5py.ExternalLink("elsewhere.h5", f"/{ARRAY}"),
+    ):
+        with h5py.File(dumped, "r+") as file:
+            del file[ARRAY]
+            file[ARRAY] = link
+        with pytest.raises(CorruptError, match="expected an array"):
+            open_all(dumped)
 
 
 def test_what_is_no_dump(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from padiff.store.base import Array
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import Selection, chunk_selection
 from padiff.store.hdf5.errors import Reading
-from padiff.store.hdf5.file import Hdf5File
+from padiff.store.hdf5.file import Hdf5File, is_held
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
 
 __all__ = ["open_array"]
@@ -24,7 +24,11 @@ def open_array(file: Hdf5File, path: str) -> Array:
     """The tensor at a path in a file; CorruptError when none is there."""
     where = f"{file.path}/{path}"
     with Reading(f"the array {where}"):
-        dataset = h5d.open(file.id, path.encode())
+        layer, _, leaf = path.rpartition("/")
+        group, name = file.group(layer), leaf.encode()
+        if not is_held(group, name):
+            raise CorruptError(f"expected an array at {where}, found none")
+        dataset = h5d.open(group, name)
         try:
             layout = layout_of(dataset)
         except FormatError as error:

@@ -8,7 +8,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5g, h5o
+from h5py import h5a, h5g, h5l, h5o
 from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
@@ -18,7 +18,7 @@ from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.probe import check_walk
 from padiff.store.hdf5.seal import check_seal
 
-__all__ = ["Hdf5File", "Identity", "identity_of"]
+__all__ = ["Hdf5File", "Identity", "identity_of", "is_held"]
 
 Identity = tuple[int, int, int]
 # A pipe in the place of a file must not be waited for.
@@ -60,7 +60,7 @@ class Hdf5File:
         """The attribute of ours that a group has, as it lies in the file; empty without."""
         where = f"{self.path}/{path}".rstrip("/")
         with Reading(where):
-            group = self._group(path)
+            group = self.group(path)
             name = ATTRIBUTE.encode()
             if not h5a.exists(group, name):
                 return b""
@@ -83,24 +83,28 @@ class Hdf5File:
     def groups(self, path: str) -> list[str]:
         """Names of the groups right below another."""
         with Reading(f"{self.path}/{path}".rstrip("/")):
-            group = self._group(path)
+            group = self.group(path)
             names = [name for name in group if _is_group(group, name)]
             return sorted(name.decode() for name in names)
 
-    def _group(self, path: str) -> h5g.GroupID:
+    def group(self, path: str) -> h5g.GroupID:
+        """A group of the file; LocationError when there is none."""
         found: h5o.ObjectID = self.id
         for name in ("/", *filter(None, path.split("/"))):
-            # by hard links alone: others lead out of the file
             if name != "/" and not _is_group(found, name.encode()):
                 raise LocationError(f"expected a group at {self.path}/{path}, found none")
             found = h5g.open(found, name.encode())
         return found
 
 
+def is_held(above: h5g.GroupID, name: bytes) -> bool:
+    """Whether a group holds something of that name itself: other links may lead out of the file."""
+    links = above.links
+    return bool(links.exists(name) and links.get_info(name).type == h5l.TYPE_HARD)
+
+
 def _is_group(above: h5g.GroupID, name: bytes) -> bool:
-    if not above.links.exists(name) or above.links.get_info(name).type != h5py.h5l.TYPE_HARD:
-        return False
-    return bool(h5o.get_info(above, name).type == h5o.TYPE_GROUP)
+    return is_held(above, name) and bool(h5o.get_info(above, name).type == h5o.TYPE_GROUP)
 
 
 def _mapped(path: Path) -> mmap.mmap:

@@ -9,10 +9,11 @@ import mmap
 import os
 import struct
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from padiff.errors import CorruptError, FormatError
-from padiff.jsonio import Reader, dumps, loads
+from padiff.jsonio import decode, dumps
 from padiff.store.files import Writing
 from padiff.store.format import digest, running_digest
 
@@ -25,6 +26,14 @@ _FOOTER = struct.Struct("<Q16s8s")  # bytes of the text, its digest, the magic n
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
 # Where the superblock of a version tells the end of the file.
 _END = {0: 40, 1: 44, 2: 28, 3: 28}
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """What the text says."""
+
+    digest: str
+    raw: tuple[Extent, ...]
 
 
 def append_seal(path: Path, raw: Iterable[Extent]) -> None:
@@ -69,9 +78,8 @@ def _check(held: mmap.mmap, footer: bytes, where: str) -> None:
     text = held[end : end + size]
     if _footer(text) != footer:
         raise _changed(where)
-    seal = Reader(loads(text, f"the seal of {where}"), f"the seal of {where}")
-    extents = [(offset, length) for offset, length in seal.items("raw")]
-    if _structure(held, extents, end) != seal.string("digest"):
+    seal = decode(text, _Seal, f"the seal of {where}")
+    if _structure(held, seal.raw, end) != seal.digest:
         raise _changed(where)
 
 

@@ -1,5 +1,6 @@
 """HDF5 dumps on a local file system: a file for each, in directories for steps and ranks."""
 
+import threading
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -8,6 +9,7 @@ from padiff.errors import CorruptError, FormatError, LocationError, OccupiedErro
 from padiff.jsonio import Json, dumps, loads
 from padiff.store.base import Array, Store
 from padiff.store.files import Writing, replace_file
+from padiff.store.flush import flush_directory
 from padiff.store.format import (
     ATTRIBUTE,
     SECTIONS,
@@ -49,6 +51,7 @@ class Hdf5Store(Store):
     def __init__(self, root: Path, *, lone: bool = False) -> None:
         self._root, self._lone = root, lone
         self._open: dict[Path, Hdf5File] = {}
+        self._opening = threading.Lock()
 
     @property
     def location(self) -> str:
@@ -135,14 +138,15 @@ class Hdf5Store(Store):
         return place
 
     def _file(self, path: Path) -> Hdf5File:
-        found = self._open.get(path)
-        if found is None or found.identity != identity_of(path):
-            found = Hdf5File(path)
-            self._open.pop(path, None)
-            if len(self._open) >= _MOST_OPEN:
-                self._open.pop(next(iter(self._open)), None)
-            self._open[path] = found
-        return found
+        with self._opening:
+            found = self._open.get(path)
+            if found is None or found.identity != identity_of(path):
+                self._open.pop(path, None)
+                found = Hdf5File(path)
+                if len(self._open) >= _MOST_OPEN:
+                    del self._open[next(iter(self._open))]
+                self._open[path] = found
+            return found
 
     def _text(self) -> bytes | None:
         """The document of the root; None where it has none, as where files were copied."""
@@ -191,6 +195,7 @@ class Hdf5Store(Store):
                 f"expected a file or nothing at {self._root}, found a directory of dumps: name a "
                 "step, or a file in it"
             )
+        absent = [each for each in (self._root / path).parents if not each.exists()]
         if not self._lone:
             self.create()
         directory = self._root
@@ -206,6 +211,9 @@ class Hdf5Store(Store):
             raise _occupied(directory, "a file where a directory is needed")
         with Writing(directory, 0):
             directory.mkdir(parents=True, exist_ok=True)
+        if storage.durable:
+            for each in absent:
+                flush_directory(each.parent)
         final = file_named(directory, names[-1])
         _check_replaceable(final)
         return Hdf5PartialDump(final, sections, storage)
