@@ -1,4 +1,4 @@
-"""Killed, told to end or interrupted at any instant: what was dumped stays, nothing is half done."""
+"""Killed, told to end or interrupted at any instant: what was dumped stays, nothing is half."""
 
 import signal
 import subprocess
@@ -82,11 +82,14 @@ def test_told_to_end_in_the_middle_of_a_dump(tmp_path: Path, number: signal.Sign
     assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}
 
 
-class Interrupt:
-    """Ctrl-C before the n-th line that the store's code runs in this thread."""
+Line = tuple[str, int]
 
-    def __init__(self, at: int) -> None:
-        self.lines = 0
+
+class Interrupt:
+    """Ctrl-C before a line of the store's code is run first; notes all lines that are run."""
+
+    def __init__(self, at: Line | None = None) -> None:
+        self.lines: list[Line] = []
         self._at = at
 
     def __enter__(self) -> "Interrupt":
@@ -100,39 +103,41 @@ class Interrupt:
         return self._line if frame.f_code.co_filename.startswith(STORE) else None
 
     def _line(self, frame: FrameType, event: str, argument: Any) -> Callable[..., Any] | None:
+        line = frame.f_code.co_filename, frame.f_lineno
         if event == "line":
-            self.lines += 1
-            if self.lines == self._at:
+            self.lines.append(line)
+            if line == self._at:
                 raise KeyboardInterrupt
         return self._line
 
 
-def test_interrupted_before_any_line(tmp_path: Path) -> None:
-    """The section is the old or the new one, and nothing is left; the next dump goes on at once.
-
-    The error is kept, as an interactive Python does.
-    """
+@pytest.mark.parametrize("threads", [False, True])
+def test_interrupted_before_any_line(tmp_path: Path, threads: bool) -> None:
+    """The section is the old or the new one, and nothing is left; the next dump goes on at once."""
     store = tmp_path / "run.zarr"
-    write(store, {"layer": np.full(3, -1.0), "many": np.zeros(3)}, step=0)
-    outcomes = set()
-    kept: list[BaseException] = []
-    for at in range(1, 10_000):
-        before = float(open_dump(store / "step_0").report["layer"].forward[0][0])
-        arrays = {"layer": np.full(3, float(at)), "many": np.full(3, float(at))}
-        with Interrupt(at) as interrupt:
+    storage = Storage(chunk_bytes=16 if threads else 32, durable=False)
+
+    def dump(number: float) -> None:
+        write(store, {"layer": np.full(4, number)}, step=0, storage=storage)
+
+    dump(0)
+    with Interrupt() as dry:
+        dump(0)
+    now, outcomes, interrupts = 0.0, set(), 0
+    lines = list(dict.fromkeys(dry.lines))
+    for number, line in enumerate(lines, start=1):
+        with Interrupt(line):
             try:
-                write(store, arrays, step=0, storage=Storage(chunk_bytes=8, durable=False))
-            except KeyboardInterrupt as error:
-                kept.append(error)
-        report = open_dump(store / "step_0").report
+                dump(number)
+            except KeyboardInterrupt:
+                interrupts += 1
         found = {
-            float(x) for layer in ("layer", "many") for x in np.asarray(report[layer].forward[0])
+            float(x) for x in np.asarray(open_dump(store / "step_0").report["layer"].forward[0])
         }
-        assert found in ({before}, {float(at)}) or (before == -1 and found == {-1.0, 0.0}), at
-        assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}, at
-        outcomes.add(found == {float(at)})
-        if interrupt.lines < at:
-            break
-    assert len(kept) == at - 1 > 200
+        assert found in ({now}, {number}), line
+        assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}, line
+        outcomes.add(found == {now})
+        (now,) = found
+    assert interrupts == len(lines) > 150
     assert outcomes == {True, False}
     assert threading.active_count() == 1
