@@ -1,5 +1,6 @@
 """One Zarr group on a local file system: its document, reading and making it."""
 
+import errno
 import uuid
 from collections import Counter
 from collections.abc import Mapping
@@ -109,6 +110,11 @@ def _read(group: Path) -> bytes:
     except (FileNotFoundError, NotADirectoryError):
         raise LocationError(f"expected a Zarr group at {group}, found none") from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # which says nothing of what is there
+            raise LocationError(
+                f"expected to open {group / DOCUMENT}: {error.strerror}; close files or raise "
+                "their limit (ulimit -n)"
+            ) from None
         raise CorruptError(
             f"expected {group / DOCUMENT} to be readable: {error.strerror or error}"
         ) from None
