@@ -107,7 +107,7 @@ class Place:
             yield f"hang: {error}"
             return
         if result.exception is not None and not isinstance(result.exception, SystemExit):
-            yield "traceback: " + "".join(traceback.format_exception(result.exception))
+            yield "traceback: " + "".join(traceback.format_exception(result.exception)[-3:])
         if result.exit_code not in (0, 1, 2):
             yield f"exit code {result.exit_code}"
         odd = {char for char in result.output if not char.isprintable() and char != "\n"}

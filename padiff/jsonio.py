@@ -105,7 +105,7 @@ def decode(text: bytes, kind: type[T], where: str) -> T:
         # no JSON; or half a character of UTF-16, which it does not take and names may hold
         except (msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.convert(loads(text, where), kind)
-    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+    except (msgspec.ValidationError, OverflowError, RecursionError, UnicodeError) as error:
         raise FormatError(f"expected what format 1 asks for in {where}, found {error}") from None
 
 
