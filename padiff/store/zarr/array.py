@@ -1,5 +1,6 @@
 """One Zarr array on a local file system: its document, its chunks, and reading them."""
 
+import errno
 import itertools
 import mmap
 import os
@@ -23,13 +24,13 @@ from padiff.store.format import digest
 __all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
 
 DOCUMENT = "zarr.json"
-_LONGEST_READ = 2**31 - 2**13  # bytes that one call reads for certain
+_LONGEST_DOCUMENT = 2**20  # bytes; that of an array has hundreds
 _SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
 _MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
 _MOST_CHUNK_BYTES = 2**40
-# A pipe in the place of a file must not be waited for.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+# A pipe in the place of a file must not be waited for, nor a link lead out of the store.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 def array_document(
@@ -75,7 +76,12 @@ class _Descriptor:
     __slots__ = ("_file",)
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, _OPEN_FLAGS)
+        try:
+            self._file = os.open(path, _OPEN_FLAGS)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise OSError("it is a symbolic link, which a store has none of") from None
 
     def __enter__(self) -> int:
         return self._file
@@ -84,8 +90,8 @@ class _Descriptor:
         os.close(self._file)
 
 
-def read_document(path: str) -> bytes:
-    """A whole `zarr.json`; OSError when it cannot be read, or is no file with an end."""
+def read_document(path: str, longest: int) -> bytes:
+    """A whole `zarr.json`; OSError when it cannot be read, or is no file of at most `longest`."""
     with _Descriptor(path) as file:
         start = os.read(file, _SHORT)
         if len(start) < _SHORT:
@@ -93,8 +99,10 @@ def read_document(path: str) -> bytes:
         status = os.fstat(file)
         if not stat.S_ISREG(status.st_mode):
             raise OSError("it is no regular file")
-        if status.st_size > _LONGEST_READ:
-            raise OSError(f"it has {status.st_size} bytes, which no document has")
+        if status.st_size > longest:
+            raise OSError(
+                f"it has {status.st_size} bytes, which no document has: at most {longest}"
+            )
         return start + os.read(file, status.st_size)
 
 
@@ -173,7 +181,7 @@ class ZarrArray(Array):
     def __init__(self, path: str) -> None:
         self._path = path
         try:
-            self._document = read_document(f"{path}/{DOCUMENT}")
+            self._document = read_document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
         except OSError as error:
             raise CorruptError(
                 f"expected an array at {path}, but its {DOCUMENT} cannot be read: "

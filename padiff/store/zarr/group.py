@@ -11,7 +11,7 @@ from typing import Any
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import Writing, write_file
-from padiff.store.format import ATTRIBUTE, header_text, is_sealed
+from padiff.store.format import ATTRIBUTE, LONGEST_HEADER, SECTIONS, header_text, is_sealed
 from padiff.store.leftovers import Lock
 from padiff.store.zarr.array import DOCUMENT, read_document
 
@@ -25,6 +25,7 @@ __all__ = [
     "holds_dumps",
     "is_group",
     "make_group",
+    "refuse_link",
     "refuse_occupied",
     "replace_document",
     "section_document",
@@ -39,6 +40,7 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 PLAIN_GROUP = group_document({})
+_LONGEST_DOCUMENT = 2**24  # bytes; another tool may put the documents of all arrays in it
 _KEYS = {"attributes", "node_type", "zarr_format"}
 _PATIENCE = 2.0  # seconds to wait for one who makes the same group
 # What stands around the one attribute of a group that we write.
@@ -106,7 +108,8 @@ def check_document(group: Path) -> None:
 
 def _read(group: Path) -> bytes:
     try:
-        return read_document(str(group / DOCUMENT))
+        longest = LONGEST_HEADER if group.name in SECTIONS else _LONGEST_DOCUMENT
+        return read_document(str(group / DOCUMENT), longest)
     except (FileNotFoundError, NotADirectoryError):
         raise LocationError(f"expected a Zarr group at {group}, found none") from None
     except OSError as error:
@@ -121,9 +124,12 @@ def _read(group: Path) -> bytes:
 
 
 def is_group(path: Path) -> bool:
-    """Whether a directory has the document of a group, or of anything else in a hierarchy."""
+    """Whether a directory has the document of a group, or of anything else in a hierarchy.
+
+    A link is taken for one: it is refused when it is opened.
+    """
     try:
-        return (path / DOCUMENT).is_file()
+        return path.is_symlink() or (path / DOCUMENT).is_file()
     except OSError as error:
         raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
 
@@ -134,6 +140,15 @@ def holds_dumps(path: Path) -> bool:
         return ATTRIBUTE not in attributes_of(path)
     except PadiffError:
         return False
+
+
+def refuse_link(path: Path) -> None:
+    """OccupiedError for a symbolic link: what is written through it lies who knows where."""
+    if path.is_symlink():
+        raise OccupiedError(
+            f"expected a directory or nothing at {path}, found a symbolic link: "
+            "remove it or choose another place, nothing was changed"
+        )
 
 
 def make_group(path: Path, document: bytes) -> None:

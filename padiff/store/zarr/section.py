@@ -18,6 +18,7 @@ from padiff.store.zarr.group import (
     DOCUMENT,
     PLAIN_GROUP,
     holds_dumps,
+    refuse_link,
     refuse_occupied,
     section_document,
 )
@@ -99,6 +100,7 @@ class ZarrPartialDump(PartialDump):
 
 def _check_replaceable(path: Path, name: SectionName) -> None:
     """OccupiedError where something lies that is no section of ours."""
+    refuse_link(path)
     if not (path / DOCUMENT).is_file():
         refuse_occupied(path)
     elif holds_dumps(path):

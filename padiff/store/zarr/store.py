@@ -8,10 +8,10 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from padiff.errors import LocationError, OccupiedError
+from padiff.errors import CorruptError, LocationError, OccupiedError
 from padiff.jsonio import Json
 from padiff.store.base import Store
-from padiff.store.format import SECTIONS, SectionName, check_root, root_attributes
+from padiff.store.format import SECTIONS, SectionName, check_root, has_meaning, root_attributes
 from padiff.store.leftovers import PARTIAL
 from padiff.store.storage import Storage
 from padiff.store.zarr.array import ZarrArray
@@ -25,6 +25,7 @@ from padiff.store.zarr.group import (
     holds_dumps,
     is_group,
     make_group,
+    refuse_link,
     replace_document,
 )
 from padiff.store.zarr.section import ZarrPartialDump
@@ -37,16 +38,17 @@ class ZarrStore(Store):
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._no_links: set[str] = set()
 
     @property
     def location(self) -> str:
         return str(self._root)
 
     def header(self, path: str) -> bytes:
-        return header_of(self._root / path)
+        return header_of(self._inside(path))
 
     def attributes(self, path: str) -> Json:
-        return attributes_of(self._root / path)
+        return attributes_of(self._inside(path))
 
     def identity(self, path: str) -> object:
         try:
@@ -71,20 +73,45 @@ class ZarrStore(Store):
                 found[section] = f"{path}/{name}".lstrip("/")
         return found
 
+    def _inside(self, path: str) -> Path:
+        """Where a group or an array lies; CorruptError where a link stands on the way to it.
+
+        The root itself may be one. Groups above others are looked at once.
+        """
+        names = path.split("/") if path else []
+        for depth in range(1, len(names) + 1):
+            group = "/".join(names[:depth])
+            if group in self._no_links:
+                continue
+            if os.path.islink(f"{self._root}/{group}"):  # noqa: PTH114  # a text is faster
+                raise CorruptError(
+                    f"expected a directory at {self._root / group}, found a symbolic link, which "
+                    "is not followed inside a store: put what it points to in its place"
+                )
+            if depth < len(names):
+                self._no_links.add(group)
+        return self._root / path
+
     def _directories(self, path: str) -> list[str]:
+        """Names of the directories right below; a link counts where it has the name of a group."""
         try:
-            with os.scandir(self._root / path) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir())
+            with os.scandir(self._inside(path)) as entries:
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                    or (entry.is_symlink() and has_meaning(entry.name))
+                )
         except OSError as error:
             raise LocationError(
                 f"expected a directory at {self._root / path}: {error.strerror or error}"
             ) from None
 
     def check_group(self, path: str) -> None:
-        check_document(self._root / path)
+        check_document(self._inside(path))
 
     def array(self, path: str) -> ZarrArray:
-        return ZarrArray(f"{self._root}/{path}")
+        return ZarrArray(str(self._inside(path)))
 
     def begin_dump(
         self, path: str, sections: Sequence[SectionName], storage: Storage
@@ -93,6 +120,7 @@ class ZarrStore(Store):
         dump = self._root
         for part in Path(path).parts:
             dump = dump / part
+            refuse_link(dump)
             if not (dump / DOCUMENT).exists():
                 make_group(dump, PLAIN_GROUP)
             elif part in SECTIONS and not holds_dumps(dump):
