@@ -149,12 +149,11 @@ class ProxyModel:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             self._check_recorded()
-            written = None
             with self._failing:
                 home = self._home(dir_path)
                 self._recording.dump_step(home, step=step)
-                written = home / f"step_{step}"
-            return written
+                return home / f"step_{step}"
+            return None
         finally:
             self._passed_over = False
             self.clear_report()
