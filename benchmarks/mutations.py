@@ -181,7 +181,9 @@ def change_tree(store: Path, random: Random) -> None:
         case 4:
             tensor["stats"][random.choice([*tensor["stats"]])] = hostile(random)
         case 5:
-            node["children"] = [dict(node) for _ in range(random.choice([2, 50, 2000]))]
+            node["children"] = [
+                dict(node) for _ in range(random.choice([2] * 12 + [50] * 7 + [2000]))
+            ]
         case 6:
             for _ in range(random.choice([10, 255, 257, 600])):
                 node = {**node, "children": [node], "tensors": []}

@@ -1,7 +1,7 @@
 """Hold every byte of a store against what was written: documents, trees, arrays, chunks."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
@@ -182,7 +182,7 @@ def _section(
         yield Damage("section", location, location, str(error))
         return
     yield Counts(sections=1)
-    tensors = [tensor for node in section.tree.walk() for tensor in node.tensors]
+    tensors = list(_distinct(tensor for node in section.tree.walk() for tensor in node.tensors))
     yield from _layers(store, path, section, tensors)
     total, done = sum(len(tensor.chunks) for tensor in tensors), 0
     for tensor in tensors:
@@ -190,6 +190,11 @@ def _section(
         done += len(tensor.chunks)
         progress(done / max(1, total))
     yield from work.rest()
+
+
+def _distinct(tensors: Iterable[TensorRecord]) -> Iterable[TensorRecord]:
+    """Each array once for all records that say the same of it."""
+    return {(t.array, t.metadata, t.chunks, t.shape, t.dtype): t for t in tensors}.values()
 
 
 def _layers(
