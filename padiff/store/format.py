@@ -43,7 +43,8 @@ LONGEST_HEADER = 2**28  # bytes, which a reader has to hold: some 200,000 calls 
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
 
-# What every file system and every Zarr reader takes in a name; `~` is ours, for calls.
+# What every file system, object store and Zarr reader takes in a name; some take paths for URLs,
+# and a percent sign for the beginning of an escape. `~` is ours, for calls.
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
@@ -84,11 +85,11 @@ def running_digest() -> xxhash.xxh3_128:
 
 
 def safe_name(name: str) -> str:
-    """`name` as one path component: unsafe bytes as %XX, what is too long cut and made unique."""
-    safe = _UNSAFE.sub(lambda match: b"%%%02X" % match[0][0], name.encode(errors="surrogatepass"))
+    """`name` as one path component: unsafe bytes as =XX, what is too long cut and made unique."""
+    safe = _UNSAFE.sub(lambda match: b"=%02X" % match[0][0], name.encode(errors="surrogatepass"))
     text = safe.decode("ascii")
     if _RESERVED.match(text):
-        text = f"%{ord(text[0]):02X}{text[1:]}"
+        text = f"={ord(text[0]):02X}{text[1:]}"
     if len(text) > _MAX_NAME:
         text = f"{text[:160]}~{digest(safe)}"
     return text

@@ -247,7 +247,7 @@ def test_a_claim_passes_by_what_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_names_are_safe_and_tell_routes_apart() -> None:
-    routes = ["a/b", "a~1", "..", ".", "", "__x", "zarr.json", "zürich", "a b", "A" * 300, "%41"]
+    routes = ["a/b", "a~1", "..", ".", "", "__x", "zarr.json", "zürich", "a b", "A" * 300, "=41"]
     routes += ["A" * 299, "..\\..", "\x1b[31m", "<script>", "a\ud800"]
     paths = [array_path(route, call, "forward.0") for route in routes for call in (0, 1)]
     assert len(set(paths)) == len(paths)
@@ -259,7 +259,7 @@ def test_names_are_safe_and_tell_routes_apart() -> None:
         assert layer.strip(".")
         assert not layer.startswith((".", "__"))
         assert set(layer) <= set(
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~%"
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~="
         )
     assert array_path("blocks.1.mlp.fc1", 1, "forward.0") == "blocks.1.mlp.fc1~1/forward.0"
     assert array_path("", 0, "input.x") == "~0/input.x"
