@@ -101,7 +101,12 @@ class Array(ABC):
 
 
 class PartialSection(ABC):
-    """A section while it is written: invisible to readers until its dump is committed."""
+    """A section while it is written: invisible to readers until its dump is committed.
+
+    `prefix` is to stand before the path of each array.
+    """
+
+    prefix = ""
 
     @abstractmethod
     def create_array(

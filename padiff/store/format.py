@@ -18,6 +18,7 @@ from padiff.version import __version__
 __all__ = [
     "ATTRIBUTE",
     "FORMAT",
+    "GENERATION",
     "NUMBERED",
     "SECTIONS",
     "SectionHeader",
@@ -38,6 +39,9 @@ __all__ = [
 
 FORMAT = 1
 ATTRIBUTE = "padiff"
+# Begins the name of the group that holds a section's arrays where nothing can be renamed; that of
+# no layer begins so.
+GENERATION = "~g"
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
 NumberedName = Literal["step", "rank"]

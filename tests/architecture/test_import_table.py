@@ -21,7 +21,9 @@ TIERS = """
     matching
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
-    store.base
+    store.base store.media.base
+    store.media.directory store.media.remote
+    store.media
     store.zarr.array store.section
     store.zarr.group
     store.zarr.section

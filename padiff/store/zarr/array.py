@@ -1,9 +1,6 @@
-"""One Zarr array on a local file system: its document, its chunks, and reading them."""
+"""One Zarr array: its document, its chunks, and reading them."""
 
 import itertools
-import mmap
-import os
-import stat
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -14,22 +11,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.dtypes import DType, dtype_named
-from padiff.errors import CorruptError, FormatError
+from padiff.errors import CorruptError, FormatError, LocationError
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.base import Array
 from padiff.store.chunks import Selection, chunk_selection
 from padiff.store.format import digest
+from padiff.store.media.base import Medium
 
-__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
+__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key"]
 
 DOCUMENT = "zarr.json"
-_LONGEST_READ = 2**31 - 2**13  # bytes that one call reads for certain
-_SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
-_MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
 _MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
 _MOST_CHUNK_BYTES = 2**40
-# A pipe in the place of a file must not be waited for.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
 
 def array_document(
@@ -67,35 +60,6 @@ def _around_sizes(element: DType, dims: tuple[str, ...]) -> list[str]:
 def chunk_key(index: tuple[int, ...]) -> str:
     """The file name of one chunk: `c.0.1`, and `c` in a 0-d array."""
     return ".".join(("c", *map(str, index)))
-
-
-class _Descriptor:
-    """An open file as the system knows it: making a file object would cost half as much again."""
-
-    __slots__ = ("_file",)
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, _OPEN_FLAGS)
-
-    def __enter__(self) -> int:
-        return self._file
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self._file)
-
-
-def read_document(path: str) -> bytes:
-    """A whole `zarr.json`; OSError when it cannot be read, or is no file with an end."""
-    with _Descriptor(path) as file:
-        start = os.read(file, _SHORT)
-        if len(start) < _SHORT:
-            return start
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("it is no regular file")
-        if status.st_size > _LONGEST_READ:
-            raise OSError(f"it has {status.st_size} bytes, which no document has")
-        return start + os.read(file, status.st_size)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,19 +134,21 @@ def _check_encoding(data: Reader, itemsize: int) -> None:
 class ZarrArray(Array):
     """One array of a Zarr hierarchy whose chunks are raw little-endian bytes in C order."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, medium: Medium, path: str) -> None:
+        self._medium, self._path = medium, path
         try:
-            self._document = read_document(f"{path}/{DOCUMENT}")
+            self._document = medium.document(f"{path}/{DOCUMENT}")
+        except LocationError:
+            raise
         except OSError as error:
             raise CorruptError(
-                f"expected an array at {path}, but its {DOCUMENT} cannot be read: "
-                f"{error.strerror or error}"
+                f"expected an array at {medium.location}/{path}, but its {DOCUMENT} cannot be "
+                f"read: {error.strerror or error}"
             ) from None
         try:
             layout = _layout(self._document)
         except FormatError as error:
-            raise CorruptError(f"{error}, in the array {path}") from None
+            raise CorruptError(f"{error}, in the array {medium.location}/{path}") from None
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
         self._last: tuple[tuple[int, ...], NDArray[Any]] | None = None
@@ -191,7 +157,8 @@ class ZarrArray(Array):
         return digest(self._document)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
-        return f"{self._path}/{DOCUMENT if index is None else chunk_key(index)}"
+        name = DOCUMENT if index is None else chunk_key(index)
+        return f"{self._medium.location}/{self._path}/{name}"
 
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         return self._chunk(index).reshape(-1).view(np.uint8).data
@@ -239,21 +206,6 @@ class ZarrArray(Array):
         return last[1]
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        path = f"{self._path}/{chunk_key(index)}"
-        expected = self.element.itemsize * prod(self.chunk_shape)
-        try:
-            with _Descriptor(path) as file:
-                data: Any = os.read(file, expected + 1) if expected < _MAP_FROM else b""
-                if len(data) != expected:
-                    found = os.fstat(file).st_size
-                    if found != expected:
-                        raise CorruptError(
-                            f"expected {expected} bytes in the chunk {path}, found {found}: "
-                            "it was cut short or changed, so dump it again"
-                        )
-                    data = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise CorruptError(
-                f"expected the chunk {path} to be readable: {error.strerror or error}"
-            ) from None
+        size = self.element.itemsize * prod(self.chunk_shape)
+        data = self._medium.chunk(f"{self._path}/{chunk_key(index)}", size)
         return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
