@@ -11,7 +11,7 @@ from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
 from padiff.store.media.remote import Remote
 from padiff.store.storage import Format
-from padiff.store.zarr.array import DOCUMENT
+from padiff.store.zarr.document import DOCUMENT
 from padiff.store.zarr.store import ZarrStore
 
 __all__ = [

@@ -24,7 +24,10 @@ TIERS = """
     store.base store.media.base
     store.media.directory store.media.remote
     store.media
-    store.zarr.array store.section
+    store.zarr.codecs store.section
+    store.zarr.shards
+    store.zarr.document
+    store.zarr.array
     store.zarr.group
     store.zarr.section
     store.zarr.store

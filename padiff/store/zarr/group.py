@@ -8,7 +8,7 @@ from padiff.errors import CorruptError, FormatError, LocationError, OccupiedErro
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.format import ATTRIBUTE, header_text, is_sealed
 from padiff.store.media.base import Medium
-from padiff.store.zarr.array import DOCUMENT
+from padiff.store.zarr.document import DOCUMENT
 
 __all__ = [
     "DOCUMENT",

@@ -88,7 +88,7 @@ class ZarrStore(Store):
                 )
         for name in sections:
             self._check_replaceable(f"{dump}/{name}".lstrip("/"), name)
-        return ZarrPartialDump(self._medium.begin(dump, sections, durable=storage.durable))
+        return ZarrPartialDump(self._medium.begin(dump, sections, durable=storage.durable), storage)
 
     def _check_replaceable(self, path: str, name: SectionName) -> None:
         """OccupiedError where something lies that is no section of ours."""
