@@ -43,6 +43,10 @@ class Array(ABC):
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         """The decoded bytes of one chunk, padding of an edge chunk included: what digests cover."""
 
+    def check_present(self, index: tuple[int, ...]) -> None:
+        """CorruptError when a chunk is missing or cut short, which may take less than reading."""
+        self.chunk_bytes(index)
+
     @abstractmethod
     def metadata_digest(self) -> str:
         """The digest of the array's own metadata as it lies on disk."""

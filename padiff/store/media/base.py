@@ -69,6 +69,10 @@ class Medium(ABC):
         """All bytes of an object of any size; CorruptError where there is none."""
 
     @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes of an object; CorruptError where there is none."""
+
+    @abstractmethod
     def part(self, name: str, start: int, size: int) -> bytes:
         """Some bytes of an object, from its end where `start` is negative.
 

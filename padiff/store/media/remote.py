@@ -79,10 +79,19 @@ class Remote(Medium):
         except FileNotFoundError as error:
             if isinstance(error, PadiffError):
                 raise
-            raise CorruptError(
-                f"expected the chunk {self._url}/{name}, found none: it was removed, or the "
-                "section was dumped again meanwhile"
-            ) from None
+            raise self._gone(name) from None
+
+    def _gone(self, name: str) -> CorruptError:
+        return CorruptError(
+            f"expected the chunk {self._url}/{name}, found none: it was removed, or the section "
+            "was dumped again meanwhile"
+        )
+
+    def size(self, name: str) -> int:
+        found = self._info(name)
+        if found is None:
+            raise self._gone(name)
+        return int(found["size"])
 
     def part(self, name: str, start: int, size: int) -> bytes:
         end = None if start < 0 else start + size
@@ -174,19 +183,25 @@ class Remote(Medium):
                 "what was dumped before is intact"
             ) from error
 
-    def state(self, name: str) -> str | None:
-        """What tells an object from one that takes its place; None where there is none."""
+    def _info(self, name: str) -> dict[str, Any] | None:
+        """What the file system says of an object as it is now; None where there is none."""
         try:
             with self._reading(name):
                 self._fs.invalidate_cache()
-                found = self._fs.info(f"{self._root}/{name}")
+                found: dict[str, Any] = self._fs.info(f"{self._root}/{name}")
         except FileNotFoundError as error:
             if isinstance(error, PadiffError):
                 raise
             return None
+        return found if found["type"] == "file" else None
+
+    def state(self, name: str) -> str | None:
+        """What tells an object from one that takes its place; None where there is none."""
+        found = self._info(name)
+        if found is None:
+            return None
         keys = ("ETag", "etag", "created", "mtime", "LastModified", "size")
-        known = next(key for key in keys if found.get(key) is not None)
-        return str(found[known])
+        return str(next(found[key] for key in keys if found.get(key) is not None))
 
     def put(self, name: str, data: bytes) -> None:
         with self.writing(name, len(data)):
@@ -218,6 +233,9 @@ class Remote(Medium):
                 if answer.get("Code") in _REFUSED:
                     raise lost from None
                 raise
+        # where the server knows no conditions: before anything of the other writer is removed
+        if self.document(name) != data:
+            raise lost
 
     def remove(self, paths: Iterable[str]) -> None:
         """Remove all below some paths, as far as that is possible."""

@@ -58,6 +58,17 @@ class ZarrArray(Array):
             index, _ = self._layout.shards.place(index)
         return f"{self._path}/{chunk_key(index, self._layout.separator)}"
 
+    def check_present(self, index: tuple[int, ...]) -> None:
+        is_raw = self._layout.chain is None and self._layout.shards is None
+        name = self._object(index)
+        found = self._medium.size(name)
+        expected = self.element.itemsize * prod(self.chunk_shape) if is_raw else max(1, found)
+        if found != expected:
+            raise CorruptError(
+                f"expected {expected} bytes in the chunk {self._medium.location}/{name}, found "
+                f"{found}: it was cut short or changed, so dump it again"
+            )
+
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         return self._chunk(index).reshape(-1).view(np.uint8).data
 

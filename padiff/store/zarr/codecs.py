@@ -49,9 +49,9 @@ def _chain(compressors: str, element: DType) -> Chain:
 
 
 @lru_cache(64)
-def check_chain(chain: Chain, element: DType) -> None:
+def check_chain(chain: Chain, element: DType, chunk_shape: tuple[int, ...]) -> None:
     """FormatError when zarr-python cannot decode chunks of these codecs."""
-    _open(_unit(chain, _stand_in(element), ()), {}, "read")
+    _open(_unit(chain, _stand_in(element), chunk_shape), {}, "read")
 
 
 def encode(values: NDArray[Any], element: DType, chain: Chain) -> bytes:

@@ -126,7 +126,7 @@ def layout_of(document: bytes) -> Layout:
     if _is_raw(codecs, element):
         chain = None
     else:
-        check_chain(dumps(codecs), element)
+        check_chain(dumps(codecs), element, chunk_shape)
     return Layout(shape, element, chunk_shape, separator, chain, shards)
 
 
@@ -151,7 +151,7 @@ def _shards(inner: Reader, shard_shape: tuple[int, ...], element: DType) -> Shar
         )
     grid = tuple(shard // chunk for shard, chunk in zip(shard_shape, chunk_shape, strict=True))
     index_chain = dumps(inner.items("index_codecs"))
-    check_chain(index_chain, dtype_named("uint64"))
+    check_chain(index_chain, dtype_named("uint64"), (*grid, 2))
     at_end = True
     if inner.has("index_location"):
         at_end = inner.choice("index_location", ("start", "end")) == "end"
