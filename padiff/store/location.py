@@ -7,6 +7,7 @@ from padiff.errors import FormatError, LocationError, PadiffError, UsageError
 from padiff.store.base import Store
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, numbered
+from padiff.store.media.archive import SUFFIX, Archive
 from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
 from padiff.store.media.remote import Remote
@@ -37,7 +38,8 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
         return _store_behind(str(location).rstrip("/"))
     path = _local_path(location)
     try:
-        return _store_at(path)
+        archive = _archive_of(path)
+        return _store_at(path) if archive is None else _store_in(archive, path)
     except PadiffError:
         raise
     except OSError as error:
@@ -67,6 +69,22 @@ def _store_at(path: Path) -> tuple[Store, str]:
     store = ZarrStore(Directory(root or path))
     check_root(store.attributes(""), str(root or path))
     return store, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
+
+
+def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
+    if not archive.exists():
+        raise LocationError(f"expected a padiff store at {archive}, found nothing there")
+    store = ZarrStore(Archive(archive))
+    check_root(store.attributes(""), str(archive))
+    return store, path.relative_to(archive).as_posix().removeprefix(".")
+
+
+def _archive_of(path: Path) -> Path | None:
+    """The zip file that a path names, or leads into."""
+    for candidate in (*reversed(path.parents), path):
+        if candidate.name.endswith(SUFFIX) and not candidate.is_dir():
+            return candidate
+    return None
 
 
 def _store_behind(url: str) -> tuple[Store, str]:
@@ -109,6 +127,9 @@ def _medium_for(location: Location) -> tuple[Medium, list[str]]:
         return Remote(found), [name for name in url.removeprefix(found).split("/") if name]
     path = _local_path(location)
     with Writing(path, 0):
+        archive = _archive_of(path)
+        if archive is not None:
+            return Archive(archive), list(path.relative_to(archive).parts)
         root = _enclosing_root(path)
     if root is None:
         named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
@@ -166,11 +187,6 @@ def _local_path(location: Location) -> Path:
     text = str(location)
     if not text or "\0" in text:
         raise UsageError(f"expected the path of a padiff store, got {text!r}")
-    if text.endswith(".zarr.zip"):
-        raise UsageError(
-            f"expected a directory on a local file system, got {text}: "
-            "stores behind a URL or in a zip file are not supported by this version"
-        )
     path = Path(text)
     if path.suffix in _HDF5_SUFFIXES:
         raise UsageError(

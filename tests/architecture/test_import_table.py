@@ -22,7 +22,7 @@ TIERS = """
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
     store.base store.media.base
-    store.media.directory store.media.remote
+    store.media.archive store.media.directory store.media.remote
     store.media
     store.zarr.codecs store.section
     store.zarr.shards

@@ -92,6 +92,10 @@ class Medium(ABC):
         """What tells the section at `path` from one that takes its place, by `==`."""
 
     @abstractmethod
+    def check(self) -> None:
+        """CorruptError when what holds the objects together is not as it was written."""
+
+    @abstractmethod
     def replace(self, name: str, data: bytes) -> None:
         """Put a small object, in place of an older one at once, making the directories above."""
 

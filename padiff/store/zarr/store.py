@@ -66,6 +66,8 @@ class ZarrStore(Store):
         return found
 
     def check_group(self, path: str) -> None:
+        if not path:
+            self._medium.check()
         check_document(self._medium, path)
 
     def array(self, path: str) -> ZarrArray:
