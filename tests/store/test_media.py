@@ -5,7 +5,6 @@ import sys
 import uuid
 import zipfile
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -267,11 +266,13 @@ def test_writing_to_no_bucket(s3: str) -> None:
 
 
 def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with s3_server(tmp_path) as going, ThreadPoolExecutor(1) as thread:
+    with s3_server(tmp_path) as going:
         for name, value in going.environment.items():
             monkeypatch.setenv(name, value)
-        # fsspec keeps one client a thread, and that of this one knows the other server
-        thread.submit(_lose, going).result()
+        # fsspec keeps the client that other tests use unless its settings differ
+        where = {"endpoint_url": going.environment["AWS_ENDPOINT_URL"]}
+        monkeypatch.setitem(fsspec.config.conf, "s3", where)
+        _lose(going)
 
 
 def _lose(going: Server) -> None:
