@@ -19,7 +19,7 @@ __all__ = [
     "ATTRIBUTE",
     "FORMAT",
     "GENERATION",
-    "NUMBERED",
+    "LONGEST_HEADER",
     "SECTIONS",
     "SectionHeader",
     "SectionName",
@@ -27,6 +27,7 @@ __all__ = [
     "check_array_path",
     "check_root",
     "digest",
+    "has_meaning",
     "header_from_json",
     "header_text",
     "header_to_json",
@@ -42,10 +43,9 @@ ATTRIBUTE = "padiff"
 # Begins the name of the group that holds a section's arrays where nothing can be renamed; that of
 # no layer begins so.
 GENERATION = "~g"
+LONGEST_HEADER = 2**28  # bytes, which a reader has to hold: some 200,000 calls of layers
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
-NumberedName = Literal["step", "rank"]
-NUMBERED: tuple[NumberedName, ...] = get_args(NumberedName)
 
 # What every file system and every Zarr reader takes in a name; `~` is ours, for calls.
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
@@ -53,7 +53,7 @@ _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
 _OPTIONAL = ("run", "backward", "updated")  # keys of a header
-_NUMBER = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
+_NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,10 +112,15 @@ def check_array_path(path: str, section: str) -> None:
         )
 
 
-def numbered(kind: NumberedName, name: str) -> int | None:
+def numbered(kind: Literal["step", "rank"], name: str) -> int | None:
     """The number in a group's name such as `step_12`; None when it is not of that kind."""
-    match = _NUMBER.fullmatch(name)
+    match = _NUMBERED.fullmatch(name)
     return int(match[2]) if match and match[1] == kind else None
+
+
+def has_meaning(name: str) -> bool:
+    """Whether a group of this name is a section, a step or a rank."""
+    return name in SECTIONS or _NUMBERED.fullmatch(name) is not None
 
 
 def root_attributes(claim: Mapping[str, str] | None = None) -> Json:

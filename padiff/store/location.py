@@ -202,7 +202,7 @@ def _enclosing_root(path: Path) -> Path | None:
         if (candidate / DOCUMENT).is_file():
             try:
                 attributes = ZarrStore(Directory(candidate)).attributes("")
-            except PadiffError:
+            except FormatError:
                 continue
             if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
                 return candidate

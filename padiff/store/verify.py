@@ -7,7 +7,7 @@ from functools import partial
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, PadiffError
 from padiff.store.base import Array, Store
-from padiff.store.format import NUMBERED, SECTIONS, check_array_path, is_sealed, numbered
+from padiff.store.format import SECTIONS, check_array_path, has_meaning, is_sealed
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import Location, locate_for_reading
 from padiff.store.section import Section
@@ -118,7 +118,7 @@ class _Groups:
 
     def _was_group(self, name: str, place: str) -> bool:
         """Whether a directory without a document has the name, or the groups, of one of ours."""
-        if name in SECTIONS or any(numbered(kind, name) is not None for kind in NUMBERED):
+        if has_meaning(name):
             return True
         try:
             return bool(self._store.groups(place))

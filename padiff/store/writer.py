@@ -16,12 +16,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
-from padiff.errors import LocationError, PadiffError
+from padiff.errors import FormatError, LocationError, PadiffError
 from padiff.store.base import PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
 from padiff.store.files import Writing
 from padiff.store.format import (
     ATTRIBUTE,
+    LONGEST_HEADER,
     SectionHeader,
     SectionName,
     check_array_path,
@@ -207,7 +208,13 @@ class SectionWriter:
         """Write the section's header with its tree: no more arrays will come."""
         if header.section != self.name:
             raise ValueError(f"expected the header of {self.name}, got {header.section}")
-        self._partial.finish(header_to_json(header))
+        text = header_to_json(header)
+        if len(text) > LONGEST_HEADER:
+            raise FormatError(
+                f"expected a layer tree of at most {LONGEST_HEADER} bytes in {self.name}, got one "
+                f"of {len(text)}: record fewer layers, or fewer calls at once"
+            )
+        self._partial.finish(text)
         self.finished = True
 
 

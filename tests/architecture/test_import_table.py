@@ -57,7 +57,7 @@ TIERS = """
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
-    recording.origins recording.source recording.spool recording.structure
+    recording.failing recording.origins recording.source recording.spool recording.structure
     recording.capture recording.draft recording.gradients recording.selection
     recording.boundary recording.parameters
     recording.report

@@ -27,7 +27,6 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the same content makes the same bytes
 _LOCAL_HEADER = 30  # bytes of what stands before a member, without its name
 _SEAL = b"padiff "  # begins the comment
 _SEAL_SIZE = len(_SEAL) + 32
-_MOST_DOCUMENT = 2**31
 _PIECE = 2**20
 
 
@@ -60,13 +59,13 @@ class Archive(Medium):
     def has(self, name: str) -> bool:
         return name in self._fresh or (self._zip is not None and name in self._zip.NameToInfo)
 
-    def document(self, name: str) -> bytes:
+    def document(self, name: str, longest: int) -> bytes:
         if name in self._fresh:
             return self._fresh[name]
         if self._zip is None or name not in self._zip.NameToInfo:
             raise FileNotFoundError(f"the archive has no {name}")
-        if self._zip.getinfo(name).file_size > _MOST_DOCUMENT:
-            raise OSError("it has more bytes than a document")
+        if self._zip.getinfo(name).file_size > longest:
+            raise OSError("it has more bytes than any document")
         return self._read(name)
 
     def chunk(self, name: str, size: int) -> bytes:
@@ -141,6 +140,9 @@ class Archive(Medium):
                 f"expected a padiff store or nothing at {self._path}/{path}, found other files: "
                 "choose another place, nothing was changed"
             )
+
+    def refuse_link(self, path: str) -> None:
+        pass  # there are none
 
     def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
         return _Pending(self._path, dump, sections, self._fresh, durable=durable)

@@ -54,11 +54,8 @@ class Medium(ABC):
         """The root as a user would type it."""
 
     @abstractmethod
-    def document(self, name: str) -> bytes:
-        """A whole small object.
-
-        OSError where the file system refuses, or what lies there has more bytes than a document.
-        """
+    def document(self, name: str, longest: int) -> bytes:
+        """A whole small object; OSError where that is refused, or it has more than `longest`."""
 
     @abstractmethod
     def chunk(self, name: str, size: int) -> Any:
@@ -102,6 +99,10 @@ class Medium(ABC):
     @abstractmethod
     def refuse_occupied(self, path: str) -> None:
         """OccupiedError where something lies that is not what a writer of ours begins with."""
+
+    @abstractmethod
+    def refuse_link(self, path: str) -> None:
+        """OccupiedError for a symbolic link: what is written through it lies who knows where."""
 
     @abstractmethod
     def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> Pending:

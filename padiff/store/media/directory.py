@@ -1,5 +1,6 @@
 """A hierarchy in a directory of a local file system: read and memory-mapped without detours."""
 
+import errno
 import mmap
 import os
 import stat
@@ -13,18 +14,17 @@ from padiff.errors import CorruptError, LocationError, OccupiedError
 from padiff.store.exchange import put_in_place
 from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
-from padiff.store.format import SectionName
+from padiff.store.format import SectionName, has_meaning
 from padiff.store.leftovers import Lock, Workplace, begin_alone
 from padiff.store.media.base import Medium, Pending
 
 __all__ = ["Directory"]
 
-_LONGEST_READ = 2**31 - 2**13  # bytes that one call reads for certain
 _PATIENCE = 2.0  # seconds to wait for one who makes the same group
 _SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
-# A pipe in the place of a file must not be waited for.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
+# A pipe in the place of a file must not be waited for, nor a link lead out of the store.
+_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
 
 class _Descriptor:
@@ -33,7 +33,12 @@ class _Descriptor:
     __slots__ = ("_file",)
 
     def __init__(self, path: str) -> None:
-        self._file = os.open(path, _OPEN_FLAGS)
+        try:
+            self._file = os.open(path, _OPEN_FLAGS)
+        except OSError as error:
+            if error.errno != errno.ELOOP:
+                raise
+            raise OSError("it is a symbolic link, which a store has none of") from None
 
     def __enter__(self) -> int:
         return self._file
@@ -47,13 +52,33 @@ class Directory(Medium):
 
     def __init__(self, root: Path) -> None:
         self._root = root
+        self._no_links: set[str] = set()
         self._text = str(root)  # Paths cost more than the system's own part of a small file
 
     @property
     def location(self) -> str:
         return self._text
 
-    def document(self, name: str) -> bytes:
+    def _refuse_links(self, path: str) -> None:
+        """CorruptError where a link stands on the way to a directory; the root may be one.
+
+        Directories above others are looked at once.
+        """
+        names = path.split("/") if path else []
+        for depth in range(1, len(names) + 1):
+            place = "/".join(names[:depth])
+            if place in self._no_links:
+                continue
+            if os.path.islink(f"{self._text}/{place}"):  # noqa: PTH114  # a text is faster
+                raise CorruptError(
+                    f"expected a directory at {self._root / place}, found a symbolic link, which "
+                    "is not followed inside a store: put what it points to in its place"
+                )
+            if depth < len(names):
+                self._no_links.add(place)
+
+    def document(self, name: str, longest: int) -> bytes:
+        self._refuse_links(name.rpartition("/")[0])
         with _Descriptor(f"{self._text}/{name}") as file:
             start = os.read(file, _SHORT)
             if len(start) < _SHORT:
@@ -61,8 +86,10 @@ class Directory(Medium):
             status = os.fstat(file)
             if not stat.S_ISREG(status.st_mode):
                 raise OSError("it is no regular file")
-            if status.st_size > _LONGEST_READ:
-                raise OSError(f"it has {status.st_size} bytes, which no document has")
+            if status.st_size > longest:
+                raise OSError(
+                    f"it has {status.st_size} bytes, which no document has: at most {longest}"
+                )
             return start + os.read(file, status.st_size)
 
     def chunk(self, name: str, size: int) -> Any:
@@ -93,7 +120,7 @@ class Directory(Medium):
     def size(self, name: str) -> int:
         path = f"{self._text}/{name}"
         try:
-            return os.stat(path).st_size  # noqa: PTH116  # a text is faster
+            return os.lstat(path).st_size
         except OSError as error:
             raise _unreadable(path, error) from None
 
@@ -115,7 +142,8 @@ class Directory(Medium):
     def has(self, name: str) -> bool:
         path = self._root / name
         try:
-            return path.is_file()
+            # a link is taken for one: it is refused when it is opened
+            return (name != path.name and path.parent.is_symlink()) or path.is_file()
         except OSError as error:
             raise CorruptError(
                 f"expected {path.parent} to be readable: {error.strerror or error}"
@@ -123,8 +151,14 @@ class Directory(Medium):
 
     def directories(self, path: str) -> list[str]:
         try:
+            self._refuse_links(path)
             with os.scandir(self._root / path) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir())
+                return sorted(
+                    entry.name
+                    for entry in entries
+                    if entry.is_dir(follow_symlinks=False)
+                    or (entry.is_symlink() and has_meaning(entry.name))
+                )
         except OSError as error:
             raise LocationError(
                 f"expected a directory at {self._root / path}: {error.strerror or error}"
@@ -165,6 +199,14 @@ class Directory(Medium):
             raise OccupiedError(
                 f"expected a padiff store or nothing at {place}, found {kind}: "
                 "choose another place, nothing was changed"
+            )
+
+    def refuse_link(self, path: str) -> None:
+        place = self._root / path
+        if path and place.is_symlink():
+            raise OccupiedError(
+                f"expected a directory or nothing at {place}, found a symbolic link: "
+                "remove it or choose another place, nothing was changed"
             )
 
     def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":

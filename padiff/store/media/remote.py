@@ -59,7 +59,13 @@ class Remote(Medium):
     def location(self) -> str:
         return self._url
 
-    def document(self, name: str) -> bytes:
+    def document(self, name: str, longest: int) -> bytes:
+        data = self._cat(name)
+        if len(data) > longest:
+            raise OSError(f"it has {len(data)} bytes, which no document has: at most {longest}")
+        return data
+
+    def _cat(self, name: str) -> bytes:
         with self._reading(name):
             data: bytes = self._fs.cat_file(f"{self._root}/{name}")
         return data
@@ -75,7 +81,7 @@ class Remote(Medium):
 
     def whole(self, name: str) -> bytes:
         try:
-            return self.document(name)
+            return self._cat(name)
         except FileNotFoundError as error:
             if isinstance(error, PadiffError):
                 raise
@@ -155,6 +161,9 @@ class Remote(Medium):
                 f"expected a padiff store or nothing at {self._url}/{path}, found {held[0]}: "
                 "choose another place, nothing was changed"
             )
+
+    def refuse_link(self, path: str) -> None:
+        pass  # there are none
 
     def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
         return _Pending(self, dump, sections)
@@ -237,7 +246,7 @@ class Remote(Medium):
                     raise lost from None
                 raise
         # where the server knows no conditions: before anything of the other writer is removed
-        if self.document(name) != data:
+        if self._cat(name) != data:
             raise lost
 
     def remove(self, paths: Iterable[str]) -> None:

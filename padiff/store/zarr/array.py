@@ -18,6 +18,7 @@ from padiff.store.zarr.shards import ShardLayout, parse_index
 
 __all__ = ["ZarrArray"]
 
+_LONGEST_DOCUMENT = 2**20  # bytes; that of an array has hundreds
 _MOST_BYTES = 2**62  # where a chunk may begin in its shard
 _MOST_MORE = 2**20  # bytes that a codec may need beyond twice those of the chunk
 
@@ -28,8 +29,8 @@ class ZarrArray(Array):
     def __init__(self, medium: Medium, path: str) -> None:
         self._medium, self._path = medium, path
         try:
-            self._document = medium.document(f"{path}/{DOCUMENT}")
-        except LocationError:
+            self._document = medium.document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
+        except (CorruptError, LocationError):
             raise
         except OSError as error:
             raise CorruptError(

@@ -1,12 +1,13 @@
 """One Zarr group: its document, reading and making it."""
 
+import errno
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
 from padiff.jsonio import Json, Reader, dumps, loads
-from padiff.store.format import ATTRIBUTE, header_text, is_sealed
+from padiff.store.format import ATTRIBUTE, LONGEST_HEADER, SECTIONS, header_text, is_sealed
 from padiff.store.media.base import Medium
 from padiff.store.zarr.document import DOCUMENT
 
@@ -33,6 +34,7 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 PLAIN_GROUP = group_document({})
+_LONGEST_DOCUMENT = 2**24  # bytes; another tool may put the documents of all arrays in it
 _KEYS = {"attributes", "node_type", "zarr_format"}
 # What stands around the one attribute of a group that we write.
 _BEFORE, _AFTER = group_document({ATTRIBUTE: None}).split(b"null")
@@ -103,13 +105,19 @@ def _document(group: str) -> str:
 
 def _read(medium: Medium, group: str) -> bytes:
     try:
-        return medium.document(_document(group))
+        longest = LONGEST_HEADER if group.split("/")[-1] in SECTIONS else _LONGEST_DOCUMENT
+        return medium.document(_document(group), longest)
     except (FileNotFoundError, NotADirectoryError) as error:
         if isinstance(error, PadiffError):
             raise
         where = f"{medium.location}/{group}".rstrip("/")
         raise LocationError(f"expected a Zarr group at {where}, found none") from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # which says nothing of what is there
+            raise LocationError(
+                f"expected to open {medium.location}/{_document(group)}: {error.strerror}; close "
+                "files or raise their limit (ulimit -n)"
+            ) from None
         raise CorruptError(
             f"expected {medium.location}/{_document(group)} to be readable: "
             f"{error.strerror or error}"

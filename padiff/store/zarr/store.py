@@ -80,6 +80,7 @@ class ZarrStore(Store):
         dump = ""
         for part in path.split("/") if path else ():
             dump = f"{dump}/{part}".lstrip("/")
+            self._medium.refuse_link(dump)
             if not is_group(self._medium, dump):
                 make_group(self._medium, dump, PLAIN_GROUP)
             elif part in SECTIONS and not holds_dumps(self._medium, dump):
@@ -94,6 +95,7 @@ class ZarrStore(Store):
 
     def _check_replaceable(self, path: str, name: SectionName) -> None:
         """OccupiedError where something lies that is no section of ours."""
+        self._medium.refuse_link(path)
         if not is_group(self._medium, path):
             self._medium.refuse_occupied(path)
         elif holds_dumps(self._medium, path):
