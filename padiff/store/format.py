@@ -18,6 +18,7 @@ from padiff.version import __version__
 __all__ = [
     "ATTRIBUTE",
     "FORMAT",
+    "GENERATION",
     "LONGEST_HEADER",
     "SECTIONS",
     "SectionHeader",
@@ -39,6 +40,9 @@ __all__ = [
 
 FORMAT = 1
 ATTRIBUTE = "padiff"
+# Begins the name of the group that holds a section's arrays where nothing can be renamed; that of
+# no layer begins so.
+GENERATION = "~g"
 LONGEST_HEADER = 2**28  # bytes, which a reader has to hold: some 200,000 calls of layers
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)

@@ -31,6 +31,7 @@ from padiff.store.format import (
     safe_name,
 )
 from padiff.store.location import Location, locate_for_writing
+from padiff.store.media.directory import Directory
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.store.storage import DEFAULT, Storage
 from padiff.store.zarr.store import ZarrStore
@@ -163,6 +164,7 @@ class SectionWriter:
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
         check_array_path(path, self.name)
+        path = f"{self._partial.prefix}{path}"
         element = dtype_of(values.dtype)
         values = values.astype(element.numpy, copy=False)  # native byte order, no copy if it is
         shape = values.shape
@@ -259,7 +261,7 @@ def claim_store(root: Path, name: str, *, framework: str, run: str) -> Path:
         if _HELD.get(held, run) != run:
             continue
         _check_reachable(path)
-        store = ZarrStore(path.absolute())
+        store = ZarrStore(Directory(path.absolute()))
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
         except LocationError:

@@ -21,8 +21,13 @@ TIERS = """
     matching
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
-    store.base
-    store.zarr.array store.section
+    store.base store.media.base
+    store.media.archive store.media.directory store.media.remote
+    store.media
+    store.zarr.codecs store.section
+    store.zarr.shards
+    store.zarr.document
+    store.zarr.array
     store.zarr.group
     store.zarr.section
     store.zarr.store
