@@ -20,7 +20,7 @@ demo: $(READY)
 	$(BIN)/python -m demo
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -46,12 +46,24 @@ _INDENTED = json.JSONEncoder(allow_nan=False, ensure_ascii=False, indent=1)
 
 
 def dumps(value: object, *, indented: bool = False) -> str:
-    """Strict JSON text; a number that JSON lacks is the string that names it."""
+    """Strict JSON text; a number that JSON lacks is the string that names it.
+
+    Indented text may be printed: what steers a terminal is escaped in it.
+    """
     encoder = _INDENTED if indented else _COMPACT
     try:
-        return encoder.encode(value)
+        text = encoder.encode(value)
     except ValueError:  # rare, and to look for them first would take as long as to encode
-        return encoder.encode(_named(value))
+        text = encoder.encode(_named(value))
+    return _printable(text) if indented else text
+
+
+def _printable(text: str) -> str:
+    if text.replace("\n", "").isprintable():
+        return text
+    return "".join(
+        char if char == "\n" or char.isprintable() else json.dumps(char)[1:-1] for char in text
+    )
 
 
 def _named(value: Any) -> Any:
@@ -93,7 +105,7 @@ def decode(text: bytes, kind: type[T], where: str) -> T:
         # no JSON; or half a character of UTF-16, which it does not take and names may hold
         except (msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.convert(loads(text, where), kind)
-    except (msgspec.ValidationError, OverflowError, RecursionError) as error:
+    except (msgspec.ValidationError, OverflowError, RecursionError, UnicodeError) as error:
         raise FormatError(f"expected what format 1 asks for in {where}, found {error}") from None
 
 

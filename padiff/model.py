@@ -2,26 +2,24 @@
 
 import functools
 import itertools
-import warnings
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
-from padiff.errors import PadiffError, PadiffWarning, UsageError
+from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
+from padiff.recording.failing import Failing, OnError
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Mode, Selection
 from padiff.store.chunks import CHUNK_BYTES
+from padiff.store.location import Location, below, is_url
 from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
 from padiff.weights.special import is_special
 
 __all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
-
-OnError = Literal["raise", "warn"]
 
 _dump_root = "padiff_dump"
 _proxies = itertools.count()
@@ -29,6 +27,11 @@ _proxies = itertools.count()
 
 def set_dump_root_path(path: str | Path) -> None:
     """Where dumps without a `dir_path` go from now on; made when the first is written."""
+    if is_url(path):
+        raise UsageError(
+            f"expected a directory for dumps that are given no place, got {path}: "
+            "give the URL to try_dump or dump_report as dir_path"
+        )
     global _dump_root
     _dump_root = str(path)
 
@@ -96,12 +99,9 @@ class ProxyModel:
         self.name = type(model).__name__ if name is None else name
         if not isinstance(self.name, str) or not self.name:
             raise UsageError(f"expected a name of at least one character, got {name!r}")
-        if on_error not in get_args(OnError):
-            known = " or ".join(map(repr, get_args(OnError)))
-            raise UsageError(f"expected on_error to be {known}, got {on_error!r}")
         self._inputs = inputs
         self._storage = storage
-        self._on_error = on_error
+        self._failing = Failing(on_error)
         self._selection = Selection(self._framework, model)
         self._tries = 0
         self._per_step = 1
@@ -137,7 +137,7 @@ class ProxyModel:
         """Forget everything recorded so far."""
         self._recording.clear()
 
-    def try_dump(self, per_step: int = 1, dir_path: str | Path | None = None) -> Path | None:
+    def try_dump(self, per_step: int = 1, dir_path: Location | None = None) -> Location | None:
         """Every `per_step`-th call dumps report and params as a step; each clears the report.
 
         The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
@@ -155,50 +155,39 @@ class ProxyModel:
             if self._tries % per_step or (self._passed_over and not self._recording.roots):
                 return None
             self._check_recorded()
-            written = None
-            with self._failing():
+            with self._failing:
                 home = self._home(dir_path)
                 self._recording.dump_step(home, step=step)
-                written = home / f"step_{step}"
-            return written
+                return below(home, f"step_{step}")
+            return None
         finally:
             self._passed_over = False
             self.clear_report()
 
-    def dump_report(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+    def dump_report(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write what was recorded to `dir_path` (its `step_<step>` if given), replacing a report.
 
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
         self._check_recorded()
-        with self._failing():
+        with self._failing:
             self._recording.dump_report(self._home(dir_path), step=step)
 
-    def dump_params(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+    def dump_params(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
-        with self._failing():
+        with self._failing:
             self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
-    def dump_weights(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+    def dump_weights(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters to `dir_path`, such as those an optimizer has just changed."""
-        with self._failing():
+        with self._failing:
             self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
-    def dump_grads(self, dir_path: str | Path | None = None, *, step: int | None = None) -> None:
+    def dump_grads(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
-        with self._failing():
+        with self._failing:
             self._recording.dump_parameters("grads", self._home(dir_path), step=step)
-
-    @contextmanager
-    def _failing(self) -> Iterator[None]:
-        """Around a dump: what it cannot write is a warning, where one was asked for."""
-        try:
-            yield
-        except PadiffError as error:
-            if self._on_error == "raise" or isinstance(error, UsageError):
-                raise
-            warnings.warn(str(error), PadiffWarning, stacklevel=4)  # who dumps
 
     def _check_recorded(self) -> None:
         if not self._recording.roots:
@@ -207,10 +196,10 @@ class ProxyModel:
                 "first, in a step that try_dump will dump"
             )
 
-    def _home(self, dir_path: str | Path | None) -> Path:
+    def _home(self, dir_path: Location | None) -> Location:
         """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""
         if dir_path is not None:
-            return Path(dir_path)
+            return dir_path
         root = str(Path(get_dump_root_path()).absolute())
         if root not in self._homes:
             self._homes[root] = claim_store(

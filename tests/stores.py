@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import SectionWriter, record_of, write_section
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord
 
@@ -129,9 +130,10 @@ def write_dump(
     rank: int | None = None,
     layer_map: Sequence[str] = (),
     framework: str = "torch",
+    storage: Storage = DEFAULT,
 ) -> Path:
     """Write one section of the models (calls of one model) and return the location."""
-    with write_section(location, section, step=step, rank=rank) as writer:
+    with write_section(location, section, step=step, rank=rank, storage=storage) as writer:
         build = _Section(writer, section)
         make = build.of_calls if section == "report" else build.of_parameters
         tree = LayerTree(tuple(make(model, model.name) for model in models))

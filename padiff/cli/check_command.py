@@ -102,6 +102,9 @@ def command(
 
     BASE is the reference and RAW what is under test: stores that padiff wrote, or a step or rank of
     one.
+
+    Chunks whose digests are equal on both sides count as equal and are not read. Where a store may
+    have been damaged since it was written, run padiff verify on it first.
     """
     with failing_in_one_line():
         check_files(**{"--json": json_file, "--html": html_file})

@@ -85,10 +85,10 @@ def _text(verification: "Verification") -> str:
     )
     words += f" ({_size(counts.bytes)})"
     if verification.intact:
-        lines.append(f"INTACT: {verification.location}, as it was written: {words}")
+        lines.append(f"INTACT: {verification.location}, checked {words}")
     else:
         count = len(verification.damages)
-        lines.append(f"{count} DAMAGED: {verification.location}, as it was written only: {words}")
+        lines.append(f"DAMAGED: {count} in {verification.location}, intact beside are {words}")
     return "".join(f"{clean(line, 1000)}\n" for line in lines)
 
 

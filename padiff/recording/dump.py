@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from pathlib import Path
 
 from padiff.frameworks.base import Framework
 from padiff.recording.draft import Captured, Draft, settled_orders
@@ -11,6 +10,7 @@ from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.recording.source import frames
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.location import Location
 from padiff.store.storage import Storage
 from padiff.store.writer import DumpWriter, SectionWriter, record_of
 from padiff.tree import LayerTree, Node, TensorRecord
@@ -28,19 +28,19 @@ class Dumper:
     run: str
     storage: Storage
 
-    def step(self, report: Report, location: str | Path, *, step: int, sample: Sample) -> None:
+    def step(self, report: Report, location: Location, *, step: int, sample: Sample) -> None:
         """Write the report and params of one step, visible together."""
         with self._dump(location, "report", "params", step=step) as dump:
             self._write_report(report, dump.section("report"))
             self._write_parameters(dump.section("params"), sample)
 
-    def report(self, report: Report, location: str | Path, *, step: int | None) -> None:
+    def report(self, report: Report, location: Location, *, step: int | None) -> None:
         """Write the report, which stays as it is."""
         with self._dump(location, "report", step=step) as dump:
             self._write_report(report, dump.section("report"))
 
     def parameters(
-        self, section: SectionName, location: str | Path, *, step: int | None, sample: Sample
+        self, section: SectionName, location: Location, *, step: int | None, sample: Sample
     ) -> None:
         """Write `params`, `weights` or `grads` from the parameters as they are now.
 
@@ -49,7 +49,7 @@ class Dumper:
         with self._dump(location, section, step=step) as dump:
             self._write_parameters(dump.section(section), sample)
 
-    def _dump(self, location: str | Path, *sections: SectionName, step: int | None) -> DumpWriter:
+    def _dump(self, location: Location, *sections: SectionName, step: int | None) -> DumpWriter:
         return DumpWriter(
             location, *sections, step=step, rank=self.framework.rank(), storage=self.storage
         )

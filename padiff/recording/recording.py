@@ -3,7 +3,6 @@
 import threading
 import uuid
 import weakref
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +17,7 @@ from padiff.recording.recorder import Run
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.store.format import SectionName
+from padiff.store.location import Location
 from padiff.store.storage import DEFAULT, Storage
 
 __all__ = ["Recording"]
@@ -94,16 +94,18 @@ class Recording:
         """Forget everything recorded so far."""
         self._report.clear()
 
-    def dump_step(self, location: Path, *, step: int) -> None:
+    def dump_step(self, location: Location, *, step: int) -> None:
         """Write what was recorded and the parameters as one step, visible together."""
         self._report.release_complete()
         self._dumper.step(self._report, location, step=step, sample=self._report.parameters)
 
-    def dump_report(self, location: Path, *, step: int | None) -> None:
+    def dump_report(self, location: Location, *, step: int | None) -> None:
         """Write what was recorded."""
         self._report.release_complete()
         self._dumper.report(self._report, location, step=step)
 
-    def dump_parameters(self, section: SectionName, location: Path, *, step: int | None) -> None:
+    def dump_parameters(
+        self, section: SectionName, location: Location, *, step: int | None
+    ) -> None:
         """Write `params`, `weights` or `grads` as they are now."""
         self._dumper.parameters(section, location, step=step, sample=self._report.parameters)

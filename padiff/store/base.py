@@ -43,6 +43,10 @@ class Array(ABC):
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         """The decoded bytes of one chunk, padding of an edge chunk included: what digests cover."""
 
+    def check_present(self, index: tuple[int, ...]) -> None:
+        """CorruptError when a chunk is missing or cut short, which may take less than reading."""
+        self.chunk_bytes(index)
+
     @abstractmethod
     def metadata_digest(self) -> str:
         """The digest of the array's own metadata as it lies on disk."""
@@ -101,7 +105,12 @@ class Array(ABC):
 
 
 class PartialSection(ABC):
-    """A section while it is written: invisible to readers until its dump is committed."""
+    """A section while it is written: invisible to readers until its dump is committed.
+
+    `prefix` is to stand before the path of each array.
+    """
+
+    prefix = ""
 
     @abstractmethod
     def create_array(

@@ -18,7 +18,8 @@ from padiff.version import __version__
 __all__ = [
     "ATTRIBUTE",
     "FORMAT",
-    "NUMBERED",
+    "GENERATION",
+    "LONGEST_HEADER",
     "SECTIONS",
     "SectionHeader",
     "SectionName",
@@ -26,6 +27,7 @@ __all__ = [
     "check_array_path",
     "check_root",
     "digest",
+    "has_meaning",
     "header_from_json",
     "header_text",
     "header_to_json",
@@ -38,18 +40,21 @@ __all__ = [
 
 FORMAT = 1
 ATTRIBUTE = "padiff"
+# Begins the name of the group that holds a section's arrays where nothing can be renamed; that of
+# no layer begins so.
+GENERATION = "~g"
+LONGEST_HEADER = 2**28  # bytes, which a reader has to hold: some 200,000 calls of layers
 SectionName = Literal["report", "params", "weights", "grads"]
 SECTIONS: tuple[SectionName, ...] = get_args(SectionName)
-NumberedName = Literal["step", "rank"]
-NUMBERED: tuple[NumberedName, ...] = get_args(NumberedName)
 
-# What every file system and every Zarr reader takes in a name; `~` is ours, for calls.
+# What every file system, object store and Zarr reader takes in a name; some take paths for URLs,
+# and a percent sign for the beginning of an escape. `~` is ours, for calls.
 _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
 _OPTIONAL = ("run", "backward", "updated")  # keys of a header
-_NUMBER = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
+_NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +89,11 @@ def running_digest() -> xxhash.xxh3_128:
 
 
 def safe_name(name: str) -> str:
-    """`name` as one path component: unsafe bytes as %XX, what is too long cut and made unique."""
-    safe = _UNSAFE.sub(lambda match: b"%%%02X" % match[0][0], name.encode(errors="surrogatepass"))
+    """`name` as one path component: unsafe bytes as =XX, what is too long cut and made unique."""
+    safe = _UNSAFE.sub(lambda match: b"=%02X" % match[0][0], name.encode(errors="surrogatepass"))
     text = safe.decode("ascii")
     if _RESERVED.match(text):
-        text = f"%{ord(text[0]):02X}{text[1:]}"
+        text = f"={ord(text[0]):02X}{text[1:]}"
     if len(text) > _MAX_NAME:
         text = f"{text[:160]}~{digest(safe)}"
     return text
@@ -108,10 +113,15 @@ def check_array_path(path: str, section: str) -> None:
         )
 
 
-def numbered(kind: NumberedName, name: str) -> int | None:
+def numbered(kind: Literal["step", "rank"], name: str) -> int | None:
     """The number in a group's name such as `step_12`; None when it is not of that kind."""
-    match = _NUMBER.fullmatch(name)
+    match = _NUMBERED.fullmatch(name)
     return int(match[2]) if match and match[1] == kind else None
+
+
+def has_meaning(name: str) -> bool:
+    """Whether a group of this name is a section, a step or a rank."""
+    return name in SECTIONS or _NUMBERED.fullmatch(name) is not None
 
 
 def root_attributes(claim: Mapping[str, str] | None = None) -> Json:

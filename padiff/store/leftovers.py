@@ -39,9 +39,10 @@ class Lock:
     Raises OSError when the process may open no more files.
     """
 
+    held = refused = False
+    descriptor: int | None = None
+
     def __init__(self, directory: Path, *, patience: float = 0.0) -> None:
-        self.held = self.refused = False
-        self.descriptor: int | None = None
         until = time.monotonic() + patience
         try:
             self._take(directory)
@@ -70,13 +71,14 @@ class Lock:
 
     def release(self) -> None:
         """Let others have it. Safe to call twice."""
-        descriptor, self.descriptor = self.descriptor, None
-        if descriptor is None:
-            return
-        if self.held and sys.platform != "win32":
-            # a process that was forked meanwhile has the descriptor too, and may keep it for long
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+        try:
+            if self.held and self.descriptor is not None and sys.platform != "win32":
+                # a process that was forked meanwhile has the descriptor too, and may keep it long
+                fcntl.flock(self.descriptor, fcntl.LOCK_UN)
+        finally:
+            descriptor, self.descriptor = self.descriptor, None
+            if descriptor is not None:
+                os.close(descriptor)
 
     __del__ = release
 
@@ -96,7 +98,9 @@ class Workplace:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._locks: list[Lock] = []
-        self._end = weakref.finalize(self, _remove, path, self._locks, os.getpid())
+        self._process = os.getpid()
+        # called at the end only where an interrupt kept `remove` from being called, or from its end
+        self._end = weakref.finalize(self, _remove, path, self._locks, self._process)
 
     @property
     def descriptor(self) -> int | None:
@@ -112,7 +116,9 @@ class Workplace:
 
     def remove(self) -> None:
         """Remove what is left of it, and let others begin. Safe to call twice."""
-        self._end()
+        if self._end.alive:
+            _remove(self.path, self._locks, self._process)
+            self._end.detach()
 
 
 def _remove(path: Path, locks: list[Lock], process: int) -> None:
@@ -120,9 +126,6 @@ def _remove(path: Path, locks: list[Lock], process: int) -> None:
         return
     try:
         shutil.rmtree(path, ignore_errors=True)
-    except KeyboardInterrupt:
-        shutil.rmtree(path, ignore_errors=True)
-        raise
     finally:
         for lock in locks:
             lock.release()

@@ -1,7 +1,6 @@
 """From what a user types to a store and a path in it: the one place that picks a backend."""
 
 import os
-from collections.abc import Sequence
 from pathlib import Path
 
 from padiff.errors import FormatError, LocationError, PadiffError, UsageError
@@ -10,11 +9,23 @@ from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, numbered
 from padiff.store.hdf5.locating import dumps_at, is_hdf5, place_for
 from padiff.store.hdf5.names import ROOT_DOCUMENT
+from padiff.store.media.archive import SUFFIX, Archive
+from padiff.store.media.base import Medium
+from padiff.store.media.directory import Directory
+from padiff.store.media.remote import Remote
 from padiff.store.storage import Format
-from padiff.store.zarr.array import DOCUMENT
+from padiff.store.zarr.document import DOCUMENT
 from padiff.store.zarr.store import ZarrStore
 
-__all__ = ["Location", "absolute_numbers", "hdf5_store", "locate_for_reading", "locate_for_writing"]
+__all__ = [
+    "Location",
+    "absolute_numbers",
+    "below",
+    "hdf5_store",
+    "is_url",
+    "locate_for_reading",
+    "locate_for_writing",
+]
 
 Location = str | Path
 
@@ -24,9 +35,12 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
 
     Raises LocationError when nothing lies there, FormatError when it is no padiff store.
     """
+    if is_url(location):
+        return _store_behind(str(location).rstrip("/"))
     path = _local_path(location)
     try:
-        return _store_at(path)
+        archive = _archive_of(path)
+        return _store_at(path) if archive is None else _store_in(archive, path)
     except PadiffError:
         raise
     except OSError as error:
@@ -37,10 +51,10 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
 
 def _store_at(path: Path) -> tuple[Store, str]:
     if not (path / DOCUMENT).exists() and (found := dumps_at(path)) is not None:
-        above, below = found
+        above, below_it = found
         store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
         store.attributes("")  # what is no root's document is damage
-        return store, below
+        return store, below_it
     if not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found nothing there: check the path"
@@ -58,9 +72,34 @@ def _store_at(path: Path) -> tuple[Store, str]:
             f"({held or 'it is empty'}): name the directory that was dumped to"
         )
     root = _enclosing_root(path)
-    store = ZarrStore(root or path)
+    store = ZarrStore(Directory(root or path))
     check_root(store.attributes(""), str(root or path))
     return store, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
+
+
+def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
+    if not archive.exists():
+        raise LocationError(f"expected a padiff store at {archive}, found nothing there")
+    store = ZarrStore(Archive(archive))
+    check_root(store.attributes(""), str(archive))
+    return store, path.relative_to(archive).as_posix().removeprefix(".")
+
+
+def _archive_of(path: Path) -> Path | None:
+    """The zip file that a path names, or leads into."""
+    for candidate in (*reversed(path.parents), path):
+        if candidate.name.endswith(SUFFIX) and not candidate.is_dir():
+            return candidate
+    return None
+
+
+def _store_behind(url: str) -> tuple[Store, str]:
+    root = _enclosing_url(url)
+    if root is None and not Remote(url).has(DOCUMENT):
+        raise LocationError(f"expected a padiff store at {url}, found none there: check the URL")
+    store = ZarrStore(Remote(root or url))
+    check_root(store.attributes(""), root or url)
+    return store, url.removeprefix(root or url).strip("/")
 
 
 def locate_for_writing(
@@ -72,23 +111,29 @@ def locate_for_writing(
 ) -> tuple[Store, str]:
     """The store a dump at `location` goes to, which need not exist yet, and the dump's path in it.
 
-    `backend` is that of the suffix where it is None, or of the store that is there. The root is the
-    store that already encloses `location`; else the outermost part of it that ends in `.zarr` (of
-    HDF5, `.h5`); else `location` itself.
+    The root is the store that already encloses `location`; else the outermost part of it that ends
+    in `.zarr`; else `location` itself.
     """
     for kind, number in (("step", step), ("rank", rank)):
         if number is not None and (type(number) is not int or number < 0):
             raise UsageError(f"expected a {kind} of at least 0, got {number!r}")
-    path = _local_path(location)
-    if backend == "hdf5" or (backend is None and is_hdf5(path)):
-        above, parts, lone = place_for(path, numbered=step is not None or rank is not None)
-        return hdf5_store(above, lone=lone), _path(parts, step, rank)
-    with Writing(path, 0):
-        root = _enclosing_root(path)
-    if root is None:
-        named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
-        root = named[0] if named else path
-    return ZarrStore(root), _path(path.relative_to(root).parts, step, rank)
+    numbers = [] if step is None else [f"step_{step}"]
+    numbers += [] if rank is None else [f"rank_{rank}"]
+    if _goes_to_hdf5(location, backend):
+        root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
+        return hdf5_store(root, lone=lone), "/".join(parts + numbers)
+    medium, parts = _medium_for(location)
+    return ZarrStore(medium), "/".join(parts + numbers)
+
+
+def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
+    if backend == "hdf5" and is_url(location):
+        raise UsageError(
+            f"expected a path of a local file system for HDF5, got {location}: a URL takes Zarr"
+        )
+    if backend is not None or is_url(location):
+        return backend == "hdf5"
+    return is_hdf5(_local_path(location))
 
 
 def hdf5_store(root: Path, *, lone: bool = False) -> Store:
@@ -98,10 +143,59 @@ def hdf5_store(root: Path, *, lone: bool = False) -> Store:
     return Hdf5Store(root, lone=lone)
 
 
-def _path(parts: Sequence[str], step: int | None, rank: int | None) -> str:
-    names = [] if step is None else [f"step_{step}"]
-    names += [] if rank is None else [f"rank_{rank}"]
-    return "/".join((*parts, *names))
+def _medium_for(location: Location) -> tuple[Medium, list[str]]:
+    """The medium whose root a location lies at or below, and the names that lead down to it."""
+    if is_url(location):
+        url = str(location).rstrip("/")
+        found = _enclosing_url(url)
+        if found is None:
+            found = next((above for above in _down_to(url) if above.endswith(".zarr")), url)
+        return Remote(found), [name for name in url.removeprefix(found).split("/") if name]
+    path = _local_path(location)
+    with Writing(path, 0):
+        archive = _archive_of(path)
+        if archive is not None:
+            return Archive(archive), list(path.relative_to(archive).parts)
+        root = _enclosing_root(path)
+    if root is None:
+        named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
+        root = named[0] if named else path
+    return Directory(root), list(path.relative_to(root).parts)
+
+
+def is_url(location: Location) -> bool:
+    """Whether a location is a URL: no path of a local file system then, and not to be joined."""
+    return isinstance(location, str) and "://" in location
+
+
+def below(location: Location, name: str) -> Location:
+    """The location one name further down, a URL for a URL."""
+    if is_url(location):
+        return f"{str(location).rstrip('/')}/{name}"
+    return Path(location) / name
+
+
+def _down_to(url: str) -> list[str]:
+    """The URLs that lead down to one, itself the last."""
+    scheme, _, path = url.partition("://")
+    names = path.split("/")
+    return [f"{scheme}://{'/'.join(names[:n])}" for n in range(1, len(names) + 1)]
+
+
+def _enclosing_url(url: str) -> str | None:
+    """The nearest URL from `url` upwards that is the root of a store."""
+    for candidate in reversed(_down_to(url)):
+        medium = Remote(candidate)
+        if medium.has(DOCUMENT):
+            try:
+                attributes = ZarrStore(medium).attributes("")
+            except FormatError:
+                continue
+            if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
+                return candidate
+        elif candidate != url:
+            return None  # a store has a group on every level, so the search ends here
+    return None
 
 
 def absolute_numbers(path: str) -> tuple[int | None, int | None]:
@@ -119,11 +213,6 @@ def _local_path(location: Location) -> Path:
     text = str(location)
     if not text or "\0" in text:
         raise UsageError(f"expected the path of a padiff store, got {text!r}")
-    if "://" in text or text.endswith(".zarr.zip"):
-        raise UsageError(
-            f"expected a directory on a local file system, got {text}: "
-            "stores behind a URL or in a zip file are not supported by this version"
-        )
     return Path(os.path.abspath(text))  # noqa: PTH100  # pathlib keeps the `..` of a path
 
 
@@ -132,8 +221,8 @@ def _enclosing_root(path: Path) -> Path | None:
     for candidate in (path, *path.parents):
         if (candidate / DOCUMENT).is_file():
             try:
-                attributes = ZarrStore(candidate).attributes("")
-            except PadiffError:
+                attributes = ZarrStore(Directory(candidate)).attributes("")
+            except FormatError:
                 continue
             if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
                 return candidate

@@ -1,13 +1,13 @@
 """Hold every byte of a store against what was written: documents, trees, arrays, chunks."""
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, PadiffError
 from padiff.store.base import Array, Store
-from padiff.store.format import NUMBERED, SECTIONS, check_array_path, is_sealed, numbered
+from padiff.store.format import SECTIONS, check_array_path, has_meaning, is_sealed
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import Location, locate_for_reading
 from padiff.store.section import Section
@@ -118,7 +118,7 @@ class _Groups:
 
     def _was_group(self, name: str, place: str) -> bool:
         """Whether a directory without a document has the name, or the groups, of one of ours."""
-        if name in SECTIONS or any(numbered(kind, name) is not None for kind in NUMBERED):
+        if has_meaning(name):
             return True
         try:
             return bool(self._store.groups(place))
@@ -182,7 +182,7 @@ def _section(
         yield Damage("section", location, location, str(error))
         return
     yield Counts(sections=1)
-    tensors = [tensor for node in section.tree.walk() for tensor in node.tensors]
+    tensors = list(_distinct(tensor for node in section.tree.walk() for tensor in node.tensors))
     yield from _layers(store, path, section, tensors)
     total, done = sum(len(tensor.chunks) for tensor in tensors), 0
     for tensor in tensors:
@@ -190,6 +190,11 @@ def _section(
         done += len(tensor.chunks)
         progress(done / max(1, total))
     yield from work.rest()
+
+
+def _distinct(tensors: Iterable[TensorRecord]) -> Iterable[TensorRecord]:
+    """Each array once for all records that say the same of it."""
+    return {(t.array, t.metadata, t.chunks, t.shape, t.dtype): t for t in tensors}.values()
 
 
 def _layers(

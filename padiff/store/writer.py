@@ -16,12 +16,13 @@ from msgspec import Struct
 from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
-from padiff.errors import LocationError, PadiffError
+from padiff.errors import FormatError, LocationError, PadiffError
 from padiff.store.base import PartialSection, Store
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
 from padiff.store.files import Writing
 from padiff.store.format import (
     ATTRIBUTE,
+    LONGEST_HEADER,
     SectionHeader,
     SectionName,
     check_array_path,
@@ -30,6 +31,7 @@ from padiff.store.format import (
     safe_name,
 )
 from padiff.store.location import Location, hdf5_store, locate_for_writing
+from padiff.store.media.directory import Directory
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.store.storage import DEFAULT, Format, Storage
 from padiff.store.zarr.store import ZarrStore
@@ -162,6 +164,7 @@ class SectionWriter:
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
         check_array_path(path, self.name)
+        path = f"{self._partial.prefix}{path}"
         element = dtype_of(values.dtype)
         values = values.astype(element.numpy, copy=False)  # native byte order, no copy if it is
         shape = values.shape
@@ -205,7 +208,13 @@ class SectionWriter:
         """Write the section's header with its tree: no more arrays will come."""
         if header.section != self.name:
             raise ValueError(f"expected the header of {self.name}, got {header.section}")
-        self._partial.finish(header_to_json(header))
+        text = header_to_json(header)
+        if len(text) > LONGEST_HEADER:
+            raise FormatError(
+                f"expected a layer tree of at most {LONGEST_HEADER} bytes in {self.name}, got one "
+                f"of {len(text)}: record fewer layers, or fewer calls at once"
+            )
+        self._partial.finish(text)
         self.finished = True
 
 
@@ -255,7 +264,7 @@ def claim_store(
             continue
         _check_reachable(path)
         at = path.absolute()
-        store: Store = hdf5_store(at) if backend == "hdf5" else ZarrStore(at)
+        store: Store = hdf5_store(at) if backend == "hdf5" else ZarrStore(Directory(at))
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
         except LocationError:

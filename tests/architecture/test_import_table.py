@@ -21,7 +21,9 @@ TIERS = """
     matching
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
-    store.base store.hdf5.names
+    store.base store.media.base store.hdf5.names
+    store.media.archive store.media.directory store.media.remote
+    store.media
     store.chunked store.hdf5.errors store.hdf5.filters store.hdf5.locating
     store.hdf5.probe store.hdf5.seal store.hdf5.types
     store.hdf5.file store.hdf5.layout
@@ -29,7 +31,10 @@ TIERS = """
     store.hdf5.dump
     store.hdf5.store
     store.hdf5
-    store.zarr.array store.section
+    store.zarr.codecs store.section
+    store.zarr.shards
+    store.zarr.document
+    store.zarr.array
     store.zarr.group
     store.zarr.section
     store.zarr.store
@@ -59,7 +64,7 @@ TIERS = """
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
-    recording.origins recording.source recording.spool recording.structure
+    recording.failing recording.origins recording.source recording.spool recording.structure
     recording.capture recording.draft recording.gradients recording.selection
     recording.boundary recording.parameters
     recording.report

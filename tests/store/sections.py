@@ -1,12 +1,12 @@
 """Sections made of plain arrays, for tests of the store itself."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.location import Location
 from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import Stored, record_of, write_section
 from padiff.tree import LayerTree, Node, TensorRecord
@@ -23,7 +23,7 @@ def header_of(tree: LayerTree, section: SectionName = "report") -> SectionHeader
 
 
 def write(
-    location: Path,
+    location: Location,
     arrays: Arrays,
     section: SectionName = "report",
     *,

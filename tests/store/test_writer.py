@@ -1,16 +1,13 @@
 """A section is there whole or not at all, whatever stops its writer."""
 
-import os
-import resource
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from padiff.errors import CorruptError, OccupiedError, UsageError, VersionError, WriteError
+from padiff.errors import CorruptError, OccupiedError, UsageError, VersionError
 from padiff.store import exchange
 from padiff.store.format import array_path, safe_name
 from padiff.store.reader import open_dump, open_dumps
@@ -164,11 +161,9 @@ def test_arrays_stay_in_their_section(tmp_path: Path, run: Path, path: str) -> N
         assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", ["s3://bucket/x.zarr", "x.zarr.zip", ""])
-def test_places_this_version_cannot_write_to(tmp_path: Path, name: str) -> None:
+def test_no_place_to_write_to() -> None:
     with pytest.raises(UsageError):
-        DumpWriter(name if not name or "//" in name else str(tmp_path / name), "report")
-    assert not list(tmp_path.iterdir())
+        DumpWriter("", "report")
 
 
 def test_negative_steps_are_refused(run: Path) -> None:
@@ -202,39 +197,6 @@ for step in (0, 1):
     after = everything(tmp_path)
     assert {path: data for path, data in after.items() if "step_1" not in path} == before
     assert not [path for path in after if "partial" in path]
-
-
-def test_no_permission(tmp_path: Path) -> None:
-    """As root anything may be written: so as nobody."""
-    if os.getuid():
-        pytest.skip("only root can become nobody")
-    script = """
-import os, sys
-from padiff.errors import WriteError
-from padiff.store.writer import DumpWriter, claim_store, write_section
-os.setuid(65534)
-try:
-    DumpWriter(sys.argv[1], "report", step=0)
-except WriteError as error:
-    print(error)
-"""
-    with tempfile.TemporaryDirectory() as name:
-        Path(name).chmod(0o755)
-        done = subprocess.run(
-            [sys.executable, "-c", script, f"{name}/run.zarr"], capture_output=True, text=True
-        )
-    assert "Permission denied; ask for permission or choose another place" in done.stdout
-
-
-def test_no_open_file_left(tmp_path: Path) -> None:
-    low, high = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with write_section(tmp_path / "run.zarr", "report") as writer:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (0, high))
-        try:
-            with pytest.raises(WriteError, match="Too many open files; close files"):
-                writer.add(array_path("layer", 0, "forward.0"), np.ones(3))
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (low, high))
 
 
 def test_claims_keep_runs_apart(tmp_path: Path) -> None:
@@ -285,7 +247,7 @@ def test_a_claim_passes_by_what_is_not_ours(tmp_path: Path) -> None:
 
 
 def test_names_are_safe_and_tell_routes_apart() -> None:
-    routes = ["a/b", "a~1", "..", ".", "", "__x", "zarr.json", "zürich", "a b", "A" * 300, "%41"]
+    routes = ["a/b", "a~1", "..", ".", "", "__x", "zarr.json", "zürich", "a b", "A" * 300, "=41"]
     routes += ["A" * 299, "..\\..", "\x1b[31m", "<script>", "a\ud800"]
     paths = [array_path(route, call, "forward.0") for route in routes for call in (0, 1)]
     assert len(set(paths)) == len(paths)
@@ -297,7 +259,7 @@ def test_names_are_safe_and_tell_routes_apart() -> None:
         assert layer.strip(".")
         assert not layer.startswith((".", "__"))
         assert set(layer) <= set(
-            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~%"
+            "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-~="
         )
     assert array_path("blocks.1.mlp.fc1", 1, "forward.0") == "blocks.1.mlp.fc1~1/forward.0"
     assert array_path("", 0, "input.x") == "~0/input.x"

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from padiff.store.format import NUMBERED, SECTIONS, SectionName, numbered
+from padiff.store.format import SECTIONS, SectionName, has_meaning
 from padiff.store.leftovers import PARTIAL
 
 __all__ = [
@@ -38,7 +38,7 @@ class Place:
 
 def is_number(name: str) -> bool:
     """Whether a group of that name is a step or a rank."""
-    return any(numbered(kind, name) is not None for kind in NUMBERED)
+    return has_meaning(name) and name not in SECTIONS
 
 
 def group_named(file: str) -> str:

@@ -1,212 +1,116 @@
-"""One Zarr array on a local file system: its document, its chunks, and reading them."""
+"""One Zarr array: reading its chunks."""
 
-import mmap
-import os
-import stat
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import lru_cache
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff.dtypes import DType, dtype_named
-from padiff.errors import CorruptError, FormatError
-from padiff.jsonio import Json, Reader, dumps, loads
+from padiff.errors import CorruptError, FormatError, LocationError, UsageError
 from padiff.store.chunked import ChunkedArray
 from padiff.store.format import digest
+from padiff.store.media.base import Medium
+from padiff.store.zarr.codecs import decode
+from padiff.store.zarr.document import DOCUMENT, chunk_key, layout_of
+from padiff.store.zarr.shards import ShardLayout, parse_index
 
-__all__ = ["DOCUMENT", "ZarrArray", "array_document", "chunk_key", "read_document"]
+__all__ = ["ZarrArray"]
 
-DOCUMENT = "zarr.json"
-_LONGEST_READ = 2**31 - 2**13  # bytes that one call reads for certain
-_SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
-_MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
-_MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
-_MOST_CHUNK_BYTES = 2**40
-# A pipe in the place of a file must not be waited for.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
-
-
-def array_document(
-    shape: tuple[int, ...], element: DType, chunk_shape: tuple[int, ...], dims: Sequence[str]
-) -> bytes:
-    """The `zarr.json` of an array with raw chunks."""
-    before, between, after = _around_sizes(element, tuple(dims))
-    return f"{before}{dumps(shape)}{between}{dumps(chunk_shape)}{after}".encode()
-
-
-@lru_cache(1024)  # a model's tensors differ in their sizes more than in all else
-def _around_sizes(element: DType, dims: tuple[str, ...]) -> list[str]:
-    """The text of a document before, between and after its shape and that of its chunks."""
-    codec: Json = {"name": "bytes"}
-    if element.itemsize > 1:
-        codec["configuration"] = {"endian": "little"}
-    fill: object = {"exact": 0, "real": 0.0, "complex": [0.0, 0.0]}[element.kind]
-    text = dumps(
-        {
-            "zarr_format": 3,
-            "node_type": "array",
-            "shape": None,
-            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": None}},
-            "data_type": element.name,
-            "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
-            "fill_value": False if element.name == "bool" else fill,
-            "codecs": [codec],
-            "dimension_names": dims,
-            "attributes": {},
-        }
-    )
-    return text.split("null", 2)
-
-
-def chunk_key(index: tuple[int, ...]) -> str:
-    """The file name of one chunk: `c.0.1`, and `c` in a 0-d array."""
-    return ".".join(("c", *map(str, index)))
-
-
-class _Descriptor:
-    """An open file as the system knows it: making a file object would cost half as much again."""
-
-    __slots__ = ("_file",)
-
-    def __init__(self, path: str) -> None:
-        self._file = os.open(path, _OPEN_FLAGS)
-
-    def __enter__(self) -> int:
-        return self._file
-
-    def __exit__(self, *error: object) -> None:
-        os.close(self._file)
-
-
-def read_document(path: str) -> bytes:
-    """A whole `zarr.json`; OSError when it cannot be read, or is no file with an end."""
-    with _Descriptor(path) as file:
-        start = os.read(file, _SHORT)
-        if len(start) < _SHORT:
-            return start
-        status = os.fstat(file)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError("it is no regular file")
-        if status.st_size > _LONGEST_READ:
-            raise OSError(f"it has {status.st_size} bytes, which no document has")
-        return start + os.read(file, status.st_size)
-
-
-@dataclass(frozen=True, slots=True)
-class _Layout:
-    """What an array's document says."""
-
-    shape: tuple[int, ...]
-    element: DType
-    chunk_shape: tuple[int, ...]
-
-
-# What the Zarr specification knows in an array's document; the last three change no element.
-_KEYS = {
-    *("zarr_format", "node_type", "shape", "data_type", "chunk_grid", "chunk_key_encoding"),
-    *("codecs", "storage_transformers", "fill_value", "attributes", "dimension_names"),
-}
-
-
-@lru_cache(4096)  # the layers of a model, and those of its twin, have few documents between them
-def _layout(document: bytes) -> _Layout:
-    """FormatError, without the place, when `document` is not one of an array with raw chunks."""
-    values = loads(document, DOCUMENT)
-    data = Reader(values, DOCUMENT)
-    data.choice("node_type", ("array",))
-    if values.get("zarr_format") != 3:
-        raise FormatError(f"expected Zarr version 3, found {values.get('zarr_format')!r:.40}")
-    shape = data.shape("shape")
-    element = dtype_named(data.string("data_type"))
-    grid = data.object("chunk_grid")
-    grid.choice("name", ("regular",))
-    chunk_shape = grid.object("configuration").shape("chunk_shape")
-    if len(chunk_shape) != len(shape) or 0 in chunk_shape:
-        raise FormatError(
-            f"expected one chunk length of at least 1 per axis, found {chunk_shape} "
-            f"for the shape {shape}"
-        )
-    _check_sizes(shape, chunk_shape, element.itemsize)
-    _check_encoding(data, element.itemsize)
-    for key, value in values.items():
-        optional = isinstance(value, dict) and value.get("must_understand") is False
-        if key not in _KEYS and not optional:
-            raise FormatError(f"expected the keys of a Zarr version 3 array, found {key!r:.40}")
-    return _Layout(shape, element, chunk_shape)
-
-
-def _check_sizes(shape: tuple[int, ...], chunk_shape: tuple[int, ...], itemsize: int) -> None:
-    """Refuse what no machine holds before anything is made of that size."""
-    whole = prod(max(1, length) for length in shape) * itemsize
-    if whole > _MOST_BYTES or prod(chunk_shape) * itemsize > _MOST_CHUNK_BYTES:
-        raise FormatError(
-            f"expected chunks of at most {_MOST_CHUNK_BYTES} bytes in a tensor of at most "
-            f"{_MOST_BYTES}, found the shape {shape} in chunks of {chunk_shape}"
-        )
-
-
-def _check_encoding(data: Reader, itemsize: int) -> None:
-    """Refuse chunks that are not raw little-endian bytes in files of the names we know."""
-    codecs = data.items("codecs")
-    names = [codec.get("name") for codec in codecs if isinstance(codec, dict)]
-    if names != ["bytes"] or len(codecs) != 1:
-        raise FormatError(f"expected raw chunks (the codec 'bytes' alone), found {names}")
-    if itemsize > 1:
-        codec = Reader(codecs[0], f"the codec of {DOCUMENT}")
-        codec.object("configuration").choice("endian", ("little",))
-    keys = data.object("chunk_key_encoding")
-    keys.choice("name", ("default",))
-    keys.object("configuration").choice("separator", (".",))
-    if data.has("storage_transformers") and data.items("storage_transformers"):
-        raise FormatError(f"expected no storage transformers in {DOCUMENT}, found some")
+_LONGEST_DOCUMENT = 2**20  # bytes; that of an array has hundreds
+_MOST_BYTES = 2**62  # where a chunk may begin in its shard
+_MOST_MORE = 2**20  # bytes that a codec may need beyond twice those of the chunk
 
 
 class ZarrArray(ChunkedArray):
-    """One array of a Zarr hierarchy whose chunks are raw little-endian bytes in C order."""
+    """One array of a Zarr hierarchy; raw chunks are mapped, others decoded whole."""
 
-    def __init__(self, path: str) -> None:
+    def __init__(self, medium: Medium, path: str) -> None:
         super().__init__()
-        self._path = path
+        self._medium, self._path = medium, path
         try:
-            self._document = read_document(f"{path}/{DOCUMENT}")
+            self._document = medium.document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
+        except (CorruptError, LocationError):
+            raise
         except OSError as error:
             raise CorruptError(
-                f"expected an array at {path}, but its {DOCUMENT} cannot be read: "
-                f"{error.strerror or error}"
+                f"expected an array at {medium.location}/{path}, but its {DOCUMENT} cannot be "
+                f"read: {error.strerror or error}"
             ) from None
         try:
-            layout = _layout(self._document)
+            self._layout = layout = layout_of(self._document)
         except FormatError as error:
-            raise CorruptError(f"{error}, in the array {path}") from None
+            raise CorruptError(f"{error}, in the array {medium.location}/{path}") from None
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
+        self._indices: dict[tuple[int, ...], NDArray[Any]] = {}  # of the shards
 
     def metadata_digest(self) -> str:
         return digest(self._document)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
-        return f"{self._path}/{DOCUMENT if index is None else chunk_key(index)}"
+        name = f"{self._path}/{DOCUMENT}" if index is None else self._object(index)
+        return f"{self._medium.location}/{name}"
+
+    def _object(self, index: tuple[int, ...]) -> str:
+        """The object that holds a chunk."""
+        if self._layout.shards is not None:
+            index, _ = self._layout.shards.place(index)
+        return f"{self._path}/{chunk_key(index, self._layout.separator)}"
+
+    def check_present(self, index: tuple[int, ...]) -> None:
+        is_raw = self._layout.chain is None and self._layout.shards is None
+        name = self._object(index)
+        found = self._medium.size(name)
+        expected = self.element.itemsize * prod(self.chunk_shape) if is_raw else max(1, found)
+        if found != expected:
+            raise CorruptError(
+                f"expected {expected} bytes in the chunk {self._medium.location}/{name}, found "
+                f"{found}: it was cut short or changed, so dump it again"
+            )
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        path = f"{self._path}/{chunk_key(index)}"
-        expected = self.element.itemsize * prod(self.chunk_shape)
+        chain, shards = self._layout.chain, self._layout.shards
+        name = self._object(index)
+        data: Any
+        if shards is not None:
+            data = self._from_shard(shards, index, name)
+        elif chain is None:
+            data = self._medium.chunk(name, self.element.itemsize * prod(self.chunk_shape))
+        else:
+            data = self._medium.whole(name)
+        if chain is None:
+            return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
         try:
-            with _Descriptor(path) as file:
-                data: Any = os.read(file, expected + 1) if expected < _MAP_FROM else b""
-                if len(data) != expected:
-                    found = os.fstat(file).st_size
-                    if found != expected:
-                        raise CorruptError(
-                            f"expected {expected} bytes in the chunk {path}, found {found}: "
-                            "it was cut short or changed, so dump it again"
-                        )
-                    data = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-        except OSError as error:
-            raise CorruptError(
-                f"expected the chunk {path} to be readable: {error.strerror or error}"
-            ) from None
-        return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
+            values = decode(data, self.element, self.chunk_shape, chain)
+        except UsageError:
+            raise
+        except Exception as error:  # of any codec there is
+            raise self._damaged(name, error) from None
+        values.flags.writeable = False
+        return values
+
+    def _from_shard(self, shards: ShardLayout, chunk: tuple[int, ...], name: str) -> bytes:
+        """The encoded bytes of one chunk, and no others of its shard but the index."""
+        shard, place = shards.place(chunk)
+        index = self._indices.get(shard)
+        if index is None:
+            size = shards.index_size()
+            encoded = self._medium.part(name, -size if shards.at_end else 0, size)
+            try:
+                index = parse_index(shards, encoded)
+            except Exception as error:  # of any codec there is
+                raise self._damaged(name, error) from None
+            self._indices[shard] = index
+        start, size = map(int, index[place])
+        raw = self.element.itemsize * prod(self.chunk_shape)
+        if start >= _MOST_BYTES or size > 2 * raw + _MOST_MORE:
+            raise self._damaged(name, "its index has no such chunk")
+        if self._layout.chain is None and size != raw:
+            raise self._damaged(name, f"its index has {size} bytes for a chunk of {raw}")
+        return self._medium.part(name, start, size)
+
+    def _damaged(self, name: str, reason: object) -> CorruptError:
+        return CorruptError(
+            f"expected to decode a chunk in {self._medium.location}/{name}, found it damaged "
+            f"({' '.join(str(reason).split())}): dump it again"
+        )

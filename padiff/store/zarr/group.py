@@ -1,18 +1,15 @@
-"""One Zarr group on a local file system: its document, reading and making it."""
+"""One Zarr group: its document, reading and making it."""
 
-import uuid
+import errno
 from collections import Counter
 from collections.abc import Mapping
-from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
 from padiff.jsonio import Json, Reader, dumps, loads
-from padiff.store.files import Writing, write_file
-from padiff.store.format import ATTRIBUTE, header_text, is_sealed
-from padiff.store.leftovers import Lock
-from padiff.store.zarr.array import DOCUMENT, read_document
+from padiff.store.format import ATTRIBUTE, LONGEST_HEADER, SECTIONS, header_text, is_sealed
+from padiff.store.media.base import Medium
+from padiff.store.zarr.document import DOCUMENT
 
 __all__ = [
     "DOCUMENT",
@@ -24,7 +21,6 @@ __all__ = [
     "holds_dumps",
     "is_group",
     "make_group",
-    "refuse_occupied",
     "replace_document",
     "section_document",
 ]
@@ -38,8 +34,8 @@ def group_document(attributes: Mapping[str, Any]) -> bytes:
 
 
 PLAIN_GROUP = group_document({})
+_LONGEST_DOCUMENT = 2**24  # bytes; another tool may put the documents of all arrays in it
 _KEYS = {"attributes", "node_type", "zarr_format"}
-_PATIENCE = 2.0  # seconds to wait for one who makes the same group
 # What stands around the one attribute of a group that we write.
 _BEFORE, _AFTER = group_document({ATTRIBUTE: None}).split(b"null")
 
@@ -49,11 +45,11 @@ def section_document(header: bytes) -> bytes:
     return _BEFORE + header + _AFTER
 
 
-def header_of(group: Path) -> bytes:
+def header_of(medium: Medium, group: str) -> bytes:
     """The JSON text of the attribute of ours, as it was written; empty where there is none."""
-    document = _read(group)
+    document = _read(medium, group)
     # otherwise another tool has set the text anew, or added attributes
-    return _sealed_in(document) or header_text(attributes_of(group).get(ATTRIBUTE))
+    return _sealed_in(document) or header_text(attributes_of(medium, group).get(ATTRIBUTE))
 
 
 def _sealed_in(document: bytes) -> bytes:
@@ -63,10 +59,10 @@ def _sealed_in(document: bytes) -> bytes:
     return text if as_written and is_sealed(text) else b""
 
 
-def attributes_of(group: Path) -> Json:
+def attributes_of(medium: Medium, group: str) -> Json:
     """All attributes of a group; LocationError where there is none, FormatError for another."""
-    where = str(group / DOCUMENT)
-    data = loads(_read(group), where)
+    where = f"{medium.location}/{_document(group)}"
+    data = loads(_read(medium, group), where)
     if data.get("zarr_format") != 3 or Reader(data, where).string("node_type") != "group":
         raise FormatError(f"expected a Zarr version 3 group in {where}, found something else")
     attributes = data.get("attributes", {})
@@ -75,14 +71,14 @@ def attributes_of(group: Path) -> Json:
     return attributes
 
 
-def check_document(group: Path) -> None:
+def check_document(medium: Medium, group: str) -> None:
     """CorruptError when a group's document does not mean what a writer of ours made it mean."""
-    where = str(group / DOCUMENT)
+    where = f"{medium.location}/{_document(group)}"
     try:
-        document = _read(group)
+        document = _read(medium, group)
         if document == PLAIN_GROUP or _sealed_in(document):
             return
-        attributes = attributes_of(group)
+        attributes = attributes_of(medium, group)
         values = loads(document, where)
     except (FormatError, LocationError) as error:
         raise CorruptError(f"{error}: it was changed or removed, so dump it again") from None
@@ -103,81 +99,55 @@ def check_document(group: Path) -> None:
         )
 
 
-def _read(group: Path) -> bytes:
+def _document(group: str) -> str:
+    return f"{group}/{DOCUMENT}" if group else DOCUMENT
+
+
+def _read(medium: Medium, group: str) -> bytes:
     try:
-        return read_document(str(group / DOCUMENT))
-    except (FileNotFoundError, NotADirectoryError):
-        raise LocationError(f"expected a Zarr group at {group}, found none") from None
+        longest = LONGEST_HEADER if group.split("/")[-1] in SECTIONS else _LONGEST_DOCUMENT
+        return medium.document(_document(group), longest)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        if isinstance(error, PadiffError):
+            raise
+        where = f"{medium.location}/{group}".rstrip("/")
+        raise LocationError(f"expected a Zarr group at {where}, found none") from None
     except OSError as error:
+        if error.errno in (errno.EMFILE, errno.ENFILE):  # which says nothing of what is there
+            raise LocationError(
+                f"expected to open {medium.location}/{_document(group)}: {error.strerror}; close "
+                "files or raise their limit (ulimit -n)"
+            ) from None
         raise CorruptError(
-            f"expected {group / DOCUMENT} to be readable: {error.strerror or error}"
+            f"expected {medium.location}/{_document(group)} to be readable: "
+            f"{error.strerror or error}"
         ) from None
 
 
-def is_group(path: Path) -> bool:
-    """Whether a directory has the document of a group, or of anything else in a hierarchy."""
-    try:
-        return (path / DOCUMENT).is_file()
-    except OSError as error:
-        raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
+def is_group(medium: Medium, path: str) -> bool:
+    """Whether a path has the document of a group, or of anything else in a hierarchy."""
+    return medium.has(_document(path))
 
 
-def holds_dumps(path: Path) -> bool:
+def holds_dumps(medium: Medium, path: str) -> bool:
     """Whether a group is none of a section, nor of one that is damaged."""
     try:
-        return ATTRIBUTE not in attributes_of(path)
-    except PadiffError:
+        return ATTRIBUTE not in attributes_of(medium, path)
+    except FormatError:
         return False
 
 
-def make_group(path: Path, document: bytes) -> None:
-    """Make a group where nothing is yet; OccupiedError where something else lies.
-
-    A refusal of the file system leaves nothing of it there.
-    """
+def make_group(medium: Medium, path: str, document: bytes) -> None:
+    """Make a group where nothing is yet; OccupiedError where something else lies."""
     try:
-        refuse_occupied(path)
+        medium.refuse_occupied(path)
     except OccupiedError:
-        if (path / DOCUMENT).is_file():  # another rank has made the same group meanwhile
+        if is_group(medium, path):  # another rank has made the same group meanwhile
             return
         raise
-    made = [folder for folder in (path, *path.parents) if not folder.exists()]
-    try:
-        with Writing(path, len(document)):
-            path.mkdir(parents=True, exist_ok=True)
-        replace_document(path, document)
-    except BaseException:
-        with suppress(OSError):  # another rank is at work in there
-            for folder in made:
-                folder.rmdir()
-        raise
+    replace_document(medium, path, document)
 
 
-def refuse_occupied(path: Path) -> None:
-    """OccupiedError where something lies that is no group."""
-    if path.is_dir():
-        # hidden files may be those of another rank that makes the same group just now
-        occupied = any(not entry.name.startswith(".") for entry in path.iterdir())
-    else:
-        occupied = path.exists() or path.is_symlink()
-    if occupied:
-        kind = "a directory with other files" if path.is_dir() else "a file"
-        raise OccupiedError(
-            f"expected a padiff store or nothing at {path}, found {kind}: "
-            "choose another place, nothing was changed"
-        )
-
-
-def replace_document(path: Path, document: bytes) -> None:
+def replace_document(medium: Medium, path: str, document: bytes) -> None:
     """Write a group's document, in place of an older one at once."""
-    with Writing(path / DOCUMENT, len(document)), Lock(path, patience=_PATIENCE) as alone:
-        if alone.held:
-            for left in path.glob(f".{DOCUMENT}.*"):  # by a writer that was killed
-                left.unlink(missing_ok=True)
-        beside = path / f".{DOCUMENT}.{uuid.uuid4().hex[:12]}"
-        try:
-            write_file(beside, document)
-            beside.replace(path / DOCUMENT)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+    medium.replace(_document(path), document)

@@ -1,37 +1,35 @@
-"""Sections of a Zarr hierarchy on a local file system while they are written."""
+"""Sections of a Zarr hierarchy while they are written."""
 
-import os
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from math import prod
+from threading import Lock
+
+import numpy as np
 
 from padiff.dtypes import DType
-from padiff.errors import OccupiedError
 from padiff.store.base import PartialDump, PartialSection
-from padiff.store.exchange import put_in_place
-from padiff.store.files import Writing, write_file, write_pieces
-from padiff.store.flush import flush_directory, flush_trees
+from padiff.store.chunks import chunk_grid
 from padiff.store.format import SectionName, digest
-from padiff.store.leftovers import Workplace, begin_alone
+from padiff.store.media.base import Pending
 from padiff.store.storage import Storage
-from padiff.store.zarr.array import array_document, chunk_key
-from padiff.store.zarr.group import (
-    DOCUMENT,
-    PLAIN_GROUP,
-    holds_dumps,
-    refuse_occupied,
-    section_document,
-)
+from padiff.store.zarr.codecs import Chain, chain_for, encode
+from padiff.store.zarr.document import DOCUMENT, array_document, chunk_key, raw_chain
+from padiff.store.zarr.group import PLAIN_GROUP, section_document
+from padiff.store.zarr.shards import pack, shard_shape_for
 
 __all__ = ["ZarrPartialDump", "ZarrPartialSection"]
 
 
 class ZarrPartialSection(PartialSection):
-    """A section in a hidden directory beside the place it will take."""
+    """A section that a medium keeps out of sight."""
 
-    def __init__(self, workplace: Workplace) -> None:
-        self._workplace = workplace  # which is there as long as it is
-        self._path = workplace.path
+    def __init__(self, pending: Pending, name: SectionName, storage: Storage) -> None:
+        self._pending = pending
+        self._name = name
+        self._storage = storage
         self._groups: set[str] = set()
+        self._encodings: dict[str, _Encoding] = {}  # of arrays whose chunks are not put as they are
+        self.prefix = pending.prefix
 
     def create_array(
         self,
@@ -41,68 +39,101 @@ class ZarrPartialSection(PartialSection):
         chunk_shape: tuple[int, ...],
         dims: Sequence[str],
     ) -> str:
-        # texts, not Paths, which cost more than the system's own part of a small file
-        group, array = f"{self._path}/{path.rpartition('/')[0]}", f"{self._path}/{path}"
-        document = array_document(shape, element, chunk_shape, dims)
-        with Writing(array, len(document)):
-            if group not in self._groups:
-                os.mkdir(group)  # noqa: PTH102
-                write_file(f"{group}/{DOCUMENT}", PLAIN_GROUP)
-                self._groups.add(group)
-            os.mkdir(array)  # noqa: PTH102
-        write_file(f"{array}/{DOCUMENT}", document)
+        compression, limit = self._storage.compression, self._storage.shard_bytes
+        raw = compression is None
+        chain = raw_chain(element) if compression is None else chain_for(compression, element)
+        shard_shape = None
+        if limit is not None and chunk_shape != tuple(max(1, length) for length in shape):
+            shard_shape = shard_shape_for(shape, chunk_shape, element.itemsize, limit)
+        document = array_document(shape, element, chunk_shape, dims, chain, shard_shape)
+        if not raw or shard_shape is not None:
+            encoding = _Encoding(shape, element, chunk_shape, None if raw else chain, shard_shape)
+            self._encodings[path] = encoding
+        self._make_group(path.rpartition("/")[0])
+        self._pending.make_directory(self._name, path)
+        self._put(f"{path}/{DOCUMENT}", document)
         return digest(document)
+
+    def _make_group(self, path: str) -> None:
+        if path in self._groups:
+            return
+        above = path.rpartition("/")[0]
+        if above:
+            self._make_group(above)
+        self._pending.make_directory(self._name, path)
+        self._put(f"{path}/{DOCUMENT}", PLAIN_GROUP)
+        self._groups.add(path)
+
+    def _put(self, name: str, data: bytes) -> None:
+        self._pending.put(self._name, name, [memoryview(data)], len(data))
 
     def write_chunk(
         self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
     ) -> None:
-        write_pieces(f"{self._path}/{path}/{chunk_key(index)}", pieces, size)
+        encoding = self._encodings.get(path)
+        if encoding is None:
+            self._pending.put(self._name, f"{path}/{chunk_key(index)}", pieces, size)
+            return
+        name, parts = encoding.add(index, b"".join(pieces))
+        if parts:
+            self._pending.put(
+                self._name,
+                f"{path}/{name}",
+                [memoryview(part) for part in parts],
+                sum(map(len, parts)),
+            )
 
     def finish(self, header: bytes) -> None:
-        write_file(self._path / DOCUMENT, section_document(header))
+        self._pending.finish(self._name, DOCUMENT, section_document(header))
+
+
+class _Encoding:
+    """What becomes of an array's chunks: encoded, and gathered until a shard is complete."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        element: DType,
+        chunk_shape: tuple[int, ...],
+        chain: Chain | None,
+        shard_shape: tuple[int, ...] | None,
+    ) -> None:
+        self._element, self._chunk_shape, self._chain = element, chunk_shape, chain
+        self._chunks = chunk_grid(shape, chunk_shape)
+        self._grid = None if shard_shape is None else chunk_grid(shard_shape, chunk_shape)
+        self._shards: dict[tuple[int, ...], dict[tuple[int, ...], bytes]] = {}
+        self._lock = Lock()
+
+    def add(self, index: tuple[int, ...], data: bytes) -> tuple[str, list[bytes]]:
+        """The object that a chunk completes, by name, and its parts; no parts while it does not."""
+        if self._chain is not None:
+            values = np.frombuffer(data, self._element.numpy).reshape(self._chunk_shape)
+            data = encode(values, self._element, self._chain)
+        if self._grid is None:
+            return chunk_key(index), [data]
+        grid = self._grid
+        shard = tuple(i // n for i, n in zip(index, grid, strict=True))
+        expected = prod(
+            min(n, total - i * n) for i, n, total in zip(shard, grid, self._chunks, strict=True)
+        )
+        with self._lock:
+            held = self._shards.setdefault(shard, {})
+            held[tuple(i % n for i, n in zip(index, grid, strict=True))] = data
+            complete = len(held) == expected and self._shards.pop(shard)
+        return chunk_key(shard), pack(grid, complete) if complete else []
 
 
 class ZarrPartialDump(PartialDump):
-    """Each section is renamed into place, all of them flushed to the disk before the first is."""
+    """Sections that a medium makes visible together."""
 
-    def __init__(self, dump: Path, sections: Sequence[SectionName], storage: Storage) -> None:
-        self._dump = dump
-        self._storage = storage
-        self._workplaces: dict[SectionName, Workplace] = {}
-        try:
-            for name in sections:
-                _check_replaceable(dump / name, name)
-                with Writing(dump / name, 0):
-                    self._workplaces[name] = begin_alone(dump, name, what=f"{dump / name}")
-        except BaseException:
-            self.discard()
-            raise
+    def __init__(self, pending: Pending, storage: Storage) -> None:
+        self._pending, self._storage = pending, storage
 
     def section(self, name: SectionName) -> ZarrPartialSection:
-        return ZarrPartialSection(self._workplaces[name])
+        return ZarrPartialSection(self._pending, name, self._storage)
 
     def commit(self) -> None:
-        if self._storage.durable:
-            first = next(iter(self._workplaces.values()))
-            flush_trees([place.path for place in self._workplaces.values()], first.descriptor)
-        for name, workplace in self._workplaces.items():
-            with Writing(self._dump / name, 0):
-                put_in_place(workplace.path, self._dump / name)
-        if self._storage.durable:
-            flush_directory(self._dump)
-        self.discard()
+        self._pending.publish()
 
     def discard(self) -> None:
-        for workplace in self._workplaces.values():
-            workplace.remove()
-
-
-def _check_replaceable(path: Path, name: SectionName) -> None:
-    """OccupiedError where something lies that is no section of ours."""
-    if not (path / DOCUMENT).is_file():
-        refuse_occupied(path)
-    elif holds_dumps(path):
-        raise OccupiedError(
-            f"expected a {name} or nothing at {path}, found a directory that was dumped "
-            "to: choose another place, nothing was changed"
-        )
+        self._pending.discard()

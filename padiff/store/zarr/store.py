@@ -1,22 +1,20 @@
-"""The Zarr version 3 backend on a local file system.
+"""The Zarr version 3 backend, on any medium.
 
-Documents and raw chunks are plain files, so they are written and memory-mapped directly: a small
+Documents and raw chunks are plain objects, so they are written and memory-mapped directly: a small
 array costs a fifteenth of what it does through a general Zarr library, which reads it all the same.
 """
 
-import os
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 
-from padiff.errors import LocationError, OccupiedError
+from padiff.errors import OccupiedError
 from padiff.jsonio import Json
 from padiff.store.base import Store
 from padiff.store.format import SECTIONS, SectionName, check_root, root_attributes
 from padiff.store.leftovers import PARTIAL
+from padiff.store.media.base import Medium
 from padiff.store.storage import Storage
 from padiff.store.zarr.array import ZarrArray
 from padiff.store.zarr.group import (
-    DOCUMENT,
     PLAIN_GROUP,
     attributes_of,
     check_document,
@@ -33,81 +31,84 @@ __all__ = ["ZarrStore"]
 
 
 class ZarrStore(Store):
-    """A Zarr hierarchy whose root is the directory `root`."""
+    """A Zarr hierarchy whose objects lie on `medium`."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
+    def __init__(self, medium: Medium) -> None:
+        self._medium = medium
 
     @property
     def location(self) -> str:
-        return str(self._root)
+        return self._medium.location
 
     def header(self, path: str) -> bytes:
-        return header_of(self._root / path)
+        return header_of(self._medium, path)
 
     def attributes(self, path: str) -> Json:
-        return attributes_of(self._root / path)
+        return attributes_of(self._medium, path)
 
     def identity(self, path: str) -> object:
-        try:
-            status = os.stat(f"{self._root}/{path}")  # noqa: PTH116  # a text is faster
-        except OSError:
-            return None
-        return status.st_ino, status.st_ctime_ns
+        return self._medium.identity(path)
 
     def groups(self, path: str) -> list[str]:
         return [
             name
-            for name in self._directories(path)
-            if not name.startswith(".") and is_group(self._root / path / name)
+            for name in self._medium.directories(path)
+            if not name.startswith(".") and is_group(self._medium, f"{path}/{name}".lstrip("/"))
         ]
 
     def unfinished(self, path: str) -> dict[str, str]:
         finished = set(self.groups(path))
         found = {}
-        for name in self._directories(path):
+        for name in self._medium.directories(path):
             section = name[1:].split(".")[0] if name.endswith(PARTIAL) else name
             if section not in finished and not section.startswith("."):
                 found[section] = f"{path}/{name}".lstrip("/")
         return found
 
-    def _directories(self, path: str) -> list[str]:
-        try:
-            with os.scandir(self._root / path) as entries:
-                return sorted(entry.name for entry in entries if entry.is_dir())
-        except OSError as error:
-            raise LocationError(
-                f"expected a directory at {self._root / path}: {error.strerror or error}"
-            ) from None
-
     def check_group(self, path: str) -> None:
-        check_document(self._root / path)
+        if not path:
+            self._medium.check()
+        check_document(self._medium, path)
 
     def array(self, path: str) -> ZarrArray:
-        return ZarrArray(f"{self._root}/{path}")
+        return ZarrArray(self._medium, path)
 
     def begin_dump(
         self, path: str, sections: Sequence[SectionName], storage: Storage
     ) -> ZarrPartialDump:
         self.create()
-        dump = self._root
-        for part in Path(path).parts:
-            dump = dump / part
-            if not (dump / DOCUMENT).exists():
-                make_group(dump, PLAIN_GROUP)
-            elif part in SECTIONS and not holds_dumps(dump):
+        dump = ""
+        for part in path.split("/") if path else ():
+            dump = f"{dump}/{part}".lstrip("/")
+            self._medium.refuse_link(dump)
+            if not is_group(self._medium, dump):
+                make_group(self._medium, dump, PLAIN_GROUP)
+            elif part in SECTIONS and not holds_dumps(self._medium, dump):
                 raise OccupiedError(
                     f"expected a place for {' and '.join(sections)} outside of what was dumped, "
-                    f"got one inside {dump}: choose another place, nothing was changed"
+                    f"got one inside {self.location}/{dump}: choose another place, nothing was "
+                    "changed"
                 )
-        return ZarrPartialDump(dump, sections, storage)
+        for name in sections:
+            self._check_replaceable(f"{dump}/{name}".lstrip("/"), name)
+        return ZarrPartialDump(self._medium.begin(dump, sections, durable=storage.durable), storage)
+
+    def _check_replaceable(self, path: str, name: SectionName) -> None:
+        """OccupiedError where something lies that is no section of ours."""
+        self._medium.refuse_link(path)
+        if not is_group(self._medium, path):
+            self._medium.refuse_occupied(path)
+        elif holds_dumps(self._medium, path):
+            raise OccupiedError(
+                f"expected a {name} or nothing at {self.location}/{path}, found a directory that "
+                "was dumped to: choose another place, nothing was changed"
+            )
 
     def create(self, claim: Mapping[str, str] | None = None) -> None:
-        root = self._root
         document = group_document(root_attributes(claim))
-        if not (root.is_dir() and (root / DOCUMENT).exists()):
-            make_group(root, document)
+        if not is_group(self._medium, ""):
+            make_group(self._medium, "", document)
             return
-        check_root(self.attributes(""), str(root))
+        check_root(self.attributes(""), self.location)
         if claim is not None:
-            replace_document(root, document)
+            replace_document(self._medium, "", document)

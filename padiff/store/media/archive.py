@@ -1,0 +1,305 @@
+"""A hierarchy in one zip file, `run.zarr.zip`, whose members are stored as they are.
+
+A zip file cannot be changed in place. A dump is written to a directory beside it; then the archive
+is made anew, with all that it held but the sections that are replaced, and renamed into place.
+"""
+
+import os
+import shutil
+import time
+import zipfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from padiff.errors import CorruptError, LocationError, OccupiedError
+from padiff.store.files import Writing, write_pieces
+from padiff.store.flush import flush_directory, flush_trees
+from padiff.store.format import SectionName, running_digest
+from padiff.store.leftovers import Workplace, begin_alone
+from padiff.store.media.base import Medium, Pending
+
+__all__ = ["SUFFIX", "Archive"]
+
+SUFFIX = ".zarr.zip"
+_PATIENCE = 600.0  # seconds to wait for others who make the same archive anew
+_DATE = (1980, 1, 1, 0, 0, 0)  # the same content makes the same bytes
+_LOCAL_HEADER = 30  # bytes of what stands before a member, without its name
+_SEAL = b"padiff "  # begins the comment
+_SEAL_SIZE = len(_SEAL) + 32
+_PIECE = 2**20
+
+
+class Archive(Medium):
+    """The objects are the members of the zip file at `path`, as it was when first looked at.
+
+    Documents of groups are kept until a dump is made visible, which makes the archive anew.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._zip = _opened(path)
+        self._fresh: dict[str, bytes] = {}
+        self._below: dict[str, set[str]] = {"": set()}
+        for name in self._zip.namelist() if self._zip else ():
+            self._note(name)
+
+    def _note(self, name: str) -> None:
+        """Note the directories that lead to an object."""
+        above = ""
+        for part in name.split("/")[:-1]:
+            self._below[above].add(part)
+            above = f"{above}/{part}".lstrip("/")
+            self._below.setdefault(above, set())
+
+    @property
+    def location(self) -> str:
+        return str(self._path)
+
+    def has(self, name: str) -> bool:
+        return name in self._fresh or (self._zip is not None and name in self._zip.NameToInfo)
+
+    def document(self, name: str, longest: int) -> bytes:
+        if name in self._fresh:
+            return self._fresh[name]
+        if self._zip is None or name not in self._zip.NameToInfo:
+            raise FileNotFoundError(f"the archive has no {name}")
+        if self._zip.getinfo(name).file_size > longest:
+            raise OSError("it has more bytes than any document")
+        return self._read(name)
+
+    def chunk(self, name: str, size: int) -> bytes:
+        found = self.size(name)
+        if found != size:
+            raise CorruptError(
+                f"expected {size} bytes in the chunk {self._path}/{name}, found {found}: "
+                "it was cut short or changed, so dump it again"
+            )
+        return self._read(name)
+
+    def whole(self, name: str) -> bytes:
+        self.size(name)
+        return self._read(name)
+
+    def _read(self, name: str) -> bytes:
+        assert self._zip is not None
+        try:
+            return self._zip.read(name)
+        except Exception as error:  # of a damaged header, or what unpacks another tool's members
+            raise self._damaged(name, error) from None
+
+    def part(self, name: str, start: int, size: int) -> bytes:
+        held = self.size(name)
+        assert self._zip is not None
+        try:
+            with self._zip.open(name) as file:
+                file.seek(max(0, start + held) if start < 0 else start)
+                data = file.read(size)
+        except Exception as error:  # of a damaged header, or what unpacks another tool's members
+            raise self._damaged(name, error) from None
+        if len(data) != size:
+            raise self._damaged(name, f"{len(data)} of {size} bytes at {start}")
+        return data
+
+    def _damaged(self, name: str, reason: object) -> CorruptError:
+        return CorruptError(
+            f"expected to read {name} in {self._path}, found it damaged ({reason}): dump it again"
+        )
+
+    def size(self, name: str) -> int:
+        if self._zip is None or name not in self._zip.NameToInfo:
+            raise CorruptError(f"expected the chunk {self._path}/{name}, found none: dump it again")
+        return self._zip.getinfo(name).file_size
+
+    def directories(self, path: str) -> list[str]:
+        if path not in self._below:
+            raise LocationError(f"expected {path} in {self._path}, found no such directory")
+        return sorted(self._below[path])
+
+    def identity(self, path: str) -> object:
+        return None  # what was opened stays what it is, whatever takes the archive's place
+
+    def check(self) -> None:
+        if self._zip is None or not self._zip.comment:  # made by another tool
+            return
+        if self._zip.comment != _seal_of(self._path, self._zip):
+            raise CorruptError(
+                f"expected the headers in {self._path} to have the digest that its comment gives, "
+                "found others: it was changed after it was written, so dump it again"
+            )
+
+    def replace(self, name: str, data: bytes) -> None:
+        self._fresh[name] = data
+        self._note(name)
+
+    def refuse_occupied(self, path: str) -> None:
+        if self._zip is not None and any(
+            name.startswith(f"{path}/".lstrip("/")) for name in self._zip.namelist()
+        ):
+            raise OccupiedError(
+                f"expected a padiff store or nothing at {self._path}/{path}, found other files: "
+                "choose another place, nothing was changed"
+            )
+
+    def refuse_link(self, path: str) -> None:
+        pass  # there are none
+
+    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
+        return _Pending(self._path, dump, sections, self._fresh, durable=durable)
+
+
+class _Pending(Pending):
+    """Sections in directories beside the archive, until it is made anew with them."""
+
+    def __init__(
+        self,
+        path: Path,
+        dump: str,
+        sections: Sequence[SectionName],
+        groups: dict[str, bytes],
+        *,
+        durable: bool,
+    ) -> None:
+        self._path, self._groups, self._durable = path, groups, durable
+        self._places: dict[SectionName, str] = {n: f"{dump}/{n}".lstrip("/") for n in sections}
+        self._workplaces: dict[SectionName, Workplace] = {}
+        try:
+            with Writing(path, 0):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                for name, place in self._places.items():
+                    self._workplaces[name] = begin_alone(
+                        path.parent,
+                        f"{path.name}.{place.replace('/', '.')}",
+                        what=f"{path}/{place}",
+                    )
+        except BaseException:
+            self.discard()
+            raise
+
+    def make_directory(self, section: SectionName, name: str) -> None:
+        with Writing(self._path, 0):
+            (self._workplaces[section].path / name).mkdir()
+
+    def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
+        write_pieces(f"{self._workplaces[section].path}/{name}", pieces, size)
+
+    def finish(self, section: SectionName, name: str, document: bytes) -> None:
+        write_pieces(self._workplaces[section].path / name, [memoryview(document)], len(document))
+
+    def publish(self) -> None:
+        """Make the archive anew, one writer after another."""
+        workplace = self._turn()
+        try:
+            new = workplace.path / self._path.name
+            with Writing(self._path, 0):
+                self._pack(new)
+                if self._durable:
+                    flush_trees([workplace.path], workplace.descriptor)
+                new.replace(self._path)
+                if self._durable:
+                    flush_directory(self._path.parent)
+        finally:
+            workplace.remove()
+        self.discard()
+
+    def _turn(self) -> Workplace:
+        until = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return begin_alone(
+                    self._path.parent, f"{self._path.name}.anew", what=f"{self._path}"
+                )
+            except OccupiedError:
+                if time.monotonic() > until:
+                    raise
+                time.sleep(0.02)
+
+    def _pack(self, path: Path) -> None:
+        replaced = tuple(f"{place}/" for place in self._places.values())
+        old = _opened(self._path)
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as new:
+            for member in old.infolist() if old else ():
+                if not member.filename.startswith(replaced):
+                    _copy(old, member, new)
+            for name, document in self._groups.items():
+                if name not in new.NameToInfo:
+                    new.writestr(zipfile.ZipInfo(name, _DATE), document)
+            for section, place in self._places.items():
+                top = self._workplaces[section].path
+                for folder, folders, names in os.walk(top):
+                    folders.sort()
+                    for name in sorted(names):
+                        file = Path(folder, name)
+                        inside = f"{place}/{file.relative_to(top).as_posix()}"
+                        member = zipfile.ZipInfo(inside, _DATE)
+                        member.file_size = file.stat().st_size
+                        with file.open("rb") as source, new.open(member, "w") as target:
+                            shutil.copyfileobj(source, target, _PIECE)
+            new.comment = _SEAL + bytes(32)
+        _seal(path)
+
+    def discard(self) -> None:
+        for workplace in self._workplaces.values():
+            workplace.remove()
+
+
+def _opened(path: Path) -> zipfile.ZipFile | None:
+    """The zip file at a path, None where there is nothing; CorruptError for anything else."""
+    try:
+        return zipfile.ZipFile(path)
+    except FileNotFoundError:
+        return None
+    except Exception as error:  # damaged in whatever way
+        raise CorruptError(
+            f"expected a zip file at {path}, but it cannot be read: {error}"
+        ) from None
+
+
+def _copy(old: zipfile.ZipFile | None, member: zipfile.ZipInfo, new: zipfile.ZipFile) -> None:
+    assert old is not None
+    made = zipfile.ZipInfo(member.filename, _DATE)
+    made.file_size = member.file_size
+    try:
+        with old.open(member) as source, new.open(made, "w") as target:
+            shutil.copyfileobj(source, target, _PIECE)
+    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+        raise CorruptError(
+            f"expected to copy {member.filename} of {old.filename}, found it damaged ({error}): "
+            "remove the archive, or dump to another place"
+        ) from None
+
+
+def _seal(path: Path) -> None:
+    """Put the digest of an archive's headers into its comment."""
+    with zipfile.ZipFile(path) as archive:
+        seal = _seal_of(path, archive)
+    with path.open("r+b") as file:
+        file.seek(-_SEAL_SIZE, os.SEEK_END)
+        file.write(seal)
+
+
+def _seal_of(path: Path, archive: zipfile.ZipFile) -> bytes:
+    """The comment of an archive: the digest of all its bytes but the members' own and itself."""
+    found = running_digest()
+    with path.open("rb") as file:
+        end = os.fstat(file.fileno()).st_size - _SEAL_SIZE
+        position = 0
+        for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
+            file.seek(member.header_offset)
+            header = file.read(_LOCAL_HEADER)
+            lengths = (
+                int.from_bytes(header[26:28], "little"),
+                int.from_bytes(header[28:30], "little"),
+            )
+            start = member.header_offset + _LOCAL_HEADER + sum(lengths)
+            _update(found, file, position, start)
+            position = start + member.compress_size
+        _update(found, file, position, end)
+    return _SEAL + found.hexdigest().encode()
+
+
+def _update(found: Any, file: Any, start: int, end: int) -> None:
+    file.seek(start)
+    while start < end and (piece := file.read(min(_PIECE, end - start))):
+        found.update(piece)
+        start += len(piece)

@@ -1,0 +1,109 @@
+"""What the objects of a hierarchy lie on: bytes under names, whatever a Zarr store makes of them.
+
+Names are relative to the root of one hierarchy, with `/` between their parts; `""` is the root.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from padiff.store.format import SectionName
+
+__all__ = ["Medium", "Pending"]
+
+
+class Pending(ABC):
+    """Sections of one dump on their way to a medium, with one writer each.
+
+    `prefix` stands before the names of all groups and arrays of a section: it is empty where a
+    section can be renamed into place.
+    """
+
+    prefix = ""
+
+    @abstractmethod
+    def make_directory(self, section: SectionName, name: str) -> None:
+        """Make a directory in a section, where the medium has such a thing."""
+
+    @abstractmethod
+    def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
+        """Write a new object of `size` bytes in a section. Called from several threads at once.
+
+        Each piece is taken care of before the next is asked for.
+        """
+
+    @abstractmethod
+    def finish(self, section: SectionName, name: str, document: bytes) -> None:
+        """The object that makes the section one, the last of all that are put."""
+
+    @abstractmethod
+    def publish(self) -> None:
+        """Make all sections visible, each at once, in place of older ones."""
+
+    @abstractmethod
+    def discard(self) -> None:
+        """Remove all that was not made visible. Safe to call twice."""
+
+
+class Medium(ABC):
+    """One hierarchy's objects. What is not there is a FileNotFoundError unless said otherwise."""
+
+    @property
+    @abstractmethod
+    def location(self) -> str:
+        """The root as a user would type it."""
+
+    @abstractmethod
+    def document(self, name: str, longest: int) -> bytes:
+        """A whole small object; OSError where that is refused, or it has more than `longest`."""
+
+    @abstractmethod
+    def chunk(self, name: str, size: int) -> Any:
+        """A buffer of all bytes of an object; CorruptError where it is not there with that size."""
+
+    @abstractmethod
+    def whole(self, name: str) -> bytes:
+        """All bytes of an object of any size; CorruptError where there is none."""
+
+    @abstractmethod
+    def size(self, name: str) -> int:
+        """Bytes of an object; CorruptError where there is none."""
+
+    @abstractmethod
+    def part(self, name: str, start: int, size: int) -> bytes:
+        """Some bytes of an object, from its end where `start` is negative.
+
+        CorruptError where it does not have them.
+        """
+
+    @abstractmethod
+    def has(self, name: str) -> bool:
+        """Whether an object of that name is there."""
+
+    @abstractmethod
+    def directories(self, path: str) -> list[str]:
+        """Names right below `path` under which more lies, sorted; LocationError without `path`."""
+
+    @abstractmethod
+    def identity(self, path: str) -> object:
+        """What tells the section at `path` from one that takes its place, by `==`."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """CorruptError when what holds the objects together is not as it was written."""
+
+    @abstractmethod
+    def replace(self, name: str, data: bytes) -> None:
+        """Put a small object, in place of an older one at once, making the directories above."""
+
+    @abstractmethod
+    def refuse_occupied(self, path: str) -> None:
+        """OccupiedError where something lies that is not what a writer of ours begins with."""
+
+    @abstractmethod
+    def refuse_link(self, path: str) -> None:
+        """OccupiedError for a symbolic link: what is written through it lies who knows where."""
+
+    @abstractmethod
+    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> Pending:
+        """Start sections of the dump at a group that is there; OccupiedError where others write."""

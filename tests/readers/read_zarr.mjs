@@ -1,0 +1,28 @@
+// Print, as JSON, what zarrita reads of a section: its header, and the elements of each tensor.
+import { FileSystemStore } from "@zarrita/storage";
+import * as zarr from "zarrita";
+
+const root = zarr.root(new FileSystemStore(process.argv[2]));
+const section = await zarr.open.v3(root.resolve(process.argv[3]), { kind: "group" });
+const header = section.attrs.padiff;
+
+function* tensors(nodes) {
+  for (const node of nodes) {
+    yield* node.tensors;
+    yield* tensors(node.children);
+  }
+}
+
+const read = {};
+for (const tensor of tensors(header.tree)) {
+  try {
+    const array = await zarr.open.v3(section.resolve(tensor.array), { kind: "array" });
+    const { shape, dtype } = array;
+    const whole = shape.includes(0) ? { data: [] } : await zarr.get(array);
+    const values = shape.length ? Array.from(whole.data, String) : [String(whole)];
+    read[tensor.array] = { shape, dtype, values };
+  } catch (error) {
+    read[tensor.array] = { dtype: tensor.dtype, error: String(error) };
+  }
+}
+console.log(JSON.stringify({ header, read }));
