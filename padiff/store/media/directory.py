@@ -120,9 +120,12 @@ class Directory(Medium):
     def size(self, name: str) -> int:
         path = f"{self._text}/{name}"
         try:
-            return os.lstat(path).st_size
+            status = os.lstat(path)
+            if stat.S_ISLNK(status.st_mode):
+                raise OSError("it is a symbolic link, which a store has none of")
         except OSError as error:
             raise _unreadable(path, error) from None
+        return status.st_size
 
     def part(self, name: str, start: int, size: int) -> bytes:
         path = f"{self._text}/{name}"
