@@ -138,7 +138,7 @@ def places_in(value: Any) -> list[tuple[Any, Any]]:
 def change_values(store: Path, random: Random) -> None:
     """Other values, keys and items in any document, with digests to fit more often than not."""
     document = random.choice(files(store, DOCUMENT))
-    data = json.loads(document.read_text())
+    data = read_document(document)
     for _ in range(random.choice([1, 1, 2, 4])):
         container, key = random.choice(places_in(data))
         match random.randrange(6):
@@ -160,7 +160,7 @@ def change_values(store: Path, random: Random) -> None:
 def change_tree(store: Path, random: Random) -> None:
     """Nodes and tensors that say something else, in a header whose digest fits."""
     document = random.choice(sorted(store.rglob(f"report/{DOCUMENT}")))
-    data = json.loads(document.read_text())
+    data = read_document(document)
     header = data["attributes"]["padiff"]
     nodes = [header["tree"][0], *header["tree"][0]["children"]]
     node = random.choice(nodes)
@@ -198,8 +198,8 @@ def grow(store: Path, random: Random) -> None:
     """A tensor of another size, and chunks of another one, on which array and tree agree."""
     document = random.choice(sorted(store.rglob(f"report/*/*/{DOCUMENT}")))
     section = document.parents[2] / DOCUMENT
-    array = json.loads(document.read_text())
-    data = json.loads(section.read_text())
+    array = read_document(document)
+    data = read_document(section)
     shape = random.choice(SHAPES)
     array["shape"] = shape
     array["chunk_grid"]["configuration"]["chunk_shape"] = random.choice([shape, [1], [2**40]])
@@ -223,6 +223,13 @@ def tensors_of(section: Mapping[str, Any]) -> list[dict[str, Any]]:
         return []
 
 
+def read_document(document: Path) -> Any:
+    """Raises OSError for what an earlier mutation put in its place: a pipe, or a link."""
+    if document.is_symlink() or not document.is_file():
+        raise OSError(f"no document at {document}")
+    return json.loads(document.read_bytes())
+
+
 def write_document(document: Path, data: Any) -> None:
     document.write_bytes(text_of(data))
 
@@ -236,13 +243,13 @@ def make_fit(store: Path, document: Path) -> None:
     """Digests that say that a document is as it was written: in the tree above it, and its own."""
     if len(document.relative_to(store).parts) > 3:  # an array's
         section = document.parents[2] / DOCUMENT
-        data = json.loads(section.read_bytes())
+        data = read_document(section)
         for tensor in tensors_of(data):
             if section.parent / str(tensor["array"]) == document.parent:
                 tensor["metadata"] = digest(document.read_bytes())
         write_document(section, data)
         document = section
-    data = json.loads(document.read_bytes())
+    data = read_document(document)
     try:
         header = data["attributes"]["padiff"]
         header.pop("digest", None)

@@ -352,12 +352,12 @@ def test_closed_outputs(base: Path, other: Path) -> None:
 
 def test_too_little_memory(base: Path, other: Path) -> None:
     with (other / "report/zarr.json").open("r+b") as document:
-        document.truncate(2**31 - 2**13)
+        document.truncate(2**28)
     done = subprocess.run(
         [COMMAND, base, other],
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**31, 2**31)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29)),
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch("padiff-check: expected more memory .*fewer --jobs\n", done.stderr)
