@@ -142,7 +142,7 @@ def test_without_a_path_under_the_root(framework: str, tmp_path: Path) -> None:
     assert not (tmp_path / "root").exists()
     step(proxy)
     written = proxy.try_dump()
-    assert written is not None
+    assert isinstance(written, Path)
     assert written.parent.parent == tmp_path / "root"
     assert open_dump(written).report.header.model == "My net"
     step(proxy)
@@ -157,7 +157,7 @@ def test_two_models_of_one_name_have_two_directories(framework: str, tmp_path: P
         step(proxy)
         proxy.dump_weights()
         written = proxy.try_dump()
-        assert written is not None
+        assert isinstance(written, Path)
         homes.append(written.parent.name)
     assert homes == ["Residual", "Residual_1", "Residual_2"]
 
@@ -168,7 +168,7 @@ def test_two_frameworks_have_two_directories(tmp_path: Path) -> None:
         proxy = proxy_of(framework)
         step(proxy)
         written = proxy.try_dump()
-        assert written is not None
+        assert isinstance(written, Path)
         homes.append(written.parent)
     assert len(set(homes)) == 2
     found = [open_dump(home / "step_0").report.header.framework for home in homes]

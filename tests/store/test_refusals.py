@@ -21,7 +21,6 @@ from padiff.errors import (
     UsageError,
     WriteError,
 )
-from padiff.store.location import Location
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.writer import claim_store
 from tests.store.sections import write
@@ -205,7 +204,7 @@ def test_a_directory_that_is_closed_to_us(tmp_path: Path) -> None:
 
 def train(
     root: Path, steps: int, **options: object
-) -> tuple[list[Location | None], padiff.ProxyModel]:
+) -> tuple[list[str | Path | None], padiff.ProxyModel]:
     """A training loop of a real model that dumps each step; a file fills the disk in between."""
     torch.manual_seed(0)
     model = padiff.create_model(torch.nn.Linear(8, 8), **options)  # type: ignore[arg-type]
