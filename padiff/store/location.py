@@ -119,11 +119,12 @@ def locate_for_writing(
             raise UsageError(f"expected a {kind} of at least 0, got {number!r}")
     numbers = [] if step is None else [f"step_{step}"]
     numbers += [] if rank is None else [f"rank_{rank}"]
-    if _goes_to_hdf5(location, backend):
-        root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
-        return hdf5_store(root, lone=lone), "/".join(parts + numbers)
-    medium, parts = _medium_for(location)
-    return ZarrStore(medium), "/".join(parts + numbers)
+    with Writing(str(location), 0):  # what may not be looked into may not be written to either
+        if _goes_to_hdf5(location, backend):
+            root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
+            return hdf5_store(root, lone=lone), "/".join(parts + numbers)
+        medium, parts = _medium_for(location)
+        return ZarrStore(medium), "/".join(parts + numbers)
 
 
 def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
@@ -152,11 +153,10 @@ def _medium_for(location: Location) -> tuple[Medium, list[str]]:
             found = next((above for above in _down_to(url) if above.endswith(".zarr")), url)
         return Remote(found), [name for name in url.removeprefix(found).split("/") if name]
     path = _local_path(location)
-    with Writing(path, 0):
-        archive = _archive_of(path)
-        if archive is not None:
-            return Archive(archive), list(path.relative_to(archive).parts)
-        root = _enclosing_root(path)
+    archive = _archive_of(path)
+    if archive is not None:
+        return Archive(archive), list(path.relative_to(archive).parts)
+    root = _enclosing_root(path)
     if root is None:
         named = [p for p in (*reversed(path.parents), path) if p.suffix == ".zarr"]
         root = named[0] if named else path

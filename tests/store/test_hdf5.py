@@ -1,7 +1,6 @@
 """What is true of HDF5 alone: where files lie, who reads them, and damage that is told in time."""
 
 import os
-import shutil
 import subprocess
 from contextlib import suppress
 from pathlib import Path
@@ -28,6 +27,7 @@ from padiff.store.writer import DumpWriter, claim_store
 from tests.store.sections import write
 from tests.store.test_round_trip import CORE, EXTENDED, SHAPES, same_bits, values_of
 from tests.stores import Layer, write_dump
+from tests.tools import need
 
 ARRAY = "report/layer/forward.0"
 ONE = {"layer": np.arange(6.0)}
@@ -39,9 +39,7 @@ def files(path: Path) -> list[str]:
 
 def tool(*command: str | Path) -> str:
     """What a command line tool of HDF5 prints; it may be missing, but not where CI runs."""
-    if shutil.which(str(command[0])) is None:
-        assert "CI" not in os.environ, f"expected {command[0]} on the PATH: install hdf5-tools"
-        pytest.skip(f"{command[0]} is not installed")
+    need(str(command[0]))
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout
 
 

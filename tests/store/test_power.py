@@ -1,7 +1,6 @@
 """Power may fail: data is on the disk before its name is, and the name before we return."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from padiff.store import flush
 from padiff.store.reader import open_dump
 from tests.store.sections import write
+from tests.tools import need
 
 WRITE = """
 import os, sys
@@ -43,9 +43,9 @@ def calls(trace: Path) -> list[str]:
     return [name for n, name in enumerate(found) if found[n - 1 : n] != [name]]
 
 
-@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
 @pytest.mark.parametrize("durable", [True, False])
 def test_the_order_of_system_calls(tmp_path: Path, durable: bool) -> None:
+    need("strace")
     trace = tmp_path / "trace"
     command = ["strace", "-f", "-y", "-s", "256", "-o", str(trace)]
     command += ["-e", "trace=write,pwrite64,syncfs,fsync,stat,newfstatat,/rename"]

@@ -253,7 +253,7 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
     assert invoke(run) == (0, whole, "")
     assert invoke(run, "-q") == (0, "", "")
     intact = Path(shutil.copytree(run, tmp_path / "intact"))
-    (gone,) = run.glob("step_0/rank_1/report/%1B*/forward.0/c.0")
+    (gone,) = run.glob("step_0/rank_1/report/=1B*/forward.0/c.0")
     gone.unlink()
     code, out, _ = invoke(run, intact)
     assert code == 1
