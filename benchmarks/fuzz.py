@@ -73,15 +73,17 @@ class Place:
             net = Layer(
                 "", "Net", out=np.arange(40.0) + off, inputs=np.ones(3), children=[*layers, odd]
             )
-            write_dump(path, net, step=0, storage=Storage(chunk_bytes=128))
+            storage = Storage("hdf5" if kind == "h5" else "zarr", chunk_bytes=128)
+            write_dump(path, net, step=0, storage=storage)
 
     def renew(self, random: Random) -> str:
         """Another damaged store; what was done to it."""
         shutil.rmtree(self.store, ignore_errors=True)
         shutil.copytree(self.outside, self.store)
+        done = mutate(self.store, self._kind, random)
         for path in self.outside.rglob("*"):
             os.utime(path, (1, 2))  # so that reading it changes the first, on any mount but noatime
-        return mutate(self.store, self._kind, random)
+        return done
 
     def problems(self, random: Random) -> list[str]:
         """What no store may cause, and this one does."""

@@ -8,7 +8,11 @@ from pathlib import Path
 from random import Random
 from typing import Any
 
+import h5py
+import numpy as np
+
 from padiff.store.format import digest, is_sealed
+from padiff.store.hdf5.seal import append_seal
 
 __all__ = ["MUTATIONS", "Mutation", "mutate"]
 
@@ -139,6 +143,14 @@ def change_values(store: Path, random: Random) -> None:
     """Other values, keys and items in any document, with digests to fit more often than not."""
     document = random.choice(files(store, DOCUMENT))
     data = read_document(document)
+    change_json(data, random)
+    write_document(document, data)
+    if random.random() < 0.8:
+        make_fit(store, document)
+
+
+def change_json(data: Any, random: Random) -> None:
+    """Other values, keys and items somewhere in a JSON value."""
     for _ in range(random.choice([1, 1, 2, 4])):
         container, key = random.choice(places_in(data))
         match random.randrange(6):
@@ -152,16 +164,19 @@ def change_values(store: Path, random: Random) -> None:
                 container[key] = hostile(random)
         if not data:
             break
-    write_document(document, data)
-    if random.random() < 0.8:
-        make_fit(store, document)
 
 
 def change_tree(store: Path, random: Random) -> None:
     """Nodes and tensors that say something else, in a header whose digest fits."""
     document = random.choice(sorted(store.rglob(f"report/{DOCUMENT}")))
     data = read_document(document)
-    header = data["attributes"]["padiff"]
+    change_header(data["attributes"]["padiff"], random)
+    write_document(document, data)
+    make_fit(store, document)
+
+
+def change_header(header: dict[str, Any], random: Random) -> None:
+    """Nodes and tensors that say something else."""
     nodes = [header["tree"][0], *header["tree"][0]["children"]]
     node = random.choice(nodes)
     tensor = random.choice([t for n in nodes for t in n["tensors"]])
@@ -190,8 +205,6 @@ def change_tree(store: Path, random: Random) -> None:
             header["tree"] = [node]
         case _:
             node["route"], node["call"] = random.choice(nodes)["route"], random.choice(NUMBERS)
-    write_document(document, data)
-    make_fit(store, document)
 
 
 def grow(store: Path, random: Random) -> None:
@@ -260,10 +273,63 @@ def make_fit(store: Path, document: Path) -> None:
     write_document(document, data)
 
 
-# By the kind of store: those of bytes befall any.
+def change_attribute(store: Path, random: Random) -> None:
+    """A header, or a root's attribute, that says something else, in an HDF5 file under a seal."""
+    path = random.choice(files(store, "*.h5"))
+    with h5py.File(path, "r+") as file:
+        group = random.choice([file, file["report"], file["report"]])
+        header = json.loads(group.attrs["padiff"])
+        random.choice([change_json, change_header, change_header])(header, random)
+        if random.random() < 0.8:
+            header.pop("digest", None)
+            header["digest"] = digest(text_of(header))
+        group.attrs["padiff"] = random.choice([text_of(header).decode()] * 9 + [b"\xff", 3])
+    append_seal(path, [])
+
+
+def change_objects(store: Path, random: Random) -> None:
+    """Something else, or nothing, in the place of an object of an HDF5 file under a seal."""
+    path = random.choice(files(store, "*.h5"))
+    with h5py.File(path, "r+") as file:
+        names: list[str] = []
+        file.visit(names.append)
+        name = random.choice(names)
+        del file[name]
+        match random.randrange(7):
+            case 0:
+                file.create_dataset(name, shape=(10**15,), chunks=(10**6,), dtype="f4")
+            case 1:
+                file[name] = np.arange(random.choice([0, 1, 6, 40]), dtype=random.choice("ifdQ"))
+            case 2:
+                file[name] = random.choice(WORDS).encode(errors="surrogatepass")[:99] + b"."
+            case 3:
+                file[name] = h5py.SoftLink(random.choice(["/", name, "/nowhere"]))
+            case 4:
+                file[name] = h5py.ExternalLink("../outside/step_0.h5", name)
+            case 5:
+                file.create_group(name)
+            case _:
+                pass
+    append_seal(path, [])
+
+
+def unseal(store: Path, random: Random) -> None:
+    """Damage in an HDF5 file that another tool has rewritten, which has no seal any more."""
+    path = random.choice(files(store, "*.h5"))
+    with h5py.File(path, "r+") as file:
+        file.attrs["note"] = 1
+    data = bytearray(path.read_bytes())
+    for _ in range(random.choice([0, 1, 1, 4])):
+        data[random.randrange(len(data))] = random.randrange(256)
+    path.write_bytes(data)
+
+
+# By the kind of store: those of bytes befall any. What is unsealed is walked by another process.
+_OF_HDF5: tuple[Mutation, ...] = (*(change_attribute, change_objects) * 8, unseal)
 _OF_FILES: tuple[Mutation, ...] = (change_bytes, cut, replace_entry)
 MUTATIONS: dict[str, tuple[Mutation, ...]] = {
     "zarr": (*_OF_FILES, change_values, change_values, change_tree, change_tree, grow),
+    "h5": (*_OF_FILES, *_OF_HDF5),
 }
 
 
@@ -274,7 +340,7 @@ def mutate(store: Path, kind: str, random: Random) -> str:
         mutation = random.choice(MUTATIONS[kind])
         try:
             mutation(store, random)
-        except (ValueError, KeyError, TypeError, IndexError, OSError, RecursionError):
+        except (ValueError, KeyError, TypeError, IndexError, OSError, RuntimeError):
             continue  # what an earlier one left is no place for it
         done.append(mutation.__name__)
     return " ".join(done)

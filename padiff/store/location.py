@@ -50,7 +50,8 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
 
 
 def _store_at(path: Path) -> tuple[Store, str]:
-    if not (path / DOCUMENT).exists() and (found := dumps_at(path)) is not None:
+    typed = path.resolve() if path.is_symlink() else path  # who types a link means what it leads to
+    if not (path / DOCUMENT).exists() and (found := dumps_at(typed)) is not None:
         above, below_it = found
         store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
         store.attributes("")  # what is no root's document is damage

@@ -325,3 +325,24 @@ def test_claims(tmp_path: Path) -> None:
     assert names == ["Net", "Net_2", "Net"]
     write(tmp_path / "Net", ONE, step=0)
     assert files(tmp_path / "Net") == ["padiff.json", "step_0.h5"]
+
+
+def test_no_link_below_a_root_is_followed(tmp_path: Path) -> None:
+    write(tmp_path / "outside.h5", {"layer": np.ones(3)}, step=0)
+    for name in ("step_0.h5", "padiff.json"):
+        run = tmp_path / f"{name}-run.h5"
+        write(run, {"layer": np.ones(3)}, step=0)
+        (run / name).unlink()
+        (run / name).symlink_to(tmp_path / "outside.h5" / name)
+        for use in (open_dump, lambda run: write(run, {"layer": np.zeros(3)}, step=0)):
+            with pytest.raises(CorruptError, match=f"{name} to lie in its store, found a link"):
+                use(run)
+    assert open_dump(tmp_path / "outside.h5").report["layer"].forward[0][0] == 1
+
+
+def test_a_link_that_is_typed_is_followed(tmp_path: Path) -> None:
+    write(tmp_path / "run.h5", {"layer": np.ones(3)}, step=7)
+    (tmp_path / "latest.h5").symlink_to("run.h5/step_7.h5")
+    (tmp_path / "root").symlink_to("run.h5")
+    for typed in ("latest.h5", "root", "root/step_7", "root/step_7.h5"):
+        assert open_dump(tmp_path / typed).report["layer"].forward[0][0] == 1

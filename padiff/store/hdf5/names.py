@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from padiff.errors import CorruptError
 from padiff.store.format import SECTIONS, SectionName, has_meaning
 from padiff.store.leftovers import PARTIAL
 
@@ -16,6 +17,7 @@ __all__ = [
     "group_named",
     "holds_dump_files",
     "is_number",
+    "refuse_link",
     "resolve",
 ]
 
@@ -78,12 +80,25 @@ def holds_dump_files(directory: Path) -> bool:
     return any(map(is_number, begun_in(directory)))
 
 
+def refuse_link(path: Path) -> None:
+    """CorruptError where a path is a link."""
+    if path.is_symlink():
+        raise CorruptError(
+            f"expected {path} to lie in its store, found a link: put in its place what it leads to"
+        )
+
+
 def resolve(root: Path, path: str) -> Place:
-    """Where a path below `root` leads, whether or not something lies there."""
+    """Where a path below `root` leads, whether or not something lies there.
+
+    CorruptError where it leads through a link, which may lead out of the root.
+    """
     directory = root
     names = path.split("/") if path else []
     for depth, name in enumerate(names):
         file, below = file_named(directory, name), directory / name
+        refuse_link(file)
+        refuse_link(below)
         inner = names[depth + 1 :]
         is_directory = below.is_dir()
         if not inner:

@@ -31,6 +31,7 @@ from padiff.store.hdf5.names import (
     file_named,
     group_named,
     is_number,
+    refuse_link,
     resolve,
 )
 from padiff.store.storage import Storage
@@ -151,6 +152,7 @@ class Hdf5Store(Store):
     def _text(self) -> bytes | None:
         """The document of the root; None where it has none, as where files were copied."""
         document = self._root / ROOT_DOCUMENT
+        refuse_link(document)
         try:
             if not document.exists():
                 return None
@@ -207,6 +209,7 @@ class Hdf5Store(Store):
                     "was changed"
                 )
             directory /= part
+            refuse_link(directory)
         if directory.exists() and not directory.is_dir():
             raise _occupied(directory, "a file where a directory is needed")
         with Writing(directory, 0):
@@ -215,6 +218,7 @@ class Hdf5Store(Store):
             for each in absent:
                 flush_directory(each.parent)
         final = file_named(directory, names[-1])
+        refuse_link(final)
         _check_replaceable(final)
         return Hdf5PartialDump(final, sections, storage)
 
@@ -234,7 +238,7 @@ def _check_replaceable(final: Path) -> None:
     """OccupiedError where something lies that is no dump; what it raises where one is damaged."""
     if final.is_dir():
         raise _occupied(final, "a directory where a file is needed")
-    if not final.exists() and not final.is_symlink():
+    if not final.exists():
         return
     try:
         Hdf5File(final)
