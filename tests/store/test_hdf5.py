@@ -281,23 +281,6 @@ def test_a_tree_of_20_megabytes(tmp_path: Path) -> None:
     assert len(open_dump(tmp_path / "x.h5").report) == 20_000
 
 
-def test_two_writers_of_different_sections(tmp_path: Path) -> None:
-    from padiff.store.format import array_path
-    from padiff.tree import LayerTree
-    from tests.store.sections import header_of
-
-    with (
-        DumpWriter(tmp_path / "x.h5", "report") as first,
-        DumpWriter(tmp_path / "x.h5", "weights") as second,
-    ):
-        for writer, name in ((first, "report"), (second, "weights")):
-            section = writer.section(name)  # type: ignore[arg-type]
-            section.add(array_path("layer", 0, "forward.0"), np.ones(3))
-            section.finish(header_of(LayerTree(()), name))  # type: ignore[arg-type]
-    assert open_dump(tmp_path / "x.h5").sections == ("report", "weights")
-    assert padiff.verify(tmp_path / "x.h5").intact
-
-
 @pytest.mark.parametrize(
     ("storage", "words"),
     [

@@ -7,26 +7,32 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
 
 from benchmarks.soak import Place, Soak
+from padiff.store.location import Location, below
 from padiff.store.reader import open_dump
 from padiff.store.storage import Format, Storage
 from padiff.store.writer import DumpWriter
+from tests.store.backends import LOCAL, everything, hidden, on
 from tests.store.sections import write
 
-BACKENDS: tuple[Format, ...] = ("zarr",)
-backends = pytest.mark.parametrize("backend", BACKENDS)
+KINDS: tuple[Format, ...] = get_args(Format)
+kinds = pytest.mark.parametrize("kind", KINDS)
 
 STORE = str(Path(DumpWriter.__init__.__code__.co_filename).parent)
 
 
-@backends
-def test_killed_at_random_instants(tmp_path: Path, backend: Format) -> None:
-    soak = Soak(tmp_path / "run.zarr", backend, seed=1)
+def root_of(tmp_path: Path, kind: Format) -> Path:
+    return tmp_path / ("run.zarr" if kind == "zarr" else "run")
+
+
+@kinds
+def test_killed_at_random_instants(tmp_path: Path, kind: Format) -> None:
+    soak = Soak(root_of(tmp_path, kind), kind, seed=1)
     for _ in range(8):
         soak.kill_one()
     outcome = soak.finish()
@@ -35,12 +41,12 @@ def test_killed_at_random_instants(tmp_path: Path, backend: Format) -> None:
     assert outcome.left == outcome.removed
 
 
-@backends
-def test_the_checker_sees_what_is_lost(tmp_path: Path, backend: Format) -> None:
-    soak = Soak(tmp_path / "run.zarr", backend, seed=1)
+@kinds
+def test_the_checker_sees_what_is_lost(tmp_path: Path, kind: Format) -> None:
+    soak = Soak(root_of(tmp_path, kind), kind, seed=1)
     soak.finish()  # one dump, of the position 0
     assert soak.outcome.reported == 2
-    place = Place.of(0).location(tmp_path / "run.zarr", backend)
+    place = Place.of(0).location(root_of(tmp_path, kind), kind)
     damaged = max(place.rglob("c*") if place.is_dir() else [place], key=lambda p: p.stat().st_size)
     data = bytearray(damaged.read_bytes())
     data[len(data) // 2] ^= 1
@@ -62,10 +68,12 @@ while True:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_told_to_end_in_the_middle_of_a_dump(tmp_path: Path, number: signal.Signals) -> None:
-    store = tmp_path / "run.zarr"
-    write(store, {"layer": np.ones(3)}, step=0)
-    command = [sys.executable, "-c", INTERRUPTED, str(store)]
+def test_told_to_end_in_the_middle_of_a_dump(
+    run: Location, files: Path, number: signal.Signals
+) -> None:
+    write(run, {"layer": np.ones(3)}, step=0)
+    count = len(everything(files))
+    command = [sys.executable, "-c", INTERRUPTED, str(run)]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
@@ -74,12 +82,14 @@ def test_told_to_end_in_the_middle_of_a_dump(tmp_path: Path, number: signal.Sign
             pass
         process.send_signal(number)
         said = process.stderr.read()
-    assert open_dump(store / "step_0").report["layer"].forward[0][0] == 1
+    assert open_dump(below(run, "step_0")).report["layer"].forward[0][0] == 1
     if number == signal.SIGINT:  # which Python hears, and cleans up
         assert "KeyboardInterrupt" in said
-        assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}
-    write(store, {"layer": np.full(3, 2.0)}, step=0)
-    assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}
+        assert hidden(files) == []
+        assert len(everything(files)) == count
+    write(run, {"layer": np.full(3, 2.0)}, step=0)
+    assert hidden(files) == []
+    assert len(everything(files)) == count
 
 
 Line = tuple[str, int]
@@ -111,20 +121,22 @@ class Interrupt:
         return self._line
 
 
+@on(*LOCAL)  # behind a URL other threads write, so lines of one are not the instants there are
 @pytest.mark.parametrize("threads", [False, True])
-def test_interrupted_before_any_line(tmp_path: Path, threads: bool) -> None:
+def test_interrupted_before_any_line(run: Location, files: Path, threads: bool) -> None:
     """The section is the old or the new one, and nothing is left; the next dump goes on at once."""
-    store = tmp_path / "run.zarr"
+    threads_before = threading.active_count()
     storage = Storage(chunk_bytes=16 if threads else 32, durable=False)
 
     def dump(number: float) -> None:
-        write(store, {"layer": np.full(4, number)}, step=0, storage=storage)
+        write(run, {"layer": np.full(4, number)}, step=0, storage=storage)
 
     dump(0)
     threads_before = threading.active_count()
     with Interrupt() as dry:
         dump(0)
     now, outcomes, interrupts = 0.0, set(), 0
+    names = set(everything(files))
     lines = list(dict.fromkeys(dry.lines))
     for number, line in enumerate(lines, start=1):
         with Interrupt(line):
@@ -132,11 +144,11 @@ def test_interrupted_before_any_line(tmp_path: Path, threads: bool) -> None:
                 dump(number)
             except KeyboardInterrupt:
                 interrupts += 1
-        found = {
-            float(x) for x in np.asarray(open_dump(store / "step_0").report["layer"].forward[0])
-        }
+        report = open_dump(below(run, "step_0")).report
+        found = {float(x) for x in np.asarray(report["layer"].forward[0])}
         assert found in ({now}, {number}), line
-        assert {path.name for path in (store / "step_0").iterdir()} == {"zarr.json", "report"}, line
+        assert hidden(files) == [], line
+        assert set(everything(files)) == names, line
         outcomes.add(found == {now})
         (now,) = found
     assert interrupts == len(lines) > 150

@@ -3,6 +3,7 @@
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,8 +12,9 @@ import numpy as np
 import pytest
 
 from padiff.errors import OccupiedError
-from padiff.store.leftovers import PARTIAL
+from padiff.store.location import Location, below
 from padiff.store.reader import open_dump
+from tests.store.backends import LOCAL, hidden, on
 from tests.store.sections import write
 
 AT_WORK = """
@@ -27,7 +29,7 @@ with write_section(sys.argv[1], sys.argv[2], step=0) as writer:
 
 
 @contextmanager
-def writer_at_work(store: Path, section: str = "report") -> Iterator[subprocess.Popen[str]]:
+def writer_at_work(store: Location, section: str = "report") -> Iterator[subprocess.Popen[str]]:
     """Another process in the middle of writing a section."""
     command = [sys.executable, "-c", AT_WORK, str(store), section]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
@@ -37,36 +39,40 @@ def writer_at_work(store: Path, section: str = "report") -> Iterator[subprocess.
         process.kill()
 
 
-def hidden(store: Path) -> list[str]:
-    return sorted(path.name for path in store.rglob("*") if path.name.endswith(PARTIAL))
-
-
 @pytest.mark.parametrize("ended_by", [signal.SIGKILL, signal.SIGTERM])
-def test_what_a_killed_writer_left_is_removed(run: Path, ended_by: signal.Signals) -> None:
+def test_what_a_killed_writer_left_is_removed(
+    run: Location, files: Path, ended_by: signal.Signals
+) -> None:
     with writer_at_work(run) as process:
+        until = time.monotonic() + 10  # behind a URL it is on its way when it was written
+        while not hidden(files) and time.monotonic() < until:
+            time.sleep(0.02)
         process.send_signal(ended_by)
         process.wait()
-    (left,) = hidden(run)
+    (left,) = hidden(files)
     write(run, {"layer": np.ones(3)}, "weights", step=0)
-    assert hidden(run) == [left]  # of another section
+    assert hidden(files) == [left]  # of another section
     write(run, {"layer": np.ones(3)}, step=0)
-    assert hidden(run) == []
-    assert open_dump(run / "step_0").report["layer"].forward[0][0] == 1
+    assert hidden(files) == []
+    assert open_dump(below(run, "step_0")).report["layer"].forward[0][0] == 1
 
 
-def test_a_writer_at_work_is_left_alone_and_keeps_others_out(run: Path) -> None:
+@on(*LOCAL)  # behind a URL there are no locks: the writer that is done first wins
+def test_a_writer_at_work_is_left_alone_and_keeps_others_out(run: Location, files: Path) -> None:
     with writer_at_work(run):
-        before = hidden(run)
+        before = hidden(files)
         with pytest.raises(OccupiedError, match=f"another writer at work in .*{before[0]}: wait"):
             write(run, {"layer": np.ones(3)}, step=0)
-        assert hidden(run) == before
+        assert hidden(files) == before
         write(run, {"layer": np.ones(3)}, "weights", step=0)  # which nobody else writes
-        assert hidden(run) == before
+        assert hidden(files) == before
     write(run, {"layer": np.ones(3)}, step=0)
-    assert hidden(run) == []
+    assert hidden(files) == []
 
 
-def test_a_finished_section_may_be_replaced_while_its_writer_lives(run: Path) -> None:
+def test_a_finished_section_may_be_replaced_while_its_writer_lives(
+    run: Location, files: Path
+) -> None:
     for number in range(3):
         write(run, {"layer": np.full(3, number)}, step=0)
-        assert hidden(run) == []
+        assert hidden(files) == []

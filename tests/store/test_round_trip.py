@@ -11,11 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from padiff.comparing.engine import compare
 from padiff.dtypes import dtype_named
 from padiff.store.format import digest
+from padiff.store.location import Location, below
 from padiff.store.reader import open_dump
 from padiff.store.storage import Storage
+from padiff.store.verify import verify
 from padiff.store.writer import write_section
+from tests.store.backends import LOCAL, Backend, everything, on
 from tests.store.sections import write
 
 CORE = [
@@ -52,14 +56,17 @@ def same_bits(a: NDArray[Any], b: NDArray[Any]) -> bool:
     return (a.shape, a.dtype, a.tobytes()) == (b.shape, b.dtype, b.tobytes())
 
 
+@on(*LOCAL)  # each array takes some requests behind a URL: test_media.py has all types once
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
-@pytest.mark.parametrize("dtype", CORE + EXTENDED)
-def test_every_dtype_and_shape(run: Path, dtype: str, shape: tuple[int, ...]) -> None:
-    values = values_of(dtype, shape)
-    write(run, {"layer": values})
-    array = open_dump(run).report["layer"].forward[0]
-    assert (array.shape, array.dtype) == (values.shape, values.dtype)
-    assert same_bits(np.asarray(array), values)
+def test_every_dtype_and_shape(run: Location, shape: tuple[int, ...]) -> None:
+    arrays = {dtype: values_of(dtype, shape) for dtype in CORE + EXTENDED}
+    write(run, arrays)
+    report = open_dump(run).report
+    for dtype, values in arrays.items():
+        array = report[dtype].forward[0]
+        assert (array.shape, array.dtype) == (values.shape, values.dtype)
+        assert same_bits(np.asarray(array), values)
+    assert verify(run).intact
 
 
 @pytest.mark.parametrize("dtype", CORE)
@@ -97,22 +104,22 @@ def odd_strides() -> dict[str, NDArray[Any]]:
     }
 
 
-@pytest.mark.parametrize("name", odd_strides())
-def test_any_strides(run: Path, name: str) -> None:
-    values = odd_strides()[name]
-    write(run, {"layer": values})
-    back = np.asarray(open_dump(run).report["layer"].forward[0])
-    np.testing.assert_array_equal(back, values)
+def test_any_strides(run: Location) -> None:
+    write(run, odd_strides())
+    report = open_dump(run).report
+    for name, values in odd_strides().items():
+        np.testing.assert_array_equal(np.asarray(report[name].forward[0]), values, name)
 
 
+@on("zarr", "hdf5")  # the others put the same chunks elsewhere, and slower
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_any_chunking_and_any_slice(
-    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, backend: Backend, data: st.DataObject
 ) -> None:
     shape = tuple(data.draw(st.lists(st.integers(0, 7), min_size=1, max_size=3)))
     values = np.arange(np.prod(shape), dtype=np.int32).reshape(shape)
-    location = tmp_path_factory.mktemp("store") / "run.zarr"
+    location = backend.at(tmp_path_factory.mktemp("store"))
     limit = data.draw(st.integers(4, 80))
     write(location, {"layer": values}, storage=Storage(chunk_bytes=limit))
     array = open_dump(location).report["layer"].forward[0]
@@ -128,7 +135,7 @@ def test_any_chunking_and_any_slice(
     np.testing.assert_array_equal(array[tuple(index)], values[tuple(index)])
 
 
-def test_indexing_that_numpy_refuses(run: Path) -> None:
+def test_indexing_that_numpy_refuses(run: Location) -> None:
     write(run, {"layer": np.zeros((2, 3))})
     array = open_dump(run).report["layer"].forward[0]
     for key in (2, (0, 3), (0, 0, 0), (..., ...), "x", 1.5):
@@ -162,7 +169,7 @@ def test_opening_and_walking_read_no_chunk(tmp_path: Path) -> None:
         np.asarray(array)
 
 
-def test_values_are_not_kept_after_add(run: Path) -> None:
+def test_values_are_not_kept_after_add(run: Location) -> None:
     """What an optimizer changes in place later must not reach the store."""
     values = np.ones(5)
     with write_section(run, "weights") as writer:
@@ -171,10 +178,21 @@ def test_values_are_not_kept_after_add(run: Path) -> None:
         assert stored.stats.mean == 1
 
 
-def test_a_store_may_be_moved(tmp_path: Path) -> None:
-    write(tmp_path / "here/run.zarr", {"layer": np.arange(3.0)}, step=1)
-    document = (tmp_path / "here/run.zarr/step_1/report/zarr.json").read_text()
-    assert str(tmp_path) not in document
+@on(*LOCAL)  # where directories are renamed
+def test_a_store_may_be_moved(tmp_path: Path, backend: Backend) -> None:
+    write(backend.at(tmp_path / "here"), {"layer": np.arange(3.0)}, step=1)
+    assert not [name for name, data in everything(tmp_path).items() if bytes(tmp_path) in data]
     (tmp_path / "here").rename(tmp_path / "there")
-    back = open_dump(tmp_path / "there/run.zarr/step_1").report["layer"].forward[0]
+    back = open_dump(below(backend.at(tmp_path / "there"), "step_1")).report["layer"].forward[0]
     np.testing.assert_array_equal(np.asarray(back), np.arange(3.0))
+
+
+def test_comparing_with_a_store_of_another_kind(run: Location, tmp_path: Path) -> None:
+    values = np.arange(60.0).reshape(3, 4, 5)
+    write(run, {"layer": values})
+    other = tmp_path / "other.zarr"
+    for change, identical in ((1, 0), (0, 1)):
+        write(other, {"layer": values + change})
+        for pair in ((run, other), (other, run)):
+            totals = compare(*pair).totals
+            assert (totals.compared, totals.identical) == (1, identical)

@@ -2,49 +2,66 @@
 
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from padiff.errors import CorruptError, OccupiedError, UsageError, VersionError
+from padiff.errors import (
+    CorruptError,
+    IncompleteError,
+    LocationError,
+    OccupiedError,
+    UsageError,
+    VersionError,
+)
 from padiff.store import exchange
 from padiff.store.format import array_path, safe_name
+from padiff.store.location import Location, below
 from padiff.store.reader import open_dump, open_dumps
+from padiff.store.verify import verify
 from padiff.store.writer import DumpWriter, claim_store, write_section
-from tests.store.sections import write
+from padiff.tree import LayerTree
+from tests.store.backends import LOCAL, everything, hidden, on
+from tests.store.sections import header_of, write
 
 
-def everything(path: Path) -> dict[str, bytes]:
-    return {str(p): p.read_bytes() for p in path.rglob("*") if p.is_file()}
-
-
-def value(location: Path) -> float:
+def value(location: Location) -> float:
     return float(open_dump(location).report["layer"].forward[0][0])
 
 
-def test_a_section_replaces_an_older_one_and_leaves_nothing_behind(tmp_path: Path) -> None:
-    for number in (1.0, 2.0):
-        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, step=0)
-        write(tmp_path / "run.zarr", {"layer": np.full(3, number)}, "weights", step=0)
-    assert value(tmp_path / "run.zarr/step_0") == 2
-    names = {path.name for path in (tmp_path / "run.zarr/step_0").iterdir()}
-    assert names == {"zarr.json", "report", "weights"}
+def test_a_section_replaces_an_older_one_and_leaves_nothing_behind(
+    run: Location, files: Path
+) -> None:
+    write(run, {"layer": np.ones(3)}, step=0)
+    write(run, {"layer": np.ones(3)}, "weights", step=0)
+    count = len(everything(files))
+    write(run, {"layer": np.ones(3), "gone": np.ones(3)}, step=0)
+    before = open_dump(below(run, "step_0")).report
+    write(run, {"layer": np.full(3, 2.0)}, step=0)
+    assert value(below(run, "step_0")) == 2
+    assert open_dump(below(run, "step_0")).sections == ("report", "weights")
+    assert len(everything(files)) == count
+    assert hidden(files) == []
+    with suppress(CorruptError):  # who had it open reads what was there, or is told
+        assert before["layer"].forward[0][0] == 1
 
 
+@on("zarr")  # elsewhere nothing is exchanged
 def test_replacing_where_names_cannot_be_exchanged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Location, files: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(exchange, "_exchange", lambda a, b: False)
-    test_a_section_replaces_an_older_one_and_leaves_nothing_behind(tmp_path)
+    test_a_section_replaces_an_older_one_and_leaves_nothing_behind(run, files)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
 def test_leaving_early_keeps_what_was_there(
-    tmp_path: Path, run: Path, error: type[BaseException]
+    run: Location, files: Path, error: type[BaseException]
 ) -> None:
     write(run, {"layer": np.ones(3)}, step=0)
-    before = everything(tmp_path)
+    before = everything(files)
 
     def interrupted() -> None:
         with write_section(run, "report", step=0) as writer:
@@ -53,28 +70,59 @@ def test_leaving_early_keeps_what_was_there(
 
     with pytest.raises(error):
         interrupted()
-    assert everything(tmp_path) == before
+    assert everything(files) == before
 
 
-def test_unfinished_sections_are_not_read(run: Path) -> None:
+def test_what_is_not_finished_is_no_dump(run: Location, files: Path) -> None:
+    with DumpWriter(run, "report") as dump:
+        dump.section("report").add("layer/forward.0", np.ones(3))
+        with pytest.raises((IncompleteError, LocationError)):
+            open_dumps(run)
+    write(run, {"layer": np.ones(3)}, "weights")
+    before = everything(files)
+    with DumpWriter(run, "report") as dump:
+        dump.section("report").add("layer/forward.0", np.ones(3))
+    assert open_dump(run).sections == ("weights",)
+    assert everything(files) == before
+    assert hidden(files) == []
+
+
+@on("zarr", "hdf5", "s3")  # a zip file holds nothing of what is not finished
+def test_unfinished_sections_are_not_read(run: Location) -> None:
     write(run, {"layer": np.ones(3)}, step=0)
-    writer = DumpWriter(run, "params", step=0).section("params")
-    writer.add(array_path("layer", 0, "w.weight"), np.zeros(3))
-    dump = open_dump(run / "step_0")
+    writing = DumpWriter(run, "params", step=0)
+    writing.section("params").add(array_path("layer", 0, "w.weight"), np.zeros(3))
+    dump = open_dump(below(run, "step_0"))
     assert (dump.sections, tuple(dump.unfinished)) == (("report",), ("params",))
     with pytest.raises(ValueError, match="expected a finished params"):
         _ = dump.params
+    writing.__exit__(None, None, None)
 
 
-def test_steps_and_ranks(run: Path) -> None:
+def test_steps_and_ranks(run: Location) -> None:
     for step in (2, 10, 0):
         for rank in (1, 0):
-            write(run, {"layer": np.ones(1)}, step=step, rank=rank)
+            write(run, {"layer": np.full(1, step + rank)}, step=step, rank=rank)
     found = open_dumps(run).dumps
     assert list(found) == [(s, r) for s in (0, 2, 10) for r in (0, 1)]
-    assert list(open_dumps(run / "step_10").dumps) == [(None, 0), (None, 1)]
-    dump = open_dump(run / "step_10/rank_1")
-    assert (dump.step, dump.rank, dump.sections) == (10, 1, ("report",))
+    assert list(open_dumps(below(run, "step_10")).dumps) == [(None, 0), (None, 1)]
+    location = below(run, "step_10/rank_1")
+    dump = open_dump(location)
+    assert (dump.step, dump.rank, dump.sections, value(location)) == (10, 1, ("report",), 11)
+    write(location, {"layer": np.ones(1)}, "weights")  # the root is found, whichever was named
+    assert open_dumps(below(run, "step_10")).dumps[None, 1].sections == ("report", "weights")
+
+
+def test_writers_of_two_sections_both_land(run: Location) -> None:
+    with DumpWriter(run, "weights", step=0) as dump:
+        writer = dump.section("weights")
+        writer.add("layer/forward.0", np.ones(3))
+        write(run, {"layer": np.ones(3)}, step=0)
+        write(run, {"layer": np.ones(3)}, step=1)
+        writer.finish(header_of(LayerTree(()), "weights"))
+    assert open_dump(below(run, "step_0")).sections == ("report", "weights")
+    assert list(open_dumps(run).dumps) == [(0, None), (1, None)]
+    assert verify(run).intact
 
 
 def test_a_dump_may_be_the_root_or_lie_anywhere_in_a_store(tmp_path: Path) -> None:
@@ -113,17 +161,15 @@ def test_what_is_not_ours_is_refused_and_left_alone(tmp_path: Path) -> None:
     assert everything(tmp_path) == before
 
 
-@pytest.mark.parametrize("below", ["deeper", "layer", "layer/forward.0/x", "step_3"])
-def test_nothing_is_dumped_inside_a_section(tmp_path: Path, run: Path, below: str) -> None:
+@pytest.mark.parametrize("name", ["deeper", "layer", "layer/forward.0/x", "step_3"])
+def test_nothing_is_dumped_inside_a_section(run: Location, files: Path, name: str) -> None:
     write(run, {"layer": np.ones(1)}, step=0)
-    before = everything(tmp_path)
-    for section in (
-        run / "step_0/report",
-        run / "step_0/report" / below,
-    ):
+    before = everything(files)
+    section = below(run, "step_0/report")
+    for place in (section, below(section, name)):
         with pytest.raises(OccupiedError, match=r"inside .*step_0/report: choose another place"):
-            DumpWriter(section, "params")
-        assert everything(tmp_path) == before
+            DumpWriter(place, "params")
+        assert everything(files) == before
 
 
 def test_a_directory_of_a_sections_name_may_be_dumped_to_and_is_not_replaced(
@@ -153,12 +199,12 @@ def test_a_newer_format_is_not_written_to(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", ["/layer/x", "../x", "layer/../../x", "layer//x", ""])
-def test_arrays_stay_in_their_section(tmp_path: Path, run: Path, path: str) -> None:
+def test_arrays_stay_in_their_section(run: Location, files: Path, path: str) -> None:
     with write_section(run, "report") as writer:
-        before = everything(tmp_path)
+        before = everything(files)
         with pytest.raises(CorruptError, match="arrays inside it"):
             writer.add(path, np.ones(1))
-        assert everything(tmp_path) == before
+        assert everything(files) == before
 
 
 def test_no_place_to_write_to() -> None:
@@ -166,12 +212,13 @@ def test_no_place_to_write_to() -> None:
         DumpWriter("", "report")
 
 
-def test_negative_steps_are_refused(run: Path) -> None:
+def test_negative_steps_are_refused(run: Location) -> None:
     with pytest.raises(UsageError, match="step of at least 0"):
         DumpWriter(run, "report", step=-1)
 
 
-def test_a_file_system_that_refuses(tmp_path: Path, run: Path) -> None:
+@on(*LOCAL)  # behind a URL the process writes no file
+def test_a_file_system_that_refuses(tmp_path: Path, run: Location) -> None:
     """A limit on file sizes stops the write of a chunk as a full disk does."""
     write(run, {"layer": np.ones(3)}, step=0)
     before = everything(tmp_path)

@@ -51,10 +51,11 @@ class NewFile:
         _set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
 
     def close(self) -> None:
-        """Let go of the file; what was written is in it."""
-        if self.descriptor >= 0:
-            os.close(self.descriptor)
-            self.descriptor = -1
+        """Let go of the file; what was written is in it. Safe to call twice."""
+        descriptor, self.descriptor = self.descriptor, -1  # first: an interrupt calls this again
+        if descriptor >= 0:
+            os.close(descriptor)
+        if self.id.valid:
             with WritingHdf5(self.path, sum(length for _, length in self.extents)):
                 self.id.close()
 
