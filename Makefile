@@ -47,4 +47,5 @@ $(READY): pyproject.toml padiff/_kernel.c
 
 clean:
 	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist *.egg-info padiff/*.so
+	rm -rf tests/readers/node_modules
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

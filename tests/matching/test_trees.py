@@ -465,9 +465,9 @@ def flat(count: int, prefix: str, skip: frozenset[int] = frozenset()) -> LayerTr
 def test_ten_thousand_layers_take_seconds(prefix: str) -> None:
     base = flat(10_000, "l" if prefix else "")
     raw = flat(10_000, prefix, frozenset({500, 501, 7_000}))
-    start = time.perf_counter()
+    start = time.process_time()  # whatever else the machine does
     pairs, left, right = routes(base, raw)
-    assert time.perf_counter() - start < 10
+    assert time.process_time() - start < 10
     assert len(pairs) == 9_997
     assert (len(left), len(right)) == (3, 0)
     if prefix == "l":

@@ -3,13 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
 import numpy as np
 import paddle
 import pytest
 import torch
 import xarray
+import zarr
 
 import padiff
+from tests.store.sections import write
 
 TOKENS = np.random.default_rng(0).integers(0, 10, (2, 5))
 
@@ -77,3 +80,20 @@ def test_a_recorded_run_is_a_datatree(tmp_path: Path, framework: str) -> None:
             np.testing.assert_array_equal(found.values, np.asarray(section.array(record)))
             if record.dims is not None:
                 assert found.dims == record.dims
+
+
+def test_what_zarr_python_lacks_hides_nothing_else(tmp_path: Path) -> None:
+    """As `docs/reading.md` says of bfloat16: what fails, and what opens all the same."""
+    values = np.arange(6.0).reshape(2, 3)
+    write(tmp_path / "run.zarr", {"half": values.astype(ml_dtypes.bfloat16), "full": values})
+    write(tmp_path / "run.zarr", {"full": values}, "weights")
+    report = zarr.open_group(tmp_path / "run.zarr/report", mode="r")
+    np.testing.assert_array_equal(report["full/forward.0"][...], values)  # type: ignore[index]
+    with pytest.raises(ValueError, match="bfloat16"):
+        report["half/forward.0"]
+    options: dict[str, Any] = {"engine": "zarr", "consolidated": False}
+    with pytest.raises(ValueError, match="bfloat16"):
+        xarray.open_datatree(tmp_path / "run.zarr", **options)
+    for part in ("weights", "report/full"):
+        tree = xarray.open_datatree(tmp_path / "run.zarr", group=part, **options)
+        np.testing.assert_array_equal(tree.leaves[0]["forward.0"].values, values)

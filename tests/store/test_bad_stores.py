@@ -405,11 +405,11 @@ def test_sizes_that_no_machine_holds(tmp_path: Path, shape: list[int], chunk: li
     for name in ("base", "raw"):
         write_dump(tmp_path / name, Layer("", "Net", out=np.arange(6.0)))
         grown(tmp_path / name / "report", shape, chunk)
-    started = time.monotonic()
+    started = time.process_time()  # whatever else the machine does
     with pytest.raises(FormatError) as error:
         compare(tmp_path / "base", tmp_path / "raw")
     one_sentence(error)
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 def grown(section: Path, shape: list[int], chunk: list[int]) -> None:
