@@ -224,14 +224,16 @@ class Hdf5Store(Store):
 
 
 def _refuse_occupied(root: Path) -> None:
-    """OccupiedError where something lies that is no directory of dumps."""
-    if root.is_dir():
-        # hidden files may be those of another rank that makes the same root just now
-        held = [each for each in root.iterdir() if not each.name.startswith(".")]
-        if not all(is_number(group_named(each.name)) for each in held):
-            raise _occupied(root, "a directory with other files")
-    elif root.exists() or root.is_symlink():
+    """OccupiedError where something lies that is no directory of dumps.
+
+    What another rank makes meanwhile, which begins to write to the same root, is no such thing.
+    """
+    if (root.exists() or root.is_symlink()) and not root.is_dir():
         raise _occupied(root, "a file where a directory is needed")
+    if root.is_dir():
+        names = {each.name for each in root.iterdir() if not each.name.startswith(".")}
+        if not all(is_number(group_named(name)) for name in names - {ROOT_DOCUMENT}):
+            raise _occupied(root, "a directory with other files")
 
 
 def _check_replaceable(final: Path) -> None:
