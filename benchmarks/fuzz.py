@@ -120,9 +120,9 @@ class Place:
 
 
 def limit_memory() -> None:
-    """Let this process have little more than it may use, so that it fails before the machine."""
+    """Let this process have no more than a part of the machine; address space is not all used."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
-    resource.setrlimit(resource.RLIMIT_AS, (used + 2 * MEMORY, used + 2 * MEMORY))
+    resource.setrlimit(resource.RLIMIT_AS, (used + 8 * MEMORY, used + 8 * MEMORY))
 
 
 def work(kind: str, seed: int, numbers: range) -> tuple[Counter[str], list[str], int]:

@@ -340,7 +340,7 @@ def mutate(store: Path, kind: str, random: Random) -> str:
         mutation = random.choice(MUTATIONS[kind])
         try:
             mutation(store, random)
-        except (ValueError, KeyError, TypeError, IndexError, OSError, RuntimeError):
+        except (ValueError, KeyError, TypeError, IndexError, OSError, RuntimeError, MemoryError):
             continue  # what an earlier one left is no place for it
         done.append(mutation.__name__)
     return " ".join(done)

@@ -7,10 +7,13 @@ from typing import Any, Literal, get_args
 from padiff.errors import UsageError
 from padiff.store.chunks import CHUNK_BYTES
 
-__all__ = ["DEFAULT", "Compression", "Format", "Storage"]
+__all__ = ["DEFAULT", "MOST_DECODED", "Compression", "Format", "Storage"]
 
 Format = Literal["zarr", "hdf5"]
 Compression = str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
+
+
+MOST_DECODED = 2**30  # bytes of a chunk that is not raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,11 @@ class Storage:
                 continue
             if type(size) is not int or size < 1:
                 raise UsageError(f"expected {name} to be a number of bytes from 1, got {size!r}")
+        if self.compression is not None and self.chunk_bytes > MOST_DECODED:
+            raise UsageError(
+                f"expected compressed chunks of at most {MOST_DECODED} bytes, got chunk_bytes "
+                f"{self.chunk_bytes}: each is decoded whole"
+            )
         if self.shard_bytes is not None and self.shard_bytes < self.chunk_bytes:
             raise UsageError(
                 f"expected shard_bytes of at least a chunk ({self.chunk_bytes} bytes), "

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from functools import lru_cache
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from padiff.dtypes import DType
 from padiff.errors import FormatError, UsageError
 from padiff.jsonio import Json, dumps
-from padiff.store.storage import Compression
+from padiff.store.storage import MOST_DECODED, Compression
 
 __all__ = ["Chain", "chain_for", "check_chain", "decode", "encode"]
 
@@ -50,7 +51,12 @@ def _chain(compressors: str, element: DType) -> Chain:
 
 @lru_cache(64)
 def check_chain(chain: Chain, element: DType, chunk_shape: tuple[int, ...]) -> None:
-    """FormatError when zarr-python cannot decode chunks of these codecs."""
+    """FormatError when zarr-python cannot decode chunks of these codecs, or no memory holds one."""
+    size = prod(chunk_shape) * element.itemsize
+    if size > MOST_DECODED:
+        raise FormatError(
+            f"expected encoded chunks of at most {MOST_DECODED} bytes, found chunks of {size}"
+        )
     _open(_unit(chain, _stand_in(element), chunk_shape), {}, "read")
 
 
@@ -91,7 +97,7 @@ def _unit(chain: Chain, dtype: str, shape: tuple[int, ...]) -> bytes:
         "codecs": json.loads(chain),
         "attributes": {},
     }
-    return dumps(document).encode()
+    return dumps(document).encode(errors="surrogatepass")
 
 
 def _key(ndim: int) -> str:

@@ -18,6 +18,7 @@ __all__ = ["DOCUMENT", "Layout", "array_document", "chunk_key", "layout_of", "ra
 DOCUMENT = "zarr.json"
 _MOST_BYTES = 2**63 - 1  # of one tensor: what a system's sizes can say
 _MOST_CHUNK_BYTES = 2**40
+_LONGEST_KEPT = 2**13  # bytes; those that we write have fewer
 
 
 def array_document(
@@ -89,9 +90,17 @@ _KEYS = {
 }
 
 
-@lru_cache(4096)  # the layers of a model, and those of its twin, have few documents between them
 def layout_of(document: bytes) -> Layout:
     """FormatError, without the place, when `document` is not one of an array that can be read."""
+    return _kept_layout(document) if len(document) < _LONGEST_KEPT else _layout_of(document)
+
+
+@lru_cache(4096)  # the layers of a model, and those of its twin, have few documents between them
+def _kept_layout(document: bytes) -> Layout:
+    return _layout_of(document)
+
+
+def _layout_of(document: bytes) -> Layout:
     values = loads(document, DOCUMENT)
     data = Reader(values, DOCUMENT)
     data.choice("node_type", ("array",))
