@@ -120,8 +120,8 @@ class Archive(Medium):
         return None  # what was opened stays what it is, whatever takes the archive's place
 
     def check(self) -> None:
-        if self._zip is None or not self._zip.comment:  # made by another tool
-            return
+        if self._zip is None or not (self._zip.comment or _told_comment(self._path)):
+            return  # made by another tool
         if self._zip.comment != _seal_of(self._path, self._zip):
             raise CorruptError(
                 f"expected the headers in {self._path} to have the digest that its comment gives, "
@@ -253,6 +253,13 @@ def _opened(path: Path) -> zipfile.ZipFile | None:
         raise CorruptError(
             f"expected a zip file at {path}, but it cannot be read: {error}"
         ) from None
+
+
+def _told_comment(path: Path) -> int:
+    """Bytes of the comment that the end of an archive without a comment tells: 0, or it was cut."""
+    with path.open("rb") as file:
+        file.seek(-2, os.SEEK_END)
+        return int.from_bytes(file.read(), "little")
 
 
 def _copy(old: zipfile.ZipFile | None, member: zipfile.ZipInfo, new: zipfile.ZipFile) -> None:
