@@ -15,8 +15,8 @@ from padiff.store.storage import Storage
 from tests.store.backends import Backend, on
 from tests.stores import Layer, write_dump
 
-EDGE = 80  # bytes at the begin and the end of a file that are all tried
-SAMPLE = 60  # bytes between them
+EDGE = 60  # bytes at the begin and the end of a file that are all tried
+SAMPLE = 40  # bytes between them
 VALUES: dict[str, ArrayLike] = {
     "b": np.arange(6, dtype=np.int16),
     "empty": np.zeros((3, 0), np.float32),
