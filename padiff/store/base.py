@@ -6,7 +6,7 @@ one step; `writer.py` and `reader.py` give the bytes their meaning.
 
 import operator
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
@@ -31,6 +31,8 @@ class Array(ABC):
     shape: tuple[int, ...]
     element: DType
     chunk_shape: tuple[int, ...]
+    check_current: Callable[[], None] = staticmethod(lambda: None)
+    """Raises CorruptError when the array is no longer that of the section that was opened."""
 
     @abstractmethod
     def read(self, selection: Selection) -> NDArray[Any]:

@@ -65,5 +65,6 @@ class ChunkedArray(Array):
         last = self._last
         if last is None or last[0] != index:
             last = (index, self._open_chunk(index))
+            self.check_current()  # or it may be of a section that took the place of ours
             self._last = last
         return last[1]

@@ -155,6 +155,7 @@ class Section:
         check_array_path(record.array, self.location)
         array = self._store.array(f"{self._path}/{record.array}")
         self.check_present()
+        array.check_current = self.check_present
         if (array.shape, array.element.name) != (record.shape, record.dtype):
             raise CorruptError(
                 f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "

@@ -101,4 +101,4 @@ class Hdf5PartialDump(PartialDump):
                 stack.callback(workplace.remove)
             if self._file is not None:
                 with suppress(PadiffError):  # nobody wants the file any more
-                    self._file.close()
+                    self._file.abandon()

@@ -1,9 +1,13 @@
 """Which creation properties the datasets of a dump get."""
 
 from collections.abc import Mapping
+from functools import lru_cache
+from math import prod
 from typing import Any
 
-from h5py import h5d, h5p, h5z
+import h5py
+import numpy as np
+from h5py import h5d, h5f, h5p, h5s, h5t, h5z
 
 from padiff.errors import UsageError
 from padiff.store.chunks import CHUNK_BYTES
@@ -13,6 +17,7 @@ __all__ = ["check_storage", "chunked_properties", "contiguous_properties", "is_c
 
 _NAMES = {"gzip": h5z.FILTER_DEFLATE, "lzf": h5z.FILTER_LZF, "szip": h5z.FILTER_SZIP}
 _DEFAULTS = {"gzip": (4,), "lzf": (), "szip": (h5z.SZIP_NN_OPTION_MASK, 8)}
+_FEWEST = 64  # elements of a chunk; of fewer there is nothing to gain, and some filters refuse
 _LONGEST_CHUNK = 2**32 - 1  # bytes; HDF5 knows no longer one
 
 
@@ -31,7 +36,7 @@ def check_storage(storage: Storage) -> None:
             f"expected chunk_bytes of at most {_LONGEST_CHUNK} for HDF5, got {storage.chunk_bytes}"
         )
     if storage.compression is not None:
-        _filter(storage.compression)
+        _check_filter(*_filter(storage.compression))
 
 
 def contiguous_properties() -> h5p.PropDCID:
@@ -51,8 +56,30 @@ def chunked_properties(storage: Storage, chunk_shape: tuple[int, ...]) -> h5p.Pr
     properties.set_obj_track_times(False)
     if storage.compression is not None:
         number, options = _filter(storage.compression)
-        properties.set_filter(number, h5z.FLAG_MANDATORY, options)
+        if prod(chunk_shape) >= _FEWEST:
+            # some filters refuse chunks that they cannot make smaller: these are left as they are
+            properties.set_filter(number, h5z.FLAG_OPTIONAL, options)
     return properties
+
+
+@lru_cache(16)
+def _check_filter(number: int, options: tuple[int, ...]) -> None:
+    """UsageError when a filter refuses its options: tried in memory, on what shrinks well."""
+    properties = h5p.create(h5p.DATASET_CREATE)
+    properties.set_chunk((1024,))
+    properties.set_filter(number, h5z.FLAG_MANDATORY, options)
+    values = np.zeros(1024, np.float32)
+    try:
+        with h5py.File("probe", "w", driver="core", backing_store=False) as file:
+            space = h5s.create_simple(values.shape)
+            dataset = h5d.create(file.id, b"x", h5t.IEEE_F32LE, space, properties)
+            dataset.write(h5s.ALL, h5s.ALL, values)
+            h5f.flush(file.id)
+    except (OSError, RuntimeError, ValueError) as error:
+        words = " ".join(str(error).split())
+        raise UsageError(
+            f"expected options that the HDF5 filter {number} takes, got {list(options)}: {words}"
+        ) from None
 
 
 def _filter(compression: Compression) -> tuple[int, tuple[int, ...]]:
@@ -64,6 +91,11 @@ def _filter(compression: Compression) -> tuple[int, tuple[int, ...]]:
         asked = compression
     else:
         raise UsageError(f"expected one filter for HDF5, got {compression!r:.80}")
+    if unknown := sorted(map(str, asked.keys() - {"name", "id", "options"})):
+        raise UsageError(
+            f"expected a filter of HDF5 to have a name or an id, and options, got {unknown[0]!r} "
+            "besides"
+        )
     name = asked.get("name", asked.get("id"))
     number = _NAMES.get(name, -1) if isinstance(name, str) else name
     options = asked.get("options", _DEFAULTS.get(name, ()))

@@ -69,13 +69,14 @@ def begun_in(directory: Path) -> dict[str, dict[SectionName, str]]:
     return found
 
 
-def holds_dump_files(directory: Path) -> bool:
+def holds_dump_files(directory: Path, *, nested: bool = True) -> bool:
     """Whether a directory holds dumps of steps or ranks, finished or not, or such directories."""
     for entry in directory.iterdir():
         if is_number(group_named(entry.name)):
             if entry.suffix in SUFFIXES and entry.is_file():
                 return True
-            if entry.is_dir() and not entry.suffix and holds_dump_files(entry):
+            below = nested and entry.is_dir() and not entry.is_symlink()
+            if below and holds_dump_files(entry, nested=False):
                 return True
     return any(map(is_number, begun_in(directory)))
 

@@ -19,8 +19,9 @@ _BYTES = 8 * 2**30
 
 def check_walk(path: Path) -> None:
     """CorruptError when the library does not come through all of the file's structure."""
+    # -P: no module of the working directory, which may be a stranger's
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
-    command = [sys.executable, "-m", __name__, str(path)]
+    command = [sys.executable, "-P", "-m", __name__, str(path)]
     with suppress(subprocess.TimeoutExpired):
         done = subprocess.run(
             command, env=environment, timeout=2 * _SECONDS, capture_output=True, check=False

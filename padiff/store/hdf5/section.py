@@ -1,10 +1,12 @@
 """A new file, and sections in it while they are written."""
 
 import os
+import tempfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import IO
 
 import h5py
 import numpy as np
@@ -50,6 +52,16 @@ class NewFile:
         self.descriptor = os.open(path, os.O_WRONLY)
         _set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
 
+    def abandon(self) -> None:
+        """Let go of a file that nobody wants: what HDF5 still holds back goes nowhere.
+
+        Where it cannot write that, as on a full disk, it takes the process down later on.
+        """
+        if self.id.valid:
+            with _nowhere() as spare:
+                os.dup2(spare.fileno(), self.id.get_vfd_handle())
+        self.close()
+
     def close(self) -> None:
         """Let go of the file; what was written is in it. Safe to call twice."""
         descriptor, self.descriptor = self.descriptor, -1  # first: an interrupt calls this again
@@ -58,6 +70,13 @@ class NewFile:
         if self.id.valid:
             with WritingHdf5(self.path, sum(length for _, length in self.extents)):
                 self.id.close()
+
+
+def _nowhere() -> IO[bytes]:
+    """A file in memory, or one without a name where the system has no such thing."""
+    if hasattr(os, "memfd_create"):
+        return os.fdopen(os.memfd_create("padiff"), "r+b")
+    return tempfile.TemporaryFile()
 
 
 def _set_text(group: h5g.GroupID, text: bytes) -> None:

@@ -269,7 +269,9 @@ def _copy(old: zipfile.ZipFile | None, member: zipfile.ZipInfo, new: zipfile.Zip
     try:
         with old.open(member) as source, new.open(made, "w") as target:
             shutil.copyfileobj(source, target, _PIECE)
-    except (zipfile.BadZipFile, EOFError, NotImplementedError) as error:
+    except OSError:  # of what is written
+        raise
+    except Exception as error:  # of a damaged header, or what unpacks another tool's members
         raise CorruptError(
             f"expected to copy {member.filename} of {old.filename}, found it damaged ({error}): "
             "remove the archive, or dump to another place"

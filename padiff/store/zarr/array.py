@@ -76,6 +76,8 @@ class ZarrArray(ChunkedArray):
             data = self._from_shard(shards, index, name)
         elif chain is None:
             data = self._medium.chunk(name, self.element.itemsize * prod(self.chunk_shape))
+        elif (size := self._medium.size(name)) > self._most_encoded():
+            raise self._damaged(name, f"it has {size} bytes, more than any codec makes of it")
         else:
             data = self._medium.whole(name)
         if chain is None:
@@ -103,11 +105,15 @@ class ZarrArray(ChunkedArray):
             self._indices[shard] = index
         start, size = map(int, index[place])
         raw = self.element.itemsize * prod(self.chunk_shape)
-        if start >= _MOST_BYTES or size > 2 * raw + _MOST_MORE:
+        if start >= _MOST_BYTES or size > self._most_encoded():
             raise self._damaged(name, "its index has no such chunk")
         if self._layout.chain is None and size != raw:
             raise self._damaged(name, f"its index has {size} bytes for a chunk of {raw}")
         return self._medium.part(name, start, size)
+
+    def _most_encoded(self) -> int:
+        """Bytes that a chunk may have once it is encoded."""
+        return 2 * self.element.itemsize * prod(self.chunk_shape) + _MOST_MORE
 
     def _damaged(self, name: str, reason: object) -> CorruptError:
         return CorruptError(
