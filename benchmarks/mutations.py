@@ -267,7 +267,8 @@ def make_fit(store: Path, document: Path) -> None:
         header = data["attributes"]["padiff"]
         header.pop("digest", None)
         header["digest"] = digest(text_of(header))
-        assert is_sealed(text_of(header))
+        if not is_sealed(text_of(header)):
+            return  # a number in it, or half a character, is written in another way
     except (KeyError, TypeError, AttributeError):
         return
     write_document(document, data)

@@ -22,6 +22,7 @@ TIERS = """
     store.chunks store.exchange store.files store.format store.leftovers store.stats
     store.flush store.storage
     store.base store.media.base store.hdf5.names
+    store.media.archive_seal
     store.media.archive store.media.directory store.media.remote
     store.media
     store.chunked store.hdf5.errors store.hdf5.filters store.hdf5.locating

@@ -10,13 +10,13 @@ import time
 import zipfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
 from padiff.store.files import Writing, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
-from padiff.store.format import SectionName, running_digest
+from padiff.store.format import SectionName
 from padiff.store.leftovers import Workplace, begin_alone
+from padiff.store.media.archive_seal import is_whole, make_room, put_seal
 from padiff.store.media.base import Medium, Pending
 
 __all__ = ["SUFFIX", "Archive"]
@@ -24,9 +24,6 @@ __all__ = ["SUFFIX", "Archive"]
 SUFFIX = ".zarr.zip"
 _PATIENCE = 600.0  # seconds to wait for others who make the same archive anew
 _DATE = (1980, 1, 1, 0, 0, 0)  # the same content makes the same bytes
-_LOCAL_HEADER = 30  # bytes of what stands before a member, without its name
-_SEAL = b"padiff "  # begins the comment
-_SEAL_SIZE = len(_SEAL) + 32
 _PIECE = 2**20
 
 
@@ -120,9 +117,7 @@ class Archive(Medium):
         return None  # what was opened stays what it is, whatever takes the archive's place
 
     def check(self) -> None:
-        if self._zip is None or not (self._zip.comment or _told_comment(self._path)):
-            return  # made by another tool
-        if self._zip.comment != _seal_of(self._path, self._zip):
+        if self._zip is not None and not is_whole(self._zip):
             raise CorruptError(
                 f"expected the headers in {self._path} to have the digest that its comment gives, "
                 "found others: it was changed after it was written, so dump it again"
@@ -235,8 +230,8 @@ class _Pending(Pending):
                         member.file_size = file.stat().st_size
                         with file.open("rb") as source, new.open(member, "w") as target:
                             shutil.copyfileobj(source, target, _PIECE)
-            new.comment = _SEAL + bytes(32)
-        _seal(path)
+            make_room(new)
+        put_seal(path)
 
     def discard(self) -> None:
         for workplace in self._workplaces.values():
@@ -255,13 +250,6 @@ def _opened(path: Path) -> zipfile.ZipFile | None:
         ) from None
 
 
-def _told_comment(path: Path) -> int:
-    """Bytes of the comment that the end of an archive without a comment tells: 0, or it was cut."""
-    with path.open("rb") as file:
-        file.seek(-2, os.SEEK_END)
-        return int.from_bytes(file.read(), "little")
-
-
 def _copy(old: zipfile.ZipFile | None, member: zipfile.ZipInfo, new: zipfile.ZipFile) -> None:
     assert old is not None
     made = zipfile.ZipInfo(member.filename, _DATE)
@@ -276,39 +264,3 @@ def _copy(old: zipfile.ZipFile | None, member: zipfile.ZipInfo, new: zipfile.Zip
             f"expected to copy {member.filename} of {old.filename}, found it damaged ({error}): "
             "remove the archive, or dump to another place"
         ) from None
-
-
-def _seal(path: Path) -> None:
-    """Put the digest of an archive's headers into its comment."""
-    with zipfile.ZipFile(path) as archive:
-        seal = _seal_of(path, archive)
-    with path.open("r+b") as file:
-        file.seek(-_SEAL_SIZE, os.SEEK_END)
-        file.write(seal)
-
-
-def _seal_of(path: Path, archive: zipfile.ZipFile) -> bytes:
-    """The comment of an archive: the digest of all its bytes but the members' own and itself."""
-    found = running_digest()
-    with path.open("rb") as file:
-        end = os.fstat(file.fileno()).st_size - _SEAL_SIZE
-        position = 0
-        for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
-            file.seek(member.header_offset)
-            header = file.read(_LOCAL_HEADER)
-            lengths = (
-                int.from_bytes(header[26:28], "little"),
-                int.from_bytes(header[28:30], "little"),
-            )
-            start = member.header_offset + _LOCAL_HEADER + sum(lengths)
-            _update(found, file, position, start)
-            position = start + member.compress_size
-        _update(found, file, position, end)
-    return _SEAL + found.hexdigest().encode()
-
-
-def _update(found: Any, file: Any, start: int, end: int) -> None:
-    file.seek(start)
-    while start < end and (piece := file.read(min(_PIECE, end - start))):
-        found.update(piece)
-        start += len(piece)
