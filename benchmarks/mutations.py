@@ -197,7 +197,7 @@ def change_header(header: dict[str, Any], random: Random) -> None:
             tensor["stats"][random.choice([*tensor["stats"]])] = hostile(random)
         case 5:
             node["children"] = [
-                dict(node) for _ in range(random.choice([2] * 12 + [50] * 7 + [2000]))
+                dict(node) for _ in range(random.choice([2] * 12 + [50] * 7 + [1000]))
             ]
         case 6:
             for _ in range(random.choice([10, 255, 257, 600])):
