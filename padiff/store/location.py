@@ -3,12 +3,12 @@
 import os
 from pathlib import Path
 
-from padiff.errors import FormatError, LocationError, PadiffError, UsageError
+from padiff.errors import FormatError, LocationError, OccupiedError, PadiffError, UsageError
 from padiff.store.base import Store
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, numbered
-from padiff.store.hdf5.locating import dumps_at, is_hdf5, place_for
-from padiff.store.hdf5.names import ROOT_DOCUMENT
+from padiff.store.hdf5.locating import documented, dumps_at, is_hdf5, place_for
+from padiff.store.hdf5.names import ROOT_DOCUMENT, SUFFIXES
 from padiff.store.media.archive import SUFFIX, Archive
 from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
@@ -122,14 +122,26 @@ def locate_for_writing(
     numbers += [] if rank is None else [f"rank_{rank}"]
     with Writing(str(location), 0):  # what may not be looked into may not be written to either
         if _goes_to_hdf5(location, backend):
+            _refuse_other(_enclosing_root(_local_path(location)), "Zarr")
             root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
             return hdf5_store(root, lone=lone), "/".join(parts + numbers)
+        if not is_url(location):
+            _refuse_other(documented(_local_path(location)), "HDF5")
         medium, parts = _medium_for(location)
         return ZarrStore(medium), "/".join(parts + numbers)
 
 
+def _refuse_other(root: Path | None, found: str) -> None:
+    """OccupiedError where a store of the other format lies, which would not find the dump."""
+    if root is not None:
+        raise OccupiedError(
+            f"expected a store of the format that was asked for, or none, at {root}, found one of "
+            f"{found}: choose another place or leave the format out, nothing was changed"
+        )
+
+
 def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
-    if backend == "hdf5" and is_url(location):
+    if is_url(location) and (backend == "hdf5" or str(location).endswith(SUFFIXES)):
         raise UsageError(
             f"expected a path of a local file system for HDF5, got {location}: a URL takes Zarr"
         )

@@ -23,6 +23,7 @@ from padiff.errors import (
 )
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.storage import Storage
+from padiff.store.verify import verify
 from padiff.store.writer import DumpWriter, claim_store
 from tests.store.sections import write
 from tests.store.test_round_trip import CORE, EXTENDED, SHAPES, same_bits, values_of
@@ -50,7 +51,7 @@ def tool(*command: str | Path) -> str:
         ("x.hdf5", {}, ["x.hdf5"]),
         ("x.h5", {"step": 9}, ["x.h5/padiff.json", "x.h5/step_9.h5"]),
         ("x.h5", {"step": 9, "rank": 0}, ["x.h5/padiff.json", "x.h5/step_9/rank_0.h5"]),
-        ("run", {"storage": Storage("hdf5")}, ["run.h5"]),
+        ("run", {"storage": Storage("hdf5")}, ["run/dump.h5", "run/padiff.json"]),
         ("run", {"storage": Storage("hdf5"), "step": 9}, ["run/padiff.json", "run/step_9.h5"]),
     ],
     ids=str,
@@ -60,9 +61,9 @@ def test_where_dumps_lie(
 ) -> None:
     write(tmp_path / location, ONE, **options)
     assert files(tmp_path) == expected
-    for name in {expected[-1], expected[-1].partition(".h5")[0] if "/" in expected[-1] else "x"}:
-        if (tmp_path / name).exists():
-            assert open_dump(tmp_path / name).sections == ("report",)
+    (file,) = (name for name in expected if not name.endswith(".json"))
+    for name in {location, file}:
+        assert open_dump(tmp_path / name).sections == ("report",)
 
 
 def test_a_location_at_any_level(tmp_path: Path) -> None:
@@ -91,7 +92,6 @@ def test_files_and_directories_in_each_others_place(tmp_path: Path) -> None:
     before = {name: (tmp_path / name).read_bytes() for name in files(tmp_path)}
     for name, step, words in (
         ("file.h5", 3, "a file where a directory is needed"),
-        ("directory.h5", None, "directory"),
         ("foreign.h5", None, "a file that is no dump"),
         ("other.h5", None, "a file that is no dump"),
     ):
@@ -329,3 +329,37 @@ def test_a_link_that_is_typed_is_followed(tmp_path: Path) -> None:
     (tmp_path / "root").symlink_to("run.h5")
     for typed in ("latest.h5", "root", "root/step_7", "root/step_7.h5"):
         assert open_dump(tmp_path / typed).report["layer"].forward[0][0] == 1
+
+
+def test_a_directory_may_hold_a_dump_of_no_step_beside_those_of_steps(tmp_path: Path) -> None:
+    for section in ("report", "weights"):
+        write(tmp_path / "run", {"layer": np.ones(3)}, section, storage=Storage("hdf5"))
+        write(tmp_path / "run", {"layer": np.ones(3)}, section, step=4)
+    assert files(tmp_path / "run") == ["dump.h5", "padiff.json", "step_4.h5"]
+    found = open_dumps(tmp_path / "run").dumps
+    assert {key: dump.sections for key, dump in found.items()} == {
+        (None, None): ("report", "weights"),
+        (4, None): ("report", "weights"),
+    }
+    assert found[None, None].report["layer"].forward[0][0] == 1
+    assert verify(tmp_path / "run").counts.sections == 4
+    data = bytearray((tmp_path / "run/dump.h5").read_bytes())
+    data[100] ^= 1
+    (tmp_path / "run/dump.h5").write_bytes(data)
+    assert not verify(tmp_path / "run").intact
+
+
+def test_stores_of_two_formats_do_not_mix(tmp_path: Path) -> None:
+    """Whoever reads the one would not find what is in the other."""
+    write(tmp_path / "a", {"layer": np.ones(3)}, storage=Storage("zarr"))
+    write(tmp_path / "b.h5", {"layer": np.ones(3)}, step=0)
+    for location, form, found in (
+        ("a", "hdf5", "Zarr"),
+        ("a/step_1", "hdf5", "Zarr"),
+        ("b.h5/step_1", "zarr", "HDF5"),
+    ):
+        storage = Storage(form)  # type: ignore[arg-type]
+        with pytest.raises(OccupiedError, match=f"found one of {found}: choose another place"):
+            write(tmp_path / location, {"layer": np.ones(3)}, storage=storage)
+    with pytest.raises(UsageError, match="a URL takes Zarr"):
+        write("memory://run.h5", {"layer": np.ones(3)})

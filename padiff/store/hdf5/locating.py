@@ -12,7 +12,7 @@ from padiff.store.hdf5.names import (
     is_number,
 )
 
-__all__ = ["dumps_at", "is_hdf5", "place_for"]
+__all__ = ["documented", "dumps_at", "is_hdf5", "place_for"]
 
 
 def is_hdf5(path: Path) -> bool:
@@ -20,7 +20,7 @@ def is_hdf5(path: Path) -> bool:
     for name in path.parts:
         if name.endswith((*SUFFIXES, ".zarr")):
             return name.endswith(SUFFIXES)
-    return _documented(path) is not None
+    return documented(path) is not None
 
 
 def dumps_at(path: Path) -> tuple[Path, str] | None:
@@ -35,27 +35,27 @@ def dumps_at(path: Path) -> tuple[Path, str] | None:
             return None
     elif not (above / ROOT_DOCUMENT).is_file() and not holds_dump_files(above):
         return None
-    root = _documented(above) or _unnumbered(above)
+    root = documented(above) or _unnumbered(above)
     return root, "/".join(map(group_named, path.relative_to(root).parts))
 
 
 def place_for(path: Path, numbered: bool) -> tuple[Path, list[str], bool]:
     """The root for a dump to `path`, the names below it, and whether it is a file of its own.
 
-    `numbered` tells whether a step or a rank is to follow, so that `path` is a directory.
+    `numbered` tells whether a step or a rank is to follow, so that `path` is a directory; so is one
+    without a suffix.
     """
-    root = _documented(path)
+    root = documented(path)
     if root is None:
         named = [each for each in (*reversed(path.parents), path) if each.name.endswith(SUFFIXES)]
         root = named[0] if named else path
     names = list(path.relative_to(root).parts)
-    if names or numbered:
+    if names or numbered or not path.name.endswith(SUFFIXES) or documented(path):
         return root, names, False
-    name = path.name if path.name.endswith(SUFFIXES) else f"{path.name}{SUFFIXES[0]}"
-    return path.parent, [name], True
+    return path.parent, [path.name], True
 
 
-def _documented(path: Path) -> Path | None:
+def documented(path: Path) -> Path | None:
     """The nearest directory from `path` upwards that has the document of a root."""
     return next((each for each in (path, *path.parents) if (each / ROOT_DOCUMENT).is_file()), None)
 

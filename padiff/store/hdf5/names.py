@@ -9,6 +9,7 @@ from padiff.store.format import SECTIONS, SectionName, has_meaning
 from padiff.store.leftovers import PARTIAL
 
 __all__ = [
+    "DUMP_FILE",
     "ROOT_DOCUMENT",
     "SUFFIXES",
     "Place",
@@ -23,6 +24,7 @@ __all__ = [
 
 SUFFIXES = (".h5", ".hdf5")
 ROOT_DOCUMENT = "padiff.json"
+DUMP_FILE = "dump.h5"  # in a directory, the dump of no step and no rank
 _BEGUN = re.compile(rf"\.(.+)\.({'|'.join(SECTIONS)})\.[^.]*{re.escape(PARTIAL)}")
 
 
@@ -94,8 +96,12 @@ def resolve(root: Path, path: str) -> Place:
 
     CorruptError where it leads through a link, which may lead out of the root.
     """
-    directory = root
     names = path.split("/") if path else []
+    if not names or names[0] in SECTIONS:
+        file = root / DUMP_FILE
+        refuse_link(file)
+        return Place(None if names else root, file if file.exists() else None, path)
+    directory = root
     for depth, name in enumerate(names):
         file, below = file_named(directory, name), directory / name
         refuse_link(file)

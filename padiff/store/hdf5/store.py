@@ -24,6 +24,7 @@ from padiff.store.hdf5.dump import Hdf5PartialDump
 from padiff.store.hdf5.file import Hdf5File, identity_of
 from padiff.store.hdf5.filters import check_storage
 from padiff.store.hdf5.names import (
+    DUMP_FILE,
     ROOT_DOCUMENT,
     SUFFIXES,
     Place,
@@ -87,16 +88,16 @@ class Hdf5Store(Store):
         if place.directory is not None:
             found.update(begun_in(place.directory))
             for entry in place.directory.iterdir():
-                if entry.suffix in SUFFIXES and not entry.name.startswith("."):
+                if entry.name == DUMP_FILE or entry.name.startswith("."):
+                    continue
+                if entry.suffix in SUFFIXES:
                     found.add(group_named(entry.name))
                 elif is_number(entry.name) and entry.is_dir():
                     found.add(entry.name)
         return sorted(found)
 
     def unfinished(self, path: str) -> dict[str, str]:
-        if not path:
-            return {}
-        above, _, name = path.rpartition("/")
+        above, _, name = path.rpartition("/") if path else ("", "", DUMP_FILE)
         place = resolve(self._root, above)
         if place.directory is None or place.inner:
             return {}
@@ -191,12 +192,7 @@ class Hdf5Store(Store):
         self, path: str, sections: Sequence[SectionName], storage: Storage
     ) -> Hdf5PartialDump:
         check_storage(storage)
-        names = path.split("/")
-        if not path:
-            raise OccupiedError(
-                f"expected a file or nothing at {self._root}, found a directory of dumps: name a "
-                "step, or a file in it"
-            )
+        names = path.split("/") if path else [DUMP_FILE]
         absent = [each for each in (self._root / path).parents if not each.exists()]
         if not self._lone:
             self.create()
