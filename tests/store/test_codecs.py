@@ -206,3 +206,21 @@ def test_chunks_of_zeros_are_written(tmp_path: Path) -> None:
     for storage in (SHARDED_ZSTD, Storage(compression="zstd", chunk_bytes=256)):
         write(tmp_path / "run.zarr", {"layer": zeros}, storage=storage)
         assert same_bits(read(tmp_path / "run.zarr"), zeros)
+
+
+@pytest.mark.parametrize("compression", ["nonsense", {"name": "gzip", "level": 5}, [3]], ids=str)
+def test_codecs_that_there_are_not_leave_nothing_behind(
+    tmp_path: Path, compression: Compression
+) -> None:
+    with pytest.raises(UsageError, match="expected"):
+        write(tmp_path / "run.zarr", {"layer": VALUES}, storage=Storage(compression=compression))
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_chunk_that_no_codec_made_is_not_read(tmp_path: Path) -> None:
+    """It may have any size: what is refused is not loaded first."""
+    write(tmp_path / "run.zarr", {"layer": np.ones(3)}, storage=Storage(compression="gzip"))
+    with (tmp_path / "run.zarr/report/layer/forward.0/c.0").open("r+b") as chunk:
+        chunk.truncate(2**40)  # a hole: it takes no room on disk
+    with pytest.raises(CorruptError, match="more than any codec makes of it"):
+        np.asarray(open_dump(tmp_path / "run.zarr").report["layer"].forward[0])

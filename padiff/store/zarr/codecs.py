@@ -25,6 +25,12 @@ def chain_for(compression: Compression, element: DType) -> Chain:
     """The codecs of a document that compress as asked; UsageError for what zarr-python lacks."""
     several = compression if isinstance(compression, list | tuple) else [compression]
     named = [codec if isinstance(codec, Mapping) else {"name": codec} for codec in several]
+    for codec in named:
+        if unknown := sorted(map(str, codec.keys() - {"name", "configuration"})):
+            raise UsageError(
+                "expected each codec of compression to have a name and a configuration, "
+                f"got {unknown[0]!r} besides"
+            )
     return _chain(dumps([{"configuration": {}, **codec} for codec in named]), element)
 
 

@@ -6,6 +6,7 @@ array costs a fifteenth of what it does through a general Zarr library, which re
 
 from collections.abc import Mapping, Sequence
 
+from padiff.dtypes import dtype_named
 from padiff.errors import OccupiedError
 from padiff.jsonio import Json
 from padiff.store.base import Store
@@ -14,6 +15,7 @@ from padiff.store.leftovers import PARTIAL
 from padiff.store.media.base import Medium
 from padiff.store.storage import Storage
 from padiff.store.zarr.array import ZarrArray
+from padiff.store.zarr.codecs import chain_for
 from padiff.store.zarr.group import (
     PLAIN_GROUP,
     attributes_of,
@@ -76,6 +78,8 @@ class ZarrStore(Store):
     def begin_dump(
         self, path: str, sections: Sequence[SectionName], storage: Storage
     ) -> ZarrPartialDump:
+        if storage.compression is not None:  # before anything is made
+            chain_for(storage.compression, dtype_named("float32"))
         self.create()
         dump = ""
         for part in path.split("/") if path else ():
