@@ -48,6 +48,17 @@ def test_a_section_replaces_an_older_one_and_leaves_nothing_behind(
         assert before["layer"].forward[0][0] == 1
 
 
+def test_arrays_that_are_open_are_of_one_section(run: Location) -> None:
+    """Of the one that was opened, even where each is read for the first time only later."""
+    write(run, {"a": np.ones(3), "b": np.ones(3)})
+    report = open_dump(run).report
+    a, b = (report[name].forward[0] for name in "ab")
+    assert a[0] == 1
+    write(run, {"a": np.full(3, 2.0), "b": np.full(3, 2.0)})
+    with suppress(CorruptError):
+        assert b[0] == 1
+
+
 @on("zarr")  # elsewhere nothing is exchanged
 def test_replacing_where_names_cannot_be_exchanged(
     run: Location, files: Path, monkeypatch: pytest.MonkeyPatch
