@@ -1,6 +1,7 @@
 """What may befall a store, by accident or malice: each mutation changes one on disk at random."""
 
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
@@ -12,7 +13,7 @@ import h5py
 import numpy as np
 
 from padiff.store.format import digest, is_sealed
-from padiff.store.hdf5.seal import append_seal
+from padiff.store.hdf5.seal import append_seal, check_seal
 
 __all__ = ["MUTATIONS", "Mutation", "mutate"]
 
@@ -274,10 +275,18 @@ def make_fit(store: Path, document: Path) -> None:
     write_document(document, data)
 
 
+def open_sealed(path: Path) -> h5py.File:
+    """A file to change; OSError where an earlier mutation damaged it, and HDF5 may never end."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
+        if not check_seal(held, str(path)):
+            raise OSError(f"no seal in {path}")
+    return h5py.File(path, "r+")
+
+
 def change_attribute(store: Path, random: Random) -> None:
     """A header, or a root's attribute, that says something else, in an HDF5 file under a seal."""
     path = random.choice(files(store, "*.h5"))
-    with h5py.File(path, "r+") as file:
+    with open_sealed(path) as file:
         group = random.choice([file, file["report"], file["report"]])
         header = json.loads(group.attrs["padiff"])
         random.choice([change_json, change_header, change_header])(header, random)
@@ -291,7 +300,7 @@ def change_attribute(store: Path, random: Random) -> None:
 def change_objects(store: Path, random: Random) -> None:
     """Something else, or nothing, in the place of an object of an HDF5 file under a seal."""
     path = random.choice(files(store, "*.h5"))
-    with h5py.File(path, "r+") as file:
+    with open_sealed(path) as file:
         names: list[str] = []
         file.visit(names.append)
         name = random.choice(names)
@@ -317,7 +326,7 @@ def change_objects(store: Path, random: Random) -> None:
 def unseal(store: Path, random: Random) -> None:
     """Damage in an HDF5 file that another tool has rewritten, which has no seal any more."""
     path = random.choice(files(store, "*.h5"))
-    with h5py.File(path, "r+") as file:
+    with open_sealed(path) as file:
         file.attrs["note"] = 1
     data = bytearray(path.read_bytes())
     for _ in range(random.choice([0, 1, 1, 4])):
