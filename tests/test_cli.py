@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from padiff.cli.check_command import command
+from padiff.store.format import LONGEST_HEADER
 from tests.stores import Layer, write_dump
 
 COMMAND = Path(sys.executable).with_name("padiff-check")
@@ -357,12 +358,12 @@ def test_closed_outputs(base: Path, other: Path) -> None:
 
 def test_too_little_memory(base: Path, other: Path) -> None:
     with (other / "report/zarr.json").open("r+b") as document:
-        document.truncate(2**28)
+        document.truncate(LONGEST_HEADER)
     done = subprocess.run(
         [COMMAND, base, other],
         capture_output=True,
         text=True,
-        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**29, 2**29)),
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, (2**28, 2**28)),
     )
     assert (done.returncode, done.stdout) == (2, "")
     assert re.fullmatch("padiff-check: expected more memory .*fewer --jobs\n", done.stderr)
