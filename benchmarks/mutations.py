@@ -20,6 +20,7 @@ __all__ = ["MUTATIONS", "Mutation", "mutate"]
 Mutation = Callable[[Path, Random], None]
 
 DOCUMENT = "zarr.json"
+LARGE = 2**23  # bytes; to look through a larger one takes longer than to check it
 OUTSIDE = "../outside"  # beside the store, and nothing of it is to be read
 WORDS = [
     "\x1b[2J\x1b[31mred\x1b[0m",
@@ -238,8 +239,8 @@ def tensors_of(section: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def read_document(document: Path) -> Any:
-    """Raises OSError for what an earlier mutation put in its place: a pipe, or a link."""
-    if document.is_symlink() or not document.is_file():
+    """Raises OSError for what an earlier mutation left in its place: a pipe, a link, a giant."""
+    if document.is_symlink() or not document.is_file() or document.stat().st_size > LARGE:
         raise OSError(f"no document at {document}")
     return json.loads(document.read_bytes())
 
