@@ -55,9 +55,10 @@ def test_the_checker_sees_what_is_lost(tmp_path: Path, kind: Format) -> None:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
 import numpy as np
 from padiff.store.writer import write_section
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
 print("begun", flush=True)
 while True:
     with write_section(sys.argv[1], "report", step=0) as writer:
@@ -78,13 +79,13 @@ def test_told_to_end_in_the_middle_of_a_dump(
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        while process.stdout.readline() != "at work\n":
-            pass
+        lines = iter(process.stdout.readline, "")  # which end when the process does
+        assert "at work\n" in lines
         process.send_signal(number)
-        said = process.stderr.read()
+        errors = process.stderr.read()
     assert open_dump(below(run, "step_0")).report["layer"].forward[0][0] == 1
     if number == signal.SIGINT:  # which Python hears, and cleans up
-        assert "KeyboardInterrupt" in said
+        assert "KeyboardInterrupt" in errors
         assert hidden(files) == []
         assert len(everything(files)) == count
     write(run, {"layer": np.full(3, 2.0)}, step=0)
