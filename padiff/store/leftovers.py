@@ -23,10 +23,12 @@ if sys.platform != "win32":  # which has no such locks, and keeps its leftovers
 
 from padiff.errors import OccupiedError
 
-__all__ = ["PARTIAL", "Lock", "Workplace", "begin_alone"]
+__all__ = ["PARTIAL", "PATIENCE", "Lock", "Workplace", "begin_alone"]
 
 PARTIAL = ".partial"
-_PATIENCE = 2.0  # seconds to wait for one who begins at the same moment
+# Seconds to wait for one who makes or renames something in the same directory at the same moment: a
+# file system that is being flushed takes some for the least of these.
+PATIENCE = 60.0
 _SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
@@ -141,7 +143,7 @@ def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
     try:
         with ExitStack() as locks:
             # as long as this is held nobody takes what is new, not locked yet, for a leftover
-            beginning = locks.enter_context(Lock(parent, patience=_PATIENCE))
+            beginning = locks.enter_context(Lock(parent, patience=PATIENCE))
             if beginning.refused:
                 raise _occupied(what, parent)
             left = []

@@ -16,12 +16,10 @@ from padiff.store.hdf5.errors import WritingHdf5
 from padiff.store.hdf5.file import Hdf5File, Identity, identity_of
 from padiff.store.hdf5.seal import Extent, append_seal
 from padiff.store.hdf5.section import Hdf5PartialSection, NewFile, extents_of
-from padiff.store.leftovers import Lock, Workplace, begin_alone
+from padiff.store.leftovers import PATIENCE, Lock, Workplace, begin_alone
 from padiff.store.storage import Storage
 
 __all__ = ["Hdf5PartialDump"]
-
-_PATIENCE = 60.0  # seconds to wait for others that begin or rename in the same directory
 
 
 class Hdf5PartialDump(PartialDump):
@@ -67,7 +65,7 @@ class Hdf5PartialDump(PartialDump):
         append_seal(self._new, written + self._copy_others(older))
         if self._durable:
             flush_file(self._new)
-        with Writing(self._final, 0), Lock(self._final.parent, patience=_PATIENCE):
+        with Writing(self._final, 0), Lock(self._final.parent, patience=PATIENCE):
             if identity_of(self._final) != older:
                 return False
             self._new.replace(self._final)

@@ -15,12 +15,11 @@ from padiff.store.exchange import put_in_place
 from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
-from padiff.store.leftovers import Lock, Workplace, begin_alone
+from padiff.store.leftovers import PATIENCE, Lock, Workplace, begin_alone
 from padiff.store.media.base import Medium, Pending
 
 __all__ = ["Directory"]
 
-_PATIENCE = 2.0  # seconds to wait for one who makes the same group
 _SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
 _MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
 # A pipe in the place of a file must not be waited for, nor a link lead out of the store.
@@ -261,7 +260,7 @@ class _Pending(Pending):
 
 
 def _replace_file(path: Path, data: bytes) -> None:
-    with Writing(path, len(data)), Lock(path.parent, patience=_PATIENCE) as alone:
+    with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
         if alone.held:
             for left in path.parent.glob(f".{path.name}.*"):  # by a writer that was killed
                 left.unlink(missing_ok=True)
