@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
-from padiff.store.files import Writing, write_pieces
+from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName
 from padiff.store.leftovers import Workplace, begin_alone
 from padiff.store.media.archive_seal import is_whole, make_room, put_seal
-from padiff.store.media.base import Medium, Pending
+from padiff.store.media.base import Medium, Pending, cut_short
 
 __all__ = ["SUFFIX", "Archive"]
 
@@ -68,10 +68,7 @@ class Archive(Medium):
     def chunk(self, name: str, size: int) -> bytes:
         found = self.size(name)
         if found != size:
-            raise CorruptError(
-                f"expected {size} bytes in the chunk {self._path}/{name}, found {found}: "
-                "it was cut short or changed, so dump it again"
-            )
+            raise cut_short(f"chunk {self._path}/{name}", size, found)
         return self._read(name)
 
     def whole(self, name: str) -> bytes:
@@ -139,8 +136,10 @@ class Archive(Medium):
     def refuse_link(self, path: str) -> None:
         pass  # there are none
 
-    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
-        return _Pending(self._path, dump, sections, self._fresh, durable=durable)
+    def begin(
+        self, dump: str, sections: Sequence[SectionName], *, document: str, durable: bool
+    ) -> "_Pending":
+        return _Pending(self._path, dump, sections, self._fresh, document, durable=durable)
 
 
 class _Pending(Pending):
@@ -152,10 +151,12 @@ class _Pending(Pending):
         dump: str,
         sections: Sequence[SectionName],
         groups: dict[str, bytes],
+        document: str,
         *,
         durable: bool,
     ) -> None:
         self._path, self._groups, self._durable = path, groups, durable
+        self._document = document
         self._places: dict[SectionName, str] = {n: f"{dump}/{n}".lstrip("/") for n in sections}
         self._workplaces: dict[SectionName, Workplace] = {}
         try:
@@ -178,8 +179,8 @@ class _Pending(Pending):
     def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
         write_pieces(f"{self._workplaces[section].path}/{name}", pieces, size)
 
-    def finish(self, section: SectionName, name: str, document: bytes) -> None:
-        write_pieces(self._workplaces[section].path / name, [memoryview(document)], len(document))
+    def finish(self, section: SectionName, document: bytes) -> None:
+        write_file(self._workplaces[section].path / self._document, document)
 
     def publish(self) -> None:
         """Make the archive anew, one writer after another."""

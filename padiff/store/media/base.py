@@ -7,9 +7,18 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from typing import Any
 
+from padiff.errors import CorruptError
 from padiff.store.format import SectionName
 
-__all__ = ["Medium", "Pending"]
+__all__ = ["Medium", "Pending", "cut_short"]
+
+
+def cut_short(what: str, expected: int, found: int) -> CorruptError:
+    """What to raise for a chunk, or part of a shard, that does not have its bytes."""
+    return CorruptError(
+        f"expected {expected} bytes in the {what}, found {found}: it was cut short or changed, so "
+        "dump it again"
+    )
 
 
 class Pending(ABC):
@@ -33,7 +42,7 @@ class Pending(ABC):
         """
 
     @abstractmethod
-    def finish(self, section: SectionName, name: str, document: bytes) -> None:
+    def finish(self, section: SectionName, document: bytes) -> None:
         """The object that makes the section one, the last of all that are put."""
 
     @abstractmethod
@@ -105,5 +114,10 @@ class Medium(ABC):
         """OccupiedError for a symbolic link: what is written through it lies who knows where."""
 
     @abstractmethod
-    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> Pending:
-        """Start sections of the dump at a group that is there; OccupiedError where others write."""
+    def begin(
+        self, dump: str, sections: Sequence[SectionName], *, document: str, durable: bool
+    ) -> Pending:
+        """Start sections of the dump at a group that is there; OccupiedError where others write.
+
+        `document` is the name of the object that makes a section one.
+        """

@@ -16,7 +16,7 @@ from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
 from padiff.store.leftovers import PATIENCE, Lock, Workplace, begin_alone
-from padiff.store.media.base import Medium, Pending
+from padiff.store.media.base import Medium, Pending, cut_short
 
 __all__ = ["Directory"]
 
@@ -99,10 +99,7 @@ class Directory(Medium):
                 if len(data) != size:
                     found = os.fstat(file).st_size
                     if found != size:
-                        raise CorruptError(
-                            f"expected {size} bytes in the chunk {path}, found {found}: "
-                            "it was cut short or changed, so dump it again"
-                        )
+                        raise cut_short(f"chunk {path}", size, found)
                     data = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
         except OSError as error:
             raise _unreadable(path, error) from None
@@ -133,10 +130,7 @@ class Directory(Medium):
         except OSError as error:
             raise _unreadable(path, error) from None
         if len(data) != size:
-            raise CorruptError(
-                f"expected {size} bytes at {start} in the shard {path}, found {len(data)}: "
-                "it was cut short or changed, so dump it again"
-            )
+            raise cut_short(f"shard {path} from {start} on", size, len(data))
         return data
 
     def has(self, name: str) -> bool:
@@ -209,8 +203,10 @@ class Directory(Medium):
                 "remove it or choose another place, nothing was changed"
             )
 
-    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
-        return _Pending(self._root / dump, sections, durable=durable)
+    def begin(
+        self, dump: str, sections: Sequence[SectionName], *, document: str, durable: bool
+    ) -> "_Pending":
+        return _Pending(self._root / dump, sections, document, durable=durable)
 
 
 class _Pending(Pending):
@@ -219,8 +215,10 @@ class _Pending(Pending):
     All of them are flushed to the disk before the first is.
     """
 
-    def __init__(self, dump: Path, sections: Sequence[SectionName], *, durable: bool) -> None:
-        self._dump = dump
+    def __init__(
+        self, dump: Path, sections: Sequence[SectionName], document: str, *, durable: bool
+    ) -> None:
+        self._dump, self._document = dump, document
         self._durable = durable
         self._workplaces: dict[SectionName, Workplace] = {}
         try:
@@ -240,8 +238,8 @@ class _Pending(Pending):
     def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
         write_pieces(f"{self._paths[section]}/{name}", pieces, size)
 
-    def finish(self, section: SectionName, name: str, document: bytes) -> None:
-        write_file(f"{self._paths[section]}/{name}", document)
+    def finish(self, section: SectionName, document: bytes) -> None:
+        write_file(f"{self._paths[section]}/{self._document}", document)
 
     def publish(self) -> None:
         if self._durable:

@@ -6,10 +6,10 @@ own, a *generation*, and the one object that is the section's document makes the
 
 import uuid
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from padiff.errors import (
     CorruptError,
@@ -20,9 +20,11 @@ from padiff.errors import (
     WriteError,
 )
 from padiff.store.format import GENERATION, SectionName
-from padiff.store.media.base import Medium, Pending
+from padiff.store.media.base import Medium, Pending, cut_short
 
 __all__ = ["Remote"]
+
+T = TypeVar("T")
 
 _AT_ONCE = 16  # requests on their way; each may hold a chunk
 _ONE_REQUEST = 2**32  # bytes; a document is put whole, so that the condition holds for all of it
@@ -61,31 +63,27 @@ class Remote(Medium):
 
     def document(self, name: str, longest: int) -> bytes:
         data = self._cat(name)
+        if data is None:
+            raise FileNotFoundError(f"nothing is at {self._url}/{name}")
         if len(data) > longest:
             raise OSError(f"it has {len(data)} bytes, which no document has: at most {longest}")
         return data
 
-    def _cat(self, name: str) -> bytes:
-        with self._reading(name):
-            data: bytes = self._fs.cat_file(f"{self._root}/{name}")
-        return data
+    def _cat(self, name: str, **part: int | None) -> bytes | None:
+        """The bytes of an object, or some of them; None where there is none."""
+        return self._ask(name, lambda: self._fs.cat_file(f"{self._root}/{name}", **part))
 
     def chunk(self, name: str, size: int) -> bytes:
         data = self.whole(name)
         if len(data) != size:
-            raise CorruptError(
-                f"expected {size} bytes in the chunk {self._url}/{name}, found {len(data)}: "
-                "it was cut short or changed, so dump it again"
-            )
+            raise cut_short(f"chunk {self._url}/{name}", size, len(data))
         return data
 
     def whole(self, name: str) -> bytes:
-        try:
-            return self._cat(name)
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            raise self._gone(name) from None
+        data = self._cat(name)
+        if data is None:
+            raise self._gone(name)
+        return data
 
     def _gone(self, name: str) -> CorruptError:
         return CorruptError(
@@ -100,41 +98,30 @@ class Remote(Medium):
         return int(found["size"])
 
     def part(self, name: str, start: int, size: int) -> bytes:
-        end = None if start < 0 else start + size
-        try:
-            with self._reading(name):
-                data: bytes = self._fs.cat_file(f"{self._root}/{name}", start=start, end=end)
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            data = b""
+        data = self._cat(name, start=start, end=None if start < 0 else start + size) or b""
         if len(data) != size:
-            raise CorruptError(
-                f"expected {size} bytes at {start} in the shard {self._url}/{name}, found "
-                f"{len(data)}: it was cut short or changed, so dump it again"
-            )
+            raise cut_short(f"shard {self._url}/{name} from {start} on", size, len(data))
         return data
 
     def has(self, name: str) -> bool:
-        return self.state(name) is not None
+        return self._info(name) is not None
 
     def directories(self, path: str) -> list[str]:
-        try:
-            with self._reading(path):
-                return [name for name, kind in self._below(path) if kind == "directory"]
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            raise LocationError(
-                f"expected something at {self._url}/{path}, found nothing there"
-            ) from None
+        held = self._below(path)
+        if held is None:
+            raise LocationError(f"expected something at {self._url}/{path}, found nothing there")
+        return [name for name, kind in held if kind == "directory"]
 
-    def _below(self, path: str) -> list[tuple[str, str]]:
+    def _below(self, path: str) -> list[tuple[str, str]] | None:
+        """Name and kind of what lies right below a path; None where nothing does."""
         where = f"{self._root}/{path}".rstrip("/")
         self._fs.invalidate_cache()
+        entries = self._ask(path, lambda: self._fs.ls(where, detail=True, refresh=True))
+        if entries is None:
+            return None
         return sorted(
             (entry["name"].rstrip("/").rpartition("/")[2], entry["type"])
-            for entry in self._fs.ls(where, detail=True, refresh=True)
+            for entry in entries
             if entry["name"].rstrip("/") != where
         )
 
@@ -145,17 +132,11 @@ class Remote(Medium):
         pass  # each object stands for itself
 
     def replace(self, name: str, data: bytes) -> None:
-        with self.writing(name, len(data)):
+        with self._writing(name, len(data)):
             self._fs.pipe_file(f"{self._root}/{name}", data)
 
     def refuse_occupied(self, path: str) -> None:
-        try:
-            with self._reading(path):
-                held = [name for name, _ in self._below(path) if not name.startswith(GENERATION)]
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            return
+        held = [n for n, _ in self._below(path) or () if not n.startswith(GENERATION)]
         if held:
             raise OccupiedError(
                 f"expected a padiff store or nothing at {self._url}/{path}, found {held[0]}: "
@@ -165,16 +146,17 @@ class Remote(Medium):
     def refuse_link(self, path: str) -> None:
         pass  # there are none
 
-    def begin(self, dump: str, sections: Sequence[SectionName], *, durable: bool) -> "_Pending":
-        return _Pending(self, dump, sections)
+    def begin(
+        self, dump: str, sections: Sequence[SectionName], *, document: str, durable: bool
+    ) -> "_Pending":
+        return _Pending(self, dump, sections, document)
 
-    @contextmanager
-    def _reading(self, name: str) -> Iterator[None]:
-        """LocationError for all but that nothing is there."""
+    def _ask(self, name: str, request: Callable[[], T]) -> T | None:
+        """What the server answers; None where nothing is there, LocationError for all else."""
         try:
-            yield
-        except (PadiffError, FileNotFoundError):
-            raise
+            return request()
+        except FileNotFoundError:
+            return None
         except Exception as error:  # of whatever library speaks the protocol
             raise LocationError(
                 f"expected to read {self._url}/{name}, but it cannot be reached: "
@@ -182,7 +164,7 @@ class Remote(Medium):
             ) from None
 
     @contextmanager
-    def writing(self, name: str, size: int) -> Iterator[None]:
+    def _writing(self, name: str, size: int) -> Iterator[None]:
         """WriteError where what is behind the URL refuses."""
         try:
             yield
@@ -197,15 +179,11 @@ class Remote(Medium):
 
     def _info(self, name: str) -> dict[str, Any] | None:
         """What the file system says of an object as it is now; None where there is none."""
-        try:
-            with self._reading(name):
-                self._fs.invalidate_cache()
-                found: dict[str, Any] = self._fs.info(f"{self._root}/{name}")
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            return None
-        return found if found["type"] == "file" else None
+        self._fs.invalidate_cache()
+        found: dict[str, Any] | None = self._ask(
+            name, lambda: self._fs.info(f"{self._root}/{name}")
+        )
+        return found if found is not None and found["type"] == "file" else None
 
     def state(self, name: str) -> str | None:
         """What tells an object from one that takes its place; None where there is none."""
@@ -214,10 +192,6 @@ class Remote(Medium):
             return None
         keys = ("ETag", "etag", "created", "mtime", "LastModified", "size")
         return str(next(found[key] for key in keys if found.get(key) is not None))
-
-    def put(self, name: str, data: bytes) -> None:
-        with self.writing(name, len(data)):
-            self._fs.pipe_file(f"{self._root}/{name}", data)
 
     def put_if(self, name: str, data: bytes, state: str | None) -> None:
         """Put an object unless it is in another state by now: OccupiedError.
@@ -235,7 +209,7 @@ class Remote(Medium):
         if "s3" in ((protocols,) if isinstance(protocols, str) else protocols):
             conditions = {"chunksize": _ONE_REQUEST}
             conditions |= {"mode": "create"} if state is None else {"IfMatch": state}
-        with self.writing(name, len(data)):
+        with self._writing(name, len(data)):
             try:
                 self._fs.pipe_file(f"{self._root}/{name}", data, **conditions)
             except FileExistsError:
@@ -261,30 +235,26 @@ class Remote(Medium):
 
     def generations(self, section: str) -> list[str]:
         """All generations of a section, by their paths."""
-        try:
-            with self._reading(section):
-                held = self._below(section)
-        except FileNotFoundError as error:
-            if isinstance(error, PadiffError):
-                raise
-            return []
+        held = self._below(section) or ()
         return [f"{section}/{name}" for name, _ in held if name.startswith(GENERATION)]
 
 
 class _Pending(Pending):
     """Each section in a generation of its own, put by several requests at once."""
 
-    def __init__(self, medium: Remote, dump: str, sections: Sequence[SectionName]) -> None:
-        self._medium = medium
+    def __init__(
+        self, medium: Remote, dump: str, sections: Sequence[SectionName], document: str
+    ) -> None:
+        self._medium, self._document = medium, document
         self._generation = f"{GENERATION}{uuid.uuid4().hex[:12]}"
         self.prefix = f"{self._generation}/"
         self._paths = {name: f"{dump}/{name}".lstrip("/") for name in sections}
         self._before: dict[str, list[str]] = {}
         self._states: dict[str, str | None] = {}
-        self._last: dict[SectionName, tuple[str, bytes]] = {}
+        self._last: dict[SectionName, bytes] = {}
         for path in self._paths.values():
             self._before[path] = medium.generations(path)
-            self._states[path] = medium.state(f"{path}/zarr.json")
+            self._states[path] = medium.state(f"{path}/{document}")
         self._pool = ThreadPoolExecutor(_AT_ONCE, "padiff-put")
         self._requests: deque[Future[None]] = deque()
         self._published: set[str] = set()
@@ -295,20 +265,20 @@ class _Pending(Pending):
     def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
         data = b"".join(pieces)
         self._requests.append(
-            self._pool.submit(self._medium.put, f"{self._paths[section]}/{name}", data)
+            self._pool.submit(self._medium.replace, f"{self._paths[section]}/{name}", data)
         )
         if len(self._requests) > _AT_ONCE:
             self._requests.popleft().result()
 
-    def finish(self, section: SectionName, name: str, document: bytes) -> None:
-        self._last[section] = (name, document)
+    def finish(self, section: SectionName, document: bytes) -> None:
+        self._last[section] = document
 
     def publish(self) -> None:
         while self._requests:
             self._requests.popleft().result()
-        for section, (name, document) in self._last.items():
+        for section, document in self._last.items():
             path = self._paths[section]
-            self._medium.put_if(f"{path}/{name}", document, self._states[path])
+            self._medium.put_if(f"{path}/{self._document}", document, self._states[path])
             self._published.add(path)
             self._medium.remove(self._before[path])
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from padiff.errors import CorruptError, FormatError, LocationError, UsageError
 from padiff.store.chunked import ChunkedArray
 from padiff.store.format import digest
-from padiff.store.media.base import Medium
+from padiff.store.media.base import Medium, cut_short
 from padiff.store.zarr.codecs import decode
 from padiff.store.zarr.document import DOCUMENT, chunk_key, layout_of
 from padiff.store.zarr.shards import ShardLayout, parse_index
@@ -63,10 +63,7 @@ class ZarrArray(ChunkedArray):
         found = self._medium.size(name)
         expected = self.element.itemsize * prod(self.chunk_shape) if is_raw else max(1, found)
         if found != expected:
-            raise CorruptError(
-                f"expected {expected} bytes in the chunk {self._medium.location}/{name}, found "
-                f"{found}: it was cut short or changed, so dump it again"
-            )
+            raise cut_short(f"chunk {self._medium.location}/{name}", expected, found)
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         chain, shards = self._layout.chain, self._layout.shards

@@ -84,7 +84,7 @@ class ZarrPartialSection(PartialSection):
             )
 
     def finish(self, header: bytes) -> None:
-        self._pending.finish(self._name, DOCUMENT, section_document(header))
+        self._pending.finish(self._name, section_document(header))
 
 
 class _Encoding:

@@ -17,6 +17,7 @@ from padiff.store.storage import Storage
 from padiff.store.zarr.array import ZarrArray
 from padiff.store.zarr.codecs import chain_for
 from padiff.store.zarr.group import (
+    DOCUMENT,
     PLAIN_GROUP,
     attributes_of,
     check_document,
@@ -95,7 +96,8 @@ class ZarrStore(Store):
                 )
         for name in sections:
             self._check_replaceable(f"{dump}/{name}".lstrip("/"), name)
-        return ZarrPartialDump(self._medium.begin(dump, sections, durable=storage.durable), storage)
+        pending = self._medium.begin(dump, sections, document=DOCUMENT, durable=storage.durable)
+        return ZarrPartialDump(pending, storage)
 
     def _check_replaceable(self, path: str, name: SectionName) -> None:
         """OccupiedError where something lies that is no section of ours."""
