@@ -171,13 +171,13 @@ def _section(
 ) -> Iterator[Found]:
     location = _at(store, path)
     try:
-        store.check_group(path)
-        section = Section(store, path)
+        section = Section(store, path)  # before its group, which takes longer where it is damaged
         if section.header.section != path.split("/")[-1]:
             raise CorruptError(
                 f"expected {path.split('/')[-1]} at {location}, found a section that calls itself "
                 f"{section.header.section}"
             )
+        store.check_group(path)
     except PadiffError as error:
         yield Damage("section", location, location, str(error))
         return
