@@ -3,13 +3,12 @@
 import errno
 import os
 import sys
-import uuid
 from collections.abc import Iterable
 from pathlib import Path
 
 from padiff.errors import PadiffError, WriteError
 
-__all__ = ["Writing", "replace_file", "write_at", "write_file", "write_pieces"]
+__all__ = ["Writing", "write_at", "write_file", "write_pieces"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -83,19 +82,6 @@ def _reserve(file: int, size: int, offset: int = 0) -> None:
 def write_file(path: str | Path, data: bytes) -> None:
     """Make a new file that holds `data`; WriteError when the file system refuses."""
     write_pieces(path, [memoryview(data)], len(data))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """The same, in place of an older file at once, and with `data` on the disk itself by then."""
-    beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-    try:
-        write_file(beside, data)
-        with Writing(path, len(data)):
-            with beside.open("r+b") as file:
-                os.fsync(file.fileno())
-            beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> None:

@@ -22,8 +22,10 @@ if sys.platform != "win32":  # which has no such locks, and keeps its leftovers
     import fcntl
 
 from padiff.errors import OccupiedError
+from padiff.store.files import Writing, write_file
+from padiff.store.flush import flush_file
 
-__all__ = ["PARTIAL", "PATIENCE", "Lock", "Workplace", "begin_alone"]
+__all__ = ["PARTIAL", "PATIENCE", "Lock", "Workplace", "begin_alone", "replace_file"]
 
 PARTIAL = ".partial"
 # Seconds to wait for one who makes or renames something in the same directory at the same moment: a
@@ -173,3 +175,23 @@ def _occupied(what: str, path: Path) -> OccupiedError:
         f"expected to be alone in writing {what}, found another writer at work in {path}: "
         "wait until it is done, or choose another place"
     )
+
+
+def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Put a small file in place of an older one at once, with `durable` on the disk by then.
+
+    What killed writers of the same file left is removed.
+    """
+    with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
+        if alone.held:
+            for left in path.parent.glob(f".{path.name}.*"):
+                left.unlink(missing_ok=True)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
+        try:
+            write_file(beside, data)
+            if durable:
+                flush_file(beside)
+            beside.replace(path)
+        except BaseException:
+            beside.unlink(missing_ok=True)
+            raise

@@ -1,7 +1,9 @@
 """From what a user types to a store and a path in it: the one place that picks a backend."""
 
 import os
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from padiff.errors import FormatError, LocationError, OccupiedError, PadiffError, UsageError
 from padiff.store.base import Store
@@ -21,13 +23,14 @@ __all__ = [
     "Location",
     "absolute_numbers",
     "below",
-    "hdf5_store",
     "is_url",
     "locate_for_reading",
     "locate_for_writing",
+    "store_in",
 ]
 
 Location = str | Path
+P = TypeVar("P", str, Path)
 
 
 def locate_for_reading(location: Location) -> tuple[Store, str]:
@@ -53,7 +56,7 @@ def _store_at(path: Path) -> tuple[Store, str]:
     typed = path.resolve() if path.is_symlink() else path  # who types a link means what it leads to
     if not (path / DOCUMENT).exists() and (found := dumps_at(typed)) is not None:
         above, below_it = found
-        store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
+        store = _hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
         store.attributes("")  # what is no root's document is damage
         return store, below_it
     if not path.exists():
@@ -124,7 +127,7 @@ def locate_for_writing(
         if _goes_to_hdf5(location, backend):
             _refuse_other(_enclosing_root(_local_path(location)), "Zarr")
             root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
-            return hdf5_store(root, lone=lone), "/".join(parts + numbers)
+            return _hdf5_store(root, lone=lone), "/".join(parts + numbers)
         if not is_url(location):
             _refuse_other(documented(_local_path(location)), "HDF5")
         medium, parts = _medium_for(location)
@@ -150,7 +153,12 @@ def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
     return is_hdf5(_local_path(location))
 
 
-def hdf5_store(root: Path, *, lone: bool = False) -> Store:
+def store_in(root: Path, backend: Format | None) -> Store:
+    """The store whose root is a directory, which need not be there yet."""
+    return _hdf5_store(root) if backend == "hdf5" else ZarrStore(Directory(root))
+
+
+def _hdf5_store(root: Path, *, lone: bool = False) -> Store:
     """The store of HDF5 dumps in a directory."""
     from padiff.store.hdf5.store import Hdf5Store  # only those who use it wait for its library
 
@@ -197,18 +205,7 @@ def _down_to(url: str) -> list[str]:
 
 def _enclosing_url(url: str) -> str | None:
     """The nearest URL from `url` upwards that is the root of a store."""
-    for candidate in reversed(_down_to(url)):
-        medium = Remote(candidate)
-        if medium.has(DOCUMENT):
-            try:
-                attributes = ZarrStore(medium).attributes("")
-            except FormatError:
-                continue
-            if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
-                return candidate
-        elif candidate != url:
-            return None  # a store has a group on every level, so the search ends here
-    return None
+    return _nearest_root(_down_to(url)[::-1], Remote, lambda above: True)
 
 
 def absolute_numbers(path: str) -> tuple[int | None, int | None]:
@@ -231,14 +228,26 @@ def _local_path(location: Location) -> Path:
 
 def _enclosing_root(path: Path) -> Path | None:
     """The nearest directory from `path` upwards that is the root of a store."""
-    for candidate in (path, *path.parents):
-        if (candidate / DOCUMENT).is_file():
+    return _nearest_root((path, *path.parents), Directory, Path.is_dir)
+
+
+def _nearest_root(
+    upwards: Sequence[P], medium_at: Callable[[P], Medium], is_there: Callable[[P], bool]
+) -> P | None:
+    """The first place that is the root of a store.
+
+    A store has a group on every level: the search ends above the first where nothing is a group,
+    though something is there.
+    """
+    for place in upwards:
+        medium = medium_at(place)
+        if medium.has(DOCUMENT):
             try:
-                attributes = ZarrStore(Directory(candidate)).attributes("")
+                attributes = ZarrStore(medium).attributes("")
             except FormatError:
                 continue
             if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
-                return candidate
-        elif candidate != path and candidate.is_dir():
-            return None  # a store has a group on every level, so the search ends here
+                return place
+        elif place != upwards[0] and is_there(place):
+            return None
     return None

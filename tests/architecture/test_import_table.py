@@ -19,8 +19,9 @@ TIERS = """
     matching.siblings
     matching.trees
     matching
-    store.chunks store.exchange store.files store.format store.leftovers store.stats
-    store.flush store.storage
+    store.chunks store.exchange store.files store.format store.stats
+    store.flush store.rest store.storage
+    store.leftovers
     store.base store.media.base store.hdf5.names
     store.media.archive_seal
     store.media.archive store.media.directory store.media.remote

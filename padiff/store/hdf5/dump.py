@@ -14,9 +14,10 @@ from padiff.store.flush import flush_directory, flush_file
 from padiff.store.format import SECTIONS, SectionName
 from padiff.store.hdf5.errors import WritingHdf5
 from padiff.store.hdf5.file import Hdf5File, Identity, identity_of
-from padiff.store.hdf5.seal import Extent, append_seal
+from padiff.store.hdf5.seal import append_seal
 from padiff.store.hdf5.section import Hdf5PartialSection, NewFile, extents_of
 from padiff.store.leftovers import PATIENCE, Lock, Workplace, begin_alone
+from padiff.store.rest import Extent
 from padiff.store.storage import Storage
 
 __all__ = ["Hdf5PartialDump"]

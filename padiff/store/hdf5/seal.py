@@ -8,18 +8,17 @@ the seal lies, JSON text and a footer of fixed size by which it is found.
 import mmap
 import os
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from padiff.errors import CorruptError, FormatError
 from padiff.jsonio import decode, dumps
 from padiff.store.files import Writing
-from padiff.store.format import digest, running_digest
+from padiff.store.format import digest
+from padiff.store.rest import Extent, digest_of_rest
 
-__all__ = ["Extent", "append_seal", "check_seal"]
-
-Extent = tuple[int, int]  # the offset and the number of bytes
+__all__ = ["append_seal", "check_seal"]
 
 _MAGIC = b"padiff1\n"
 _FOOTER = struct.Struct("<Q16s8s")  # bytes of the text, its digest, the magic number
@@ -40,7 +39,7 @@ def append_seal(path: Path, raw: Iterable[Extent]) -> None:
     """Seal a file that HDF5 has closed; `raw` is where the elements of tensors lie."""
     with path.open("r+b") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as held:
         extents = _merged(raw)
-        text = dumps({"digest": _structure(held, extents, len(held)), "raw": extents}).encode()
+        text = dumps({"digest": digest_of_rest(held, extents, len(held)), "raw": extents}).encode()
         trailer = text + _footer(text)
         with Writing(path, len(trailer)):
             file.seek(0, os.SEEK_END)
@@ -79,7 +78,7 @@ def _check(held: mmap.mmap, footer: bytes, where: str) -> None:
     if _footer(text) != footer:
         raise _changed(where)
     seal = decode(text, _Seal, f"the seal of {where}")
-    if _structure(held, seal.raw, end) != seal.digest:
+    if digest_of_rest(held, seal.raw, end) != seal.digest:
         raise _changed(where)
 
 
@@ -102,24 +101,6 @@ def _merged(extents: Iterable[Extent]) -> list[Extent]:
         elif length:
             merged.append((offset, length))
     return merged
-
-
-def _structure(held: mmap.mmap, raw: Sequence[Extent], end: int) -> str:
-    """The digest of all bytes before `end` that are not raw."""
-    found = running_digest()
-    with memoryview(held) as view:
-        for start, stop in _between(raw, end):
-            with view[start:stop] as part:
-                found.update(part)
-    return found.hexdigest()
-
-
-def _between(raw: Sequence[Extent], end: int) -> Iterator[tuple[int, int]]:
-    start = 0
-    for offset, length in raw:
-        yield start, offset
-        start = offset + length
-    yield start, end
 
 
 def _told_end(held: mmap.mmap) -> int:

@@ -21,9 +21,9 @@ from padiff.store.format import ATTRIBUTE, SectionName, root_attributes
 from padiff.store.hdf5.errors import WritingHdf5
 from padiff.store.hdf5.filters import chunked_properties, contiguous_properties, is_contiguous
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
-from padiff.store.hdf5.seal import Extent
 from padiff.store.hdf5.types import type_of
 from padiff.store.leftovers import Workplace
+from padiff.store.rest import Extent
 from padiff.store.storage import Storage
 
 __all__ = ["Hdf5PartialSection", "NewFile", "extents_of"]

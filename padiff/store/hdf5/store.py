@@ -8,7 +8,7 @@ from pathlib import Path
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, VersionError
 from padiff.jsonio import Json, dumps, loads
 from padiff.store.base import Array, Store
-from padiff.store.files import Writing, replace_file
+from padiff.store.files import Writing
 from padiff.store.flush import flush_directory
 from padiff.store.format import (
     ATTRIBUTE,
@@ -35,6 +35,7 @@ from padiff.store.hdf5.names import (
     refuse_link,
     resolve,
 )
+from padiff.store.leftovers import replace_file
 from padiff.store.storage import Storage
 
 __all__ = ["Hdf5Store"]
@@ -186,7 +187,7 @@ class Hdf5Store(Store):
                 return
         with Writing(root, 0):
             root.mkdir(parents=True, exist_ok=True)
-        replace_file(root / ROOT_DOCUMENT, dumps(root_attributes(claim)).encode())
+        replace_file(root / ROOT_DOCUMENT, dumps(root_attributes(claim)).encode(), durable=True)
 
     def begin_dump(
         self, path: str, sections: Sequence[SectionName], storage: Storage

@@ -8,7 +8,7 @@ import os
 import zipfile
 from pathlib import Path
 
-from padiff.store.format import running_digest
+from padiff.store.rest import digest_of_rest
 
 __all__ = ["is_whole", "make_room", "put_seal"]
 
@@ -46,19 +46,14 @@ def _bytes_of(archive: zipfile.ZipFile) -> mmap.mmap:
 
 
 def _seal_of(archive: zipfile.ZipFile) -> bytes:
-    found = running_digest()
-    with _bytes_of(archive) as held, memoryview(held) as view:
-        position = 0
-        for member in sorted(archive.infolist(), key=lambda member: member.header_offset):
-            header = held[member.header_offset : member.header_offset + _LOCAL_HEADER]
-            lengths = (
-                int.from_bytes(header[26:28], "little"),
-                int.from_bytes(header[28:30], "little"),
-            )
-            start = member.header_offset + _LOCAL_HEADER + sum(lengths)
-            with view[position:start] as part:
-                found.update(part)
-            position = start + member.compress_size
-        with view[position : len(held) - _SIZE] as part:
-            found.update(part)
-    return _BEGIN + found.hexdigest().encode()
+    with _bytes_of(archive) as held:
+        members = sorted(archive.infolist(), key=lambda member: member.header_offset)
+        extents = [(_start_of(held, each), each.compress_size) for each in members]
+        return _BEGIN + digest_of_rest(held, extents, len(held) - _SIZE).encode()
+
+
+def _start_of(held: mmap.mmap, member: zipfile.ZipInfo) -> int:
+    """Where a member's own bytes begin, after a header, its name and more."""
+    at = member.header_offset
+    lengths = held[at + 26 : at + 28], held[at + 28 : at + 30]
+    return at + _LOCAL_HEADER + sum(int.from_bytes(length, "little") for length in lengths)

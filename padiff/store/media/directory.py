@@ -4,7 +4,6 @@ import errno
 import mmap
 import os
 import stat
-import uuid
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,7 +14,7 @@ from padiff.store.exchange import put_in_place
 from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
-from padiff.store.leftovers import PATIENCE, Lock, Workplace, begin_alone
+from padiff.store.leftovers import Workplace, begin_alone, replace_file
 from padiff.store.media.base import Medium, Pending, cut_short
 
 __all__ = ["Directory"]
@@ -174,7 +173,7 @@ class Directory(Medium):
         try:
             with Writing(path, len(data)):
                 path.parent.mkdir(parents=True, exist_ok=True)
-            _replace_file(path, data)
+            replace_file(path, data)
         except BaseException:
             with suppress(OSError):  # another rank is at work in there
                 for folder in made:
@@ -255,20 +254,6 @@ class _Pending(Pending):
     def discard(self) -> None:
         for workplace in self._workplaces.values():
             workplace.remove()
-
-
-def _replace_file(path: Path, data: bytes) -> None:
-    with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
-        if alone.held:
-            for left in path.parent.glob(f".{path.name}.*"):  # by a writer that was killed
-                left.unlink(missing_ok=True)
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}")
-        try:
-            write_file(beside, data)
-            beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
 
 
 def _open(path: str, flags: int) -> int:
