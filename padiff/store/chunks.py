@@ -3,8 +3,20 @@
 from collections.abc import Iterator
 from itertools import product
 from math import prod
+from typing import Any
 
-__all__ = ["CHUNK_BYTES", "Selection", "blocks", "chunk_grid", "chunk_selection", "chunk_shape_for"]
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = [
+    "CHUNK_BYTES",
+    "Selection",
+    "blocks",
+    "chunk_grid",
+    "chunk_selection",
+    "chunk_shape_for",
+    "padded",
+]
 
 Selection = tuple[slice, ...]
 
@@ -44,6 +56,15 @@ def chunk_selection(
         slice(i * chunk, min((i + 1) * chunk, length))
         for i, chunk, length in zip(index, chunk_shape, shape, strict=True)
     )
+
+
+def padded(values: NDArray[Any], chunk_shape: tuple[int, ...]) -> NDArray[Any]:
+    """What a chunk holds of a tensor, with zeros where it sticks out; itself where it does not."""
+    if values.shape == chunk_shape:
+        return values
+    whole = np.zeros(chunk_shape, values.dtype)
+    whole[tuple(map(slice, values.shape))] = values
+    return whole
 
 
 def blocks(

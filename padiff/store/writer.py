@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_of
 from padiff.errors import FormatError, LocationError, PadiffError
-from padiff.store.base import PartialSection, Store
-from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for
+from padiff.store.base import PartialSection
+from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for, padded
 from padiff.store.files import Writing
 from padiff.store.format import (
     ATTRIBUTE,
@@ -30,11 +30,9 @@ from padiff.store.format import (
     running_digest,
     safe_name,
 )
-from padiff.store.location import Location, hdf5_store, locate_for_writing
-from padiff.store.media.directory import Directory
+from padiff.store.location import Location, locate_for_writing, store_in
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.store.storage import DEFAULT, Format, Storage
-from padiff.store.zarr.store import ZarrStore
 from padiff.tree import Phase, TensorRecord, TensorStats
 
 __all__ = ["DumpWriter", "SectionWriter", "Stored", "claim_store", "record_of", "write_section"]
@@ -230,9 +228,7 @@ class _Measured:
         self._is_padded = chunk.shape != chunk_shape
         if self._is_padded:
             self.stats = of_contiguous(chunk)  # without the padding, which has no end of its own
-            padded = np.zeros(chunk_shape, chunk.dtype)
-            padded[tuple(map(slice, chunk.shape))] = chunk
-            chunk = padded
+            chunk = padded(chunk, chunk_shape)
         self._elements = chunk.reshape(-1)
         self.nbytes = chunk.nbytes
 
@@ -263,8 +259,7 @@ def claim_store(
         if _HELD.get(held, run) != run:
             continue
         _check_reachable(path)
-        at = path.absolute()
-        store: Store = hdf5_store(at) if backend == "hdf5" else ZarrStore(Directory(at))
+        store = store_in(path.absolute(), backend)
         try:
             found = store.attributes("").get(ATTRIBUTE, {}).get("claim", {})
         except LocationError:

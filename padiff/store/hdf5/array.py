@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from padiff.errors import CorruptError, FormatError
 from padiff.store.base import Array
 from padiff.store.chunked import ChunkedArray
-from padiff.store.chunks import Selection, chunk_selection
+from padiff.store.chunks import Selection, chunk_selection, padded
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.file import Hdf5File, is_held
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
@@ -49,16 +49,27 @@ def _of(selection: Selection) -> tuple[Any, ...]:
     return (*selection, ...)
 
 
-class _Mapped(Array):
+class _Dataset(Array):
+    """What both kinds have in common."""
+
+    def __init__(self, where: str, layout: Layout) -> None:
+        super().__init__()
+        self.shape, self.element = layout.shape, layout.element
+        self.chunk_shape = layout.chunk_shape
+        self._layout, self._where = layout, where
+
+    def metadata_digest(self) -> str:
+        return metadata_digest(self._layout)
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._where
+
+
+class _Mapped(_Dataset):
     """A view of the file, which stays mapped as long as any view of it is there."""
 
     def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
-        self.shape, self.element, self.chunk_shape = (
-            layout.shape,
-            layout.element,
-            layout.chunk_shape,
-        )
-        self._layout, self._where = layout, where
+        super().__init__(where, layout)
         if offset + self.nbytes > len(file.bytes):
             raise CorruptError(
                 f"expected {self.nbytes} bytes of the array {where} from {offset} on, found the "
@@ -66,12 +77,6 @@ class _Mapped(Array):
             )
         flat = np.frombuffer(file.bytes, self.dtype, self.size, offset)
         self._values = flat.reshape(self.shape)
-
-    def metadata_digest(self) -> str:
-        return metadata_digest(self._layout)
-
-    def file_of(self, index: tuple[int, ...] | None) -> str:
-        return self._where
 
     def read(self, selection: Selection) -> NDArray[Any]:
         values: NDArray[Any] = self._values[_of(selection)]
@@ -84,31 +89,15 @@ class _Mapped(Array):
         chunk: NDArray[Any] = self._values[
             _of(chunk_selection(index, self.shape, self.chunk_shape))
         ]
-        if chunk.shape != self.chunk_shape:
-            padded = np.zeros(self.chunk_shape, self.dtype)
-            padded[tuple(map(slice, chunk.shape))] = chunk
-            chunk = padded
-        return chunk.reshape(-1).view(np.uint8).data
+        return padded(chunk, self.chunk_shape).reshape(-1).view(np.uint8).data
 
 
-class _Decoded(ChunkedArray):
+class _Decoded(_Dataset, ChunkedArray):
     """What was put through filters, or cut in chunks of another size."""
 
     def __init__(self, file: Hdf5File, where: str, layout: Layout, dataset: h5d.DatasetID) -> None:
-        super().__init__()
-        self.shape, self.element, self.chunk_shape = (
-            layout.shape,
-            layout.element,
-            layout.chunk_shape,
-        )
-        self._layout, self._where = layout, where
-        self._file, self._dataset = file, dataset
-
-    def metadata_digest(self) -> str:
-        return metadata_digest(self._layout)
-
-    def file_of(self, index: tuple[int, ...] | None) -> str:
-        return self._where
+        super().__init__(where, layout)
+        self._file, self._dataset = file, dataset  # which is open as long as its file is
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         selection = chunk_selection(index, self.shape, self.chunk_shape)
