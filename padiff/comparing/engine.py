@@ -123,7 +123,7 @@ def _compare_step(
     criterion: Criterion,
     first_order: int,
     before: Sequence[Record],
-    jobs: int | None,
+    jobs: int,
     progress: Progress | None,
 ) -> _Step:
     plans = [plan for pair in dumps for plan in plan_dumps(pair, scope)]

@@ -1,6 +1,5 @@
 """Whether what parted is still what was written, so that no changed byte passes for a fault."""
 
-import os
 from collections import deque
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -14,12 +13,12 @@ from padiff.tree import TensorRecord
 __all__ = ["check_intact"]
 
 
-def check_intact(pairs: Iterable[TensorPair], jobs: int | None) -> None:
+def check_intact(pairs: Iterable[TensorPair], jobs: int) -> None:
     """Read both sides of every pair once more, a chunk at a time, and compare the digests.
 
     Raises CorruptError for the first array that is not what its tree says.
     """
-    with ThreadPoolExecutor(jobs or os.cpu_count(), "padiff-digest") as pool:
+    with ThreadPoolExecutor(jobs, "padiff-digest") as pool:
         try:
             deque(pool.map(_check_pair, pairs), maxlen=0)  # raises in the order of the pairs
         finally:

@@ -1,6 +1,5 @@
 """Figures of many pairs of tensors on disk, block by block: no tensor is ever whole in memory."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -61,7 +60,7 @@ def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
 def stream(
     pairs: Sequence[TensorPair],
     criterion: Criterion,
-    jobs: int | None = None,
+    jobs: int,
     progress: Progress | None = None,
 ) -> list[PairStatistics]:
     """The figures of every pair, in order and the same whatever the number of threads.
@@ -69,7 +68,6 @@ def stream(
     `progress` is called with the elements compared so far, and all. Raises CorruptError when an
     array is not what its tree says.
     """
-    jobs = jobs or os.cpu_count() or 1
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
     running: deque[tuple[int, Future[PairStatistics]]] = deque()
