@@ -1,17 +1,12 @@
 // Print, as JSON, what h5wasm reads of a section: its header, and the elements of each tensor.
 import h5wasm from "h5wasm/node";
 
+import { tensors } from "./tree.mjs";
+
 await h5wasm.ready;
 const file = new h5wasm.File(process.argv[2], "r");
 const section = file.get(process.argv[3]);
 const header = JSON.parse(section.attrs.padiff.value);
-
-function* tensors(nodes) {
-  for (const node of nodes) {
-    yield* node.tensors;
-    yield* tensors(node.children);
-  }
-}
 
 const read = {};
 for (const tensor of tensors(header.tree)) {

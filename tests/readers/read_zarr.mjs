@@ -2,16 +2,11 @@
 import { FileSystemStore } from "@zarrita/storage";
 import * as zarr from "zarrita";
 
+import { tensors } from "./tree.mjs";
+
 const root = zarr.root(new FileSystemStore(process.argv[2]));
 const section = await zarr.open.v3(root.resolve(process.argv[3]), { kind: "group" });
 const header = section.attrs.padiff;
-
-function* tensors(nodes) {
-  for (const node of nodes) {
-    yield* node.tensors;
-    yield* tensors(node.children);
-  }
-}
 
 const read = {};
 for (const tensor of tensors(header.tree)) {
