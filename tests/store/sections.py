@@ -1,6 +1,6 @@
 """Sections made of plain arrays, for tests of the store itself."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from numpy.typing import NDArray
@@ -30,8 +30,12 @@ def write(
     step: int | None = None,
     rank: int | None = None,
     storage: Storage = DEFAULT,
+    before_end: Callable[[], object] = lambda: None,
 ) -> None:
-    """One section in which the layer of each name returned that array."""
+    """One section in which the layer of each name returned that array.
+
+    `before_end` is called when all is written, and not yet visible.
+    """
     with write_section(location, section, step=step, rank=rank, storage=storage) as writer:
         layers = []
         for order, (route, values) in enumerate(arrays.items()):
@@ -39,3 +43,4 @@ def write(
             layers.append(Node("Layer", route, 0, order, tensors=(output_of(stored, order),)))
         root = Node("Net", "", 0, len(layers), children=tuple(layers))
         writer.finish(header_of(LayerTree((root,)), section))
+        before_end()

@@ -2,8 +2,11 @@
 
 import subprocess
 import sys
+import threading
 import uuid
 import zipfile
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -31,7 +34,7 @@ from padiff.store.storage import Storage
 from padiff.store.verify import verify
 from padiff.store.writer import DumpWriter
 from padiff.tree import LayerTree
-from tests.store.media import BUCKET, Server, s3_server
+from tests.store.media import BUCKET, Server, conditional_s3_server, s3_server
 from tests.store.sections import header_of, write
 from tests.store.test_round_trip import CORE, EXTENDED, same_bits, values_of
 
@@ -95,6 +98,34 @@ def test_of_two_writers_of_a_section_one_wins_whole(place: Location) -> None:
             both.__exit__(None, None, None)
         assert same_bits(read(place), VALUES + 2)
         assert len({name.split("/")[1] for name in objects(place) if "~g" in name}) == 1
+
+
+@pytest.fixture
+def conditional(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A URL on a server that holds puts to their conditions."""
+    with conditional_s3_server(tmp_path) as server:
+        _speak_to(server, monkeypatch)
+        fsspec.filesystem("s3").mkdir(BUCKET)
+        yield f"s3://{BUCKET}/run.zarr"
+
+
+def test_of_two_writers_in_the_same_instant_one_wins_whole(conditional: str) -> None:
+    """Both found the same before either puts its document: no section first, then an older one."""
+    for number in range(12):
+        together = threading.Barrier(2, timeout=60)
+
+        def dump(value: int, together: threading.Barrier = together) -> int:
+            with suppress(OccupiedError):
+                write(conditional, {"layer": np.full(3, value)}, before_end=together.wait)
+                return value
+            return -1
+
+        with ThreadPoolExecutor(2) as pool:
+            won = [value for value in pool.map(dump, (2 * number, 2 * number + 1)) if value >= 0]
+        assert len(won) == 1
+        assert read(conditional).tolist() == won * 3
+        assert verify(conditional).intact
+        assert len({name.split("/")[1] for name in objects(conditional) if "~g" in name}) == 1
 
 
 def test_a_missing_chunk_is_damage(place: Location) -> None:
@@ -186,12 +217,16 @@ def test_writing_to_no_bucket(url: str) -> None:
 
 def test_a_server_that_goes_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with s3_server(tmp_path) as going:
-        for name, value in going.environment.items():
-            monkeypatch.setenv(name, value)
-        # fsspec keeps the client that other tests use unless its settings differ
-        where = {"endpoint_url": going.environment["AWS_ENDPOINT_URL"]}
-        monkeypatch.setitem(fsspec.config.conf, "s3", where)
+        _speak_to(going, monkeypatch)
         _lose(going)
+
+
+def _speak_to(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in server.environment.items():
+        monkeypatch.setenv(name, value)
+    # fsspec keeps the client that other tests use unless its settings differ
+    where = {"endpoint_url": server.environment["AWS_ENDPOINT_URL"]}
+    monkeypatch.setitem(fsspec.config.conf, "s3", where)
 
 
 def _lose(going: Server) -> None:
