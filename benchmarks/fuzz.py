@@ -8,6 +8,8 @@ in the output, a file outside of it read or changed, more than 512 MiB of memory
 """
 
 import argparse
+import ctypes
+import gc
 import multiprocessing
 import os
 import resource
@@ -66,6 +68,8 @@ class Place:
 
     def __init__(self, root: Path, kind: str) -> None:
         self._kind = kind
+        self.peak = 0
+        """Bytes: the most memory that this process had while it ran one of the commands."""
         self.intact, self.store, self.outside = (
             root / f"{name}.{kind}" if name != "outside" else root / name
             for name in ("intact", "store", "outside")
@@ -107,12 +111,17 @@ class Place:
         return found
 
     def _run(self, arguments: list[str]) -> Iterator[str]:
+        forget_peak()
         try:
             with time_limit(SECONDS):
                 result = CliRunner().invoke(group, arguments)
         except TooLong as error:
             yield f"hang: {error}"
             return
+        finally:
+            self.peak = max(self.peak, used := peak())
+        if used > MEMORY:
+            yield f"memory: {used / 2**20:.0f} MiB"
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             yield "traceback: " + "".join(traceback.format_exception(result.exception)[-3:])
         if result.exit_code not in (0, 1, 2):
@@ -124,6 +133,19 @@ class Place:
             yield f"more than one line: {result.stderr!r}"
 
 
+def forget_peak() -> None:
+    """Give back what is free, so that `peak` tells of what comes now, and not of the mutations."""
+    gc.collect()
+    ctypes.CDLL(None).malloc_trim(0)
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def peak() -> int:
+    """Bytes: the most memory of this process since then."""
+    status = Path("/proc/self/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
+
+
 def limit_memory() -> None:
     """Let this process have no more than a part of the machine; address space is not all used."""
     used = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
@@ -131,7 +153,7 @@ def limit_memory() -> None:
 
 
 def work(kind: str, seed: int, numbers: range) -> tuple[Counter[str], list[str], int]:
-    """Counts of problems, what each was, and the most memory that the process had."""
+    """Counts of problems, what each was, and the most memory that a command had."""
     counts: Counter[str] = Counter()
     told: list[str] = []
     shared = Path("/dev/shm")
@@ -143,7 +165,7 @@ def work(kind: str, seed: int, numbers: range) -> tuple[Counter[str], list[str],
             for problem in place.problems(random):
                 counts[problem.split(":")[1].split()[0] if ":" in problem else "touched"] += 1
                 told.append(f"store {number} ({done}): {problem}")
-    return counts, told, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    return counts, told, place.peak
 
 
 def main() -> None:

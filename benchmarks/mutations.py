@@ -46,7 +46,19 @@ PATHS = [
     "a\0b",
 ]
 NUMBERS = [0, -1, 1, 2**31, 2**63 - 1, 2**63, 2**64, 10**15, 10**400, -(10**30), 0.5, 1e308, -0.0]
-SHAPES = [[10**15], [2**62, 2**62], [-1], [0], [1] * 65, [], [2**63], [10**15, 0], ["6"], [1.5]]
+# Tuples, which a later mutation cannot change, nor put into themselves.
+SHAPES = [
+    (10**15,),
+    (2**62,) * 2,
+    (-1,),
+    (0,),
+    (1,) * 65,
+    (),
+    (2**63,),
+    (10**15, 0),
+    ("6",),
+    (1.5,),
+]
 DTYPES = ["float128", "object", "|V8", "complex64", "bool", "float8_e4m3fn", "int64", "r16", ""]
 
 
@@ -198,6 +210,8 @@ def change_header(header: dict[str, Any], random: Random) -> None:
         case 4:
             tensor["stats"][random.choice([*tensor["stats"]])] = hostile(random)
         case 5:
+            if len(nodes) > 100:
+                raise ValueError("as many children of as many would be a giant")
             node["children"] = [
                 dict(node) for _ in range(random.choice([2] * 12 + [50] * 7 + [1000]))
             ]
