@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import unquote
 
 from padiff.errors import FormatError, LocationError, OccupiedError, PadiffError, UsageError
 from padiff.store.base import Store
@@ -32,14 +33,16 @@ __all__ = [
 Location = str | Path
 P = TypeVar("P", str, Path)
 
+_LOCAL = "file://"
+
 
 def locate_for_reading(location: Location) -> tuple[Store, str]:
     """The store that holds `location`, and the path of the group it names.
 
     Raises LocationError when nothing lies there, FormatError when it is no padiff store.
     """
-    if is_url(location):
-        return _store_behind(str(location).rstrip("/"))
+    if _is_elsewhere(location):
+        return _store_behind(_tidy(str(location)))
     path = _local_path(location)
     try:
         archive = _archive_of(path)
@@ -128,7 +131,7 @@ def locate_for_writing(
             _refuse_other(_enclosing_root(_local_path(location)), "Zarr")
             root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
             return _hdf5_store(root, lone=lone), "/".join(parts + numbers)
-        if not is_url(location):
+        if not _is_elsewhere(location):
             _refuse_other(documented(_local_path(location)), "HDF5")
         medium, parts = _medium_for(location)
         return ZarrStore(medium), "/".join(parts + numbers)
@@ -144,11 +147,11 @@ def _refuse_other(root: Path | None, found: str) -> None:
 
 
 def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
-    if is_url(location) and (backend == "hdf5" or str(location).endswith(SUFFIXES)):
+    if _is_elsewhere(location) and (backend == "hdf5" or str(location).endswith(SUFFIXES)):
         raise UsageError(
             f"expected a path of a local file system for HDF5, got {location}: a URL takes Zarr"
         )
-    if backend is not None or is_url(location):
+    if backend is not None or _is_elsewhere(location):
         return backend == "hdf5"
     return is_hdf5(_local_path(location))
 
@@ -167,8 +170,8 @@ def _hdf5_store(root: Path, *, lone: bool = False) -> Store:
 
 def _medium_for(location: Location) -> tuple[Medium, list[str]]:
     """The medium whose root a location lies at or below, and the names that lead down to it."""
-    if is_url(location):
-        url = str(location).rstrip("/")
+    if _is_elsewhere(location):
+        url = _tidy(str(location))
         found = _enclosing_url(url)
         if found is None:
             found = next((above for above in _down_to(url) if above.endswith(".zarr")), url)
@@ -185,8 +188,13 @@ def _medium_for(location: Location) -> tuple[Medium, list[str]]:
 
 
 def is_url(location: Location) -> bool:
-    """Whether a location is a URL: no path of a local file system then, and not to be joined."""
+    """Whether a location is a URL: not to be joined as a path is."""
     return isinstance(location, str) and "://" in location
+
+
+def _is_elsewhere(location: Location) -> bool:
+    """Whether a location is a URL of any but the local file system."""
+    return is_url(location) and not str(location).startswith(_LOCAL)
 
 
 def below(location: Location, name: str) -> Location:
@@ -194,6 +202,12 @@ def below(location: Location, name: str) -> Location:
     if is_url(location):
         return f"{str(location).rstrip('/')}/{name}"
     return Path(location) / name
+
+
+def _tidy(url: str) -> str:
+    """A URL without empty names, by which an object store would know other objects."""
+    scheme, _, path = url.partition("://")
+    return f"{scheme}://{'/'.join(name for name in path.split('/') if name)}"
 
 
 def _down_to(url: str) -> list[str]:
@@ -221,6 +235,8 @@ def _local_path(location: Location) -> Path:
     if not isinstance(location, str | Path):
         raise UsageError(f"expected the path of a padiff store, got {location!r:.40}")
     text = str(location)
+    if text.startswith(_LOCAL):
+        text = unquote(text.removeprefix(_LOCAL))
     if not text or "\0" in text:
         raise UsageError(f"expected the path of a padiff store, got {text!r}")
     return Path(os.path.abspath(text))  # noqa: PTH100  # pathlib keeps the `..` of a path

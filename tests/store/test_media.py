@@ -252,6 +252,20 @@ def test_urls_that_nothing_knows() -> None:
         open_dump("nonsense://x/run.zarr")
 
 
+def test_the_url_of_a_local_path_is_that_path(tmp_path: Path) -> None:
+    for name in ("a b.zarr", "c.h5", "d.zarr.zip"):
+        url = f"file://{tmp_path}/{name.replace(' ', '%20')}"
+        write(url, {"layer": VALUES}, step=3)
+        assert (tmp_path / name).exists()
+        assert same_bits(read(f"{url}/step_3"), VALUES)
+        assert verify(url).intact
+
+
+def test_empty_names_in_a_url_are_none(url: str) -> None:
+    write(url.replace("/run", "//run"), {"layer": VALUES}, step=3)
+    assert same_bits(read(f"{url}//step_3/"), VALUES)
+
+
 def test_every_flipped_bit_of_a_zip_file_is_found(tmp_path: Path) -> None:
     path = tmp_path / "run.zarr.zip"
     write(path, {"layer": np.arange(3, dtype=np.int8)})
