@@ -127,7 +127,9 @@ class _Groups:
 
     def _note(self, path: str, error: PadiffError) -> None:
         place = _at(self._store, path)
-        self.damages.append(Damage("group", place, place, str(error)))
+        damage = Damage("group", place, place, str(error))
+        if self.damages[-1:] != [damage]:  # to look below it may find the same
+            self.damages.append(damage)
 
 
 def _at(store: Store, path: str) -> str:

@@ -1,5 +1,6 @@
 """What the HDF5 library makes trouble with: filters, full disks, files of strangers."""
 
+import mmap
 import subprocess
 import sys
 from pathlib import Path
@@ -9,7 +10,10 @@ import h5py
 import numpy as np
 import pytest
 
+import padiff
 from padiff.errors import FormatError, UsageError
+from padiff.store.hdf5 import file
+from padiff.store.hdf5.seal import check_seal
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.storage import Storage
 from tests.store.sections import write
@@ -86,3 +90,26 @@ def test_links_that_lead_round_are_no_dumps(tmp_path: Path) -> None:
         (tmp_path / "loop" / name).symlink_to(".")
     with pytest.raises(FormatError, match="found a directory without"):
         open_dumps(tmp_path / "loop")
+
+
+def test_a_file_that_is_dumped_again_while_it_is_opened_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, times = tmp_path / "run.h5", iter([1])
+
+    def check_and_dump_again(held: mmap.mmap, where: str) -> bool:
+        for value in times:
+            write(run, {"layer": np.full(3, value)})
+        return check_seal(held, where)
+
+    write(run, {"layer": np.zeros(3)})
+    monkeypatch.setattr(file, "check_seal", check_and_dump_again)
+    assert np.asarray(padiff.open_dump(run).report["layer"].forward[0]).tolist() == [1, 1, 1]
+
+
+def test_a_file_that_cannot_be_opened_is_told_once(tmp_path: Path) -> None:
+    run = tmp_path / "run.h5"
+    write(run, {"layer": np.zeros(3)}, step=0)
+    (run / "step_0.h5").write_bytes(b"text")
+    (damage,) = padiff.verify(run).damages
+    assert damage.message == f"expected an HDF5 file at {run}/step_0.h5, found a file that is none"

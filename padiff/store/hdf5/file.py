@@ -21,6 +21,7 @@ from padiff.store.hdf5.seal import check_seal
 __all__ = ["Hdf5File", "Identity", "identity_of", "is_held"]
 
 Identity = tuple[int, int, int]
+_ATTEMPTS = 3  # at a file that is dumped again while it is opened
 # A pipe in the place of a file must not be waited for.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
@@ -42,18 +43,21 @@ class Hdf5File:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.identity = identity_of(path)
-        self.bytes = _mapped(path)
-        if not check_seal(self.bytes, str(path)):
-            check_walk(path)
-        with Reading(str(path)):
-            self._file = h5py.File(path, "r", locking=False)
-        self.id = self._file.id
-        if self.identity != identity_of(path):
+        for _ in range(_ATTEMPTS):
+            self.identity = identity_of(path)
+            self.bytes = _mapped(path)
+            if not check_seal(self.bytes, str(path)):
+                check_walk(path)
+            with Reading(str(path)):
+                self._file = h5py.File(path, "r", locking=False)
+            if self.identity == identity_of(path):
+                break
+        else:
             raise CorruptError(
                 f"expected {path} to stay as it is while it is opened, found that it was dumped "
                 "again meanwhile: open it again"
             )
+        self.id = self._file.id
         check_root(self.attributes(""), str(path))
 
     def text(self, path: str) -> bytes:
