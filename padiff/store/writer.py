@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import sys
 import uuid
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -95,6 +96,7 @@ class DumpWriter:
         rank: int | None = None,
         storage: Storage = DEFAULT,
     ) -> None:
+        self._handled = sys.exception()  # by the caller, who dumps what there is
         store, path = locate_for_writing(location, step=step, rank=rank, backend=storage.format)
         with Writing(f"{store.location}/{path}".rstrip("/"), 0):
             self._partial = store.begin_dump(path, sections, storage)
@@ -122,8 +124,22 @@ class DumpWriter:
                 writer.close()
             if kind is None and {w.name for w in self._writers if w.finished} == {*self._expected}:
                 self._partial.commit()
+        except Exception as failure:
+            self._raise_interrupt(failure)
+            raise
         finally:
             self._partial.discard()
+        self._raise_interrupt(error)
+
+    def _raise_interrupt(self, error: BaseException | None) -> None:
+        """Raise the interrupt on whose way up an error came, as of a lock that it kept half taken.
+
+        The interrupt is what the user is to hear of.
+        """
+        while error is not None and not isinstance(error, KeyboardInterrupt):
+            error = error.__context__
+        if error is not None and error is not self._handled:
+            raise error from None
 
 
 @contextmanager
