@@ -25,7 +25,15 @@ from padiff.errors import OccupiedError
 from padiff.store.files import Writing, write_file
 from padiff.store.flush import flush_file
 
-__all__ = ["PARTIAL", "PATIENCE", "Lock", "Workplace", "begin_alone", "replace_file"]
+__all__ = [
+    "PARTIAL",
+    "PATIENCE",
+    "Lock",
+    "Workplace",
+    "begin_alone",
+    "make_directory",
+    "replace_file",
+]
 
 PARTIAL = ".partial"
 # Seconds to wait for one who makes or renames something in the same directory at the same moment: a
@@ -195,3 +203,22 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
         except BaseException:
             beside.unlink(missing_ok=True)
             raise
+
+
+def make_directory(path: Path, name: str, data: bytes) -> None:
+    """Make a directory that holds one small file, so that nobody ever sees it without.
+
+    Another may make the same meanwhile: that one stays. What killed ones left is removed.
+    """
+    with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
+        for left in _partial(path.parent, path.name) if alone.held else ():
+            shutil.rmtree(left, ignore_errors=True)
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+        try:
+            beside.mkdir()
+            write_file(beside / name, data)
+            beside.rename(path)
+        except BaseException as error:
+            shutil.rmtree(beside, ignore_errors=True)
+            if not (isinstance(error, OSError) and (path / name).exists()):
+                raise

@@ -1,10 +1,13 @@
 """Killed, told to end or interrupted at any instant: what was dumped stays, nothing is half."""
 
 import gc
+import itertools
+import os
 import signal
 import subprocess
 import sys
 import threading
+from multiprocessing import get_context
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_args
@@ -12,12 +15,13 @@ from typing import Any, get_args
 import numpy as np
 import pytest
 
+import padiff
 from benchmarks.soak import Place, Soak
 from padiff.store.location import Location, below
-from padiff.store.reader import open_dump
+from padiff.store.reader import open_dump, open_dumps
 from padiff.store.storage import Format, Storage
 from padiff.store.writer import DumpWriter, write_section
-from tests.store.backends import LOCAL, everything, hidden, on
+from tests.store.backends import LOCAL, Backend, everything, hidden, on
 from tests.store.sections import write
 
 KINDS: tuple[Format, ...] = get_args(Format)
@@ -91,6 +95,44 @@ def test_told_to_end_in_the_middle_of_a_dump(
     write(run, {"layer": np.full(3, 2.0)}, step=0)
     assert hidden(files) == []
     assert len(everything(files)) == count
+
+
+def _dump_and_kill(run: Location, at: int) -> None:
+    """Dump a new step, and end before the nth of what Python asks of the system, if there is."""
+    left = itertools.count(at, -1)
+
+    def count(event: str, arguments: Any) -> None:
+        if event.startswith(("open", "os.", "shutil.", "fcntl.")) and next(left) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    sys.addaudithook(count)  # of this process alone, and for good
+    write(run, {"layer": np.full(3, 2.0)}, step=1)
+
+
+@on(*LOCAL)  # behind a URL nothing comes through a fork
+def test_killed_before_anything_that_is_asked_of_the_system(
+    tmp_path: Path, backend: Backend
+) -> None:
+    """Of a step that was begun there is nothing or all, and nothing looks like damage."""
+    for number in itertools.count():
+        (top := tmp_path / str(number)).mkdir()
+        run = backend.at(top)
+        write(run, {"layer": np.ones(3)}, step=0)
+        process = get_context("fork").Process(target=_dump_and_kill, args=(run, number))
+        process.start()
+        process.join()
+        verification = padiff.verify(run)
+        assert verification.intact, number
+        steps = [step for step, _ in open_dumps(run).dumps]
+        assert steps[0] == 0
+        assert verification.counts.sections == 1 or steps == [0, 1]
+        write(run, {"layer": np.full(3, 2.0)}, step=1)
+        assert hidden(top) == [], number
+        assert padiff.verify(run).counts.sections == 2
+        if process.exitcode == 0:
+            break
+        assert process.exitcode == -signal.SIGKILL
+    assert number > 15
 
 
 Instant = tuple[str, str, int]  # what Python is about to do, the file and the line

@@ -14,7 +14,7 @@ from padiff.store.exchange import put_in_place
 from padiff.store.files import Writing, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
-from padiff.store.leftovers import Workplace, begin_alone, replace_file
+from padiff.store.leftovers import Workplace, begin_alone, make_directory, replace_file
 from padiff.store.media.base import Medium, Pending, cut_short
 
 __all__ = ["Directory"]
@@ -169,11 +169,15 @@ class Directory(Medium):
 
     def replace(self, name: str, data: bytes) -> None:
         path = self._root / name
-        made = [folder for folder in path.parents if not folder.exists()]
+        if path.parent.exists():
+            replace_file(path, data)
+            return
+        place = path.parent
+        made = [folder for folder in place.parents if not folder.exists()]
         try:
             with Writing(path, len(data)):
-                path.parent.mkdir(parents=True, exist_ok=True)
-            replace_file(path, data)
+                place.parent.mkdir(parents=True, exist_ok=True)
+            make_directory(place, path.name, data)
         except BaseException:
             with suppress(OSError):  # another rank is at work in there
                 for folder in made:

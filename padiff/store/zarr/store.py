@@ -63,7 +63,10 @@ class ZarrStore(Store):
         finished = set(self.groups(path))
         found = {}
         for name in self._medium.directories(path):
-            section = name[1:].split(".")[0] if name.endswith(PARTIAL) else name
+            begun = name[1:].split(".")[0] if name.endswith(PARTIAL) else None
+            if begun is not None and begun not in SECTIONS:
+                continue  # a step, of which nobody is to see anything before it is there
+            section = begun or name
             if section not in finished and not section.startswith("."):
                 found[section] = f"{path}/{name}".lstrip("/")
         return found
