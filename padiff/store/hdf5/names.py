@@ -1,7 +1,11 @@
 """What files of HDF5 dumps are called, and where a path of names leads among them."""
 
+import os
 import re
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from padiff.errors import CorruptError
@@ -59,15 +63,27 @@ def file_named(directory: Path, group: str) -> Path:
     return next((file for file in files if file.exists()), files[0])
 
 
-def begun_in(directory: Path) -> dict[str, dict[SectionName, str]]:
-    """The sections whose writers are at work or were stopped, by group, with their workplaces."""
+def begun_in(directory: Path) -> Mapping[str, Mapping[SectionName, str]]:
+    """The sections whose writers are at work or were stopped, by group, with their workplaces.
+
+    It is asked for every step of a directory, so the answer is kept as long as nothing is made or
+    removed in there. A clock is not fine enough to tell that of what is younger than a second.
+    """
+    changed = directory.stat().st_mtime_ns
+    begun = _begun_in if time.time_ns() - changed > 10**9 else _begun_in.__wrapped__
+    return begun(str(directory), changed)
+
+
+@lru_cache(maxsize=64)
+def _begun_in(directory: str, changed: int) -> Mapping[str, Mapping[SectionName, str]]:
     found: dict[str, dict[SectionName, str]] = {}
-    for entry in sorted(directory.iterdir()):
-        match = _BEGUN.fullmatch(entry.name)
-        if match:
+    with os.scandir(directory) as entries:
+        hidden = sorted(entry.name for entry in entries if entry.name.startswith("."))
+    for name in hidden:
+        if match := _BEGUN.fullmatch(name):
             for section in SECTIONS:
                 if section == match[2]:
-                    found.setdefault(group_named(match[1]), {})[section] = entry.name
+                    found.setdefault(group_named(match[1]), {})[section] = name
     return found
 
 
