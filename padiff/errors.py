@@ -6,6 +6,7 @@ one sentence: what was expected, what came, where, and the cure.
 
 __all__ = [
     "CorruptError",
+    "DeniedError",
     "FormatError",
     "IncompleteError",
     "LocationError",
@@ -28,6 +29,10 @@ class UsageError(PadiffError, ValueError):
 
 class LocationError(PadiffError, FileNotFoundError):
     """Nothing lies at a location, or nothing that may be read."""
+
+
+class DeniedError(PadiffError, PermissionError):
+    """What lies at a location may not be read by this user: nothing is known of it."""
 
 
 class FormatError(PadiffError, ValueError):

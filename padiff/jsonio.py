@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from padiff.errors import FormatError
+from padiff.errors import CorruptError, FormatError
 
 __all__ = [
     "LONGEST",
@@ -79,12 +79,15 @@ def _refuse_constant(name: str) -> object:
 
 
 def loads(text: str | bytes, where: str) -> Json:
-    """The JSON object in `text`; FormatError naming `where` when it is none."""
+    """The JSON object in `text`; CorruptError naming `where` where it is cut short or changed.
+
+    FormatError when it is another JSON value.
+    """
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
-        raise FormatError(
+        raise CorruptError(
             f"expected a JSON object in {where}, found text that is not: {reason}"
         ) from None
     if not isinstance(value, dict):

@@ -12,7 +12,14 @@ import click
 
 from padiff.errors import PadiffError, UsageError, WriteError
 
-__all__ = ["Progress", "check_files", "failing_in_one_line", "print_text", "write_document"]
+__all__ = [
+    "Progress",
+    "check_files",
+    "failing_in_one_line",
+    "print_error",
+    "print_text",
+    "write_document",
+]
 
 
 @contextmanager
@@ -88,6 +95,11 @@ def print_text(text: str, encoding: str | None = None) -> None:
 
 
 def _fail(message: str) -> NoReturn:
+    print_error(message)
+    sys.exit(2)
+
+
+def print_error(message: str) -> None:
     """One line on standard error, whatever the message holds."""
     from padiff.render.words import clean
 
@@ -96,7 +108,6 @@ def _fail(message: str) -> NoReturn:
         click.echo(f"{program}: {clean(message, 1000)}", err=True)
     except OSError:  # nobody may be there to read it: the exit code counts
         _give_up(sys.stderr)
-    sys.exit(2)
 
 
 def _give_up(stream: TextIO) -> None:

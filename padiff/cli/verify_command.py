@@ -1,11 +1,20 @@
 """`padiff verify`: hold every byte of stores against what was written, exit 0, 1 or 2."""
 
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
 
-from padiff.cli.output import Progress, check_files, failing_in_one_line, print_text, write_document
+from padiff.cli.output import (
+    Progress,
+    check_files,
+    failing_in_one_line,
+    print_error,
+    print_text,
+    write_document,
+)
+from padiff.errors import PadiffError
 
 if TYPE_CHECKING:  # loaded when there is something to verify, not for --help
     from padiff.store.verification import Verification
@@ -20,7 +29,8 @@ Examples:
 
 \b
 Exit code: 0 all is what was written; 1 something is damaged; 2 wrong usage, or
-what cannot be read as a store, or holds nothing finished.
+what is no store, holds nothing finished, or may not be read. A step that was
+removed as a whole leaves no trace: the steps that were found are printed.
 """
 
 
@@ -41,26 +51,36 @@ def command(
     """
     with failing_in_one_line():
         check_files(**{"--json": json_file})
+        from padiff.jsonio import dumps
         from padiff.store.verify import verify
 
-        found = []
+        codes, documents = [], []
         for number, location in enumerate(locations, 1):
             of_all = f" {number} of {len(locations)}" if len(locations) > 1 else ""
-            with Progress(f"verifying{of_all}") as progress:
-                found.append(verify(location, jobs=jobs, progress=progress))
-        _write(found, json_file, quiet)
-    sys.exit(0 if all(verification.intact for verification in found) else 1)
+            try:
+                with Progress(f"verifying{of_all}") as progress:
+                    verification = verify(location, jobs=jobs, progress=progress)
+            except PadiffError as error:
+                if len(locations) == 1:
+                    raise
+                print_error(str(error))  # and go on: what is told of the others counts too
+                documents.append({"location": location, "error": str(error)})
+                codes.append(2)
+                continue
+            documents.append(verification.to_json())
+            codes.append(_exit_code(verification))
+            if not quiet and json_file != "-":
+                print_text(_text(verification))
+        if json_file is not None:
+            document = documents[0] if len(locations) == 1 else documents
+            write_document(json_file, dumps(document, indented=True) + "\n")
+    sys.exit(1 if 1 in codes else max(codes))
 
 
-def _write(found: "list[Verification]", json_file: str | None, quiet: bool) -> None:
-    from padiff.jsonio import dumps
-
-    if json_file is not None:
-        documents = [verification.to_json() for verification in found]
-        document = documents[0] if len(documents) == 1 else documents
-        write_document(json_file, dumps(document, indented=True) + "\n")
-    if not quiet and json_file != "-":
-        print_text("".join(map(_text, found)))
+def _exit_code(verification: "Verification") -> int:
+    if all(damage.denied for damage in verification.damages):
+        return 2 if verification.damages else 0
+    return 1
 
 
 def _text(verification: "Verification") -> str:
@@ -70,26 +90,53 @@ def _text(verification: "Verification") -> str:
     for damage in verification.damages:
         chunk = "" if damage.chunk is None else f" chunk {damage.chunk}"
         array = "" if damage.array is None else f" array {damage.array}{chunk} of"
-        lines.append(f"DAMAGED{array} {damage.section}: {damage.message}")
+        word = "UNREADABLE" if damage.denied else "DAMAGED"
+        lines.append(f"{word}{array} {damage.section}: {damage.message}")
     lines += [
         f"unfinished: {place}, nothing of it was looked at" for place in verification.unfinished
     ]
-    counts = verification.counts
-    words = ", ".join(
+    lines += [
+        f"without a seal: {file}, which another tool has rewritten, or which lost its last bytes; "
+        "its trees, arrays and chunks were checked, and what lies around them was not"
+        for file in verification.uncovered
+    ]
+    if verification.intact:
+        lines.append(f"INTACT: {verification.location}, checked {_checked(verification)}")
+    else:
+        denied = sum(damage.denied for damage in verification.damages)
+        count = len(verification.damages) - denied
+        found = f"DAMAGED: {count}" if count else ""
+        found += f"{', ' if count else ''}UNREADABLE: {denied}" if denied else ""
+        lines.append(
+            f"{found} in {verification.location}, intact beside are {_checked(verification)}"
+        )
+    return "".join(f"{clean(line, 1000)}\n" for line in lines)
+
+
+def _checked(verification: "Verification") -> str:
+    counts, steps = verification.counts, verification.steps
+    words = [
         f"{count} {name}{'' if count == 1 else 's'}"
         for name, count in (
             ("section", counts.sections),
             ("array", counts.arrays),
             ("chunk", counts.chunks),
         )
-    )
-    words += f" ({_size(counts.bytes)})"
-    if verification.intact:
-        lines.append(f"INTACT: {verification.location}, checked {words}")
-    else:
-        count = len(verification.damages)
-        lines.append(f"DAMAGED: {count} in {verification.location}, intact beside are {words}")
-    return "".join(f"{clean(line, 1000)}\n" for line in lines)
+    ]
+    if steps:
+        words[0] += f" of step{'' if len(steps) == 1 else 's'} {_ranges(steps)}"
+    return f"{', '.join(words)} ({_size(counts.bytes)})"
+
+
+def _ranges(numbers: Sequence[int]) -> str:
+    """Numbers in order, those that follow each other as one range: `0-3, 5`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1] = [ranges[-1][0], number]
+        else:
+            ranges.append([number])
+    return ", ".join("-".join(map(str, each)) for each in ranges)
 
 
 def _size(count: int) -> str:

@@ -208,6 +208,14 @@ class Store(ABC):
         understand.
         """
 
+    def is_covered(self, path: str) -> bool:
+        """Whether every byte of the file that is the group at `path` has a digest.
+
+        True where a group is no file of its own. What has none is what other tools wrote around
+        trees and chunks, whose digests it has.
+        """
+        return True
+
     @abstractmethod
     def create(self, claim: Mapping[str, str] | None = None) -> None:
         """Make the root, or check that what lies there is a store that may be added to.

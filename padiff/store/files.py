@@ -6,9 +6,9 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from padiff.errors import PadiffError, WriteError
+from padiff.errors import CorruptError, DeniedError, PadiffError, WriteError
 
-__all__ = ["Writing", "write_at", "write_file", "write_pieces"]
+__all__ = ["Writing", "unreadable", "write_at", "write_file", "write_pieces"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -77,6 +77,14 @@ def _reserve(file: int, size: int, offset: int = 0) -> None:
     except OSError as error:  # nor every file system
         if error.errno not in (errno.EINVAL, errno.ENOTSUP):
             raise
+
+
+def unreadable(what: object, error: OSError) -> PadiffError:
+    """What to raise where the system refuses to read: DeniedError, or CorruptError."""
+    reason = f"expected {what} to be readable: {error.strerror or error}"
+    if isinstance(error, PermissionError):
+        return DeniedError(f"{reason}; nothing is known of what it holds, so ask for permission")
+    return CorruptError(reason)
 
 
 def write_file(path: str | Path, data: bytes) -> None:

@@ -6,10 +6,17 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote
 
-from padiff.errors import FormatError, LocationError, OccupiedError, PadiffError, UsageError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    OccupiedError,
+    PadiffError,
+    UsageError,
+)
 from padiff.store.base import Store
 from padiff.store.files import Writing
-from padiff.store.format import ATTRIBUTE, check_root, numbered
+from padiff.store.format import ATTRIBUTE, check_root, has_meaning, numbered
 from padiff.store.hdf5.locating import documented, dumps_at, is_hdf5, place_for
 from padiff.store.hdf5.names import ROOT_DOCUMENT, SUFFIXES
 from padiff.store.media.archive import SUFFIX, Archive
@@ -49,6 +56,10 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
         return _store_at(path) if archive is None else _store_in(archive, path)
     except PadiffError:
         raise
+    except RuntimeError:  # from Path.resolve
+        raise LocationError(
+            f"expected a padiff store at {path}, found a link that leads to itself: check the path"
+        ) from None
     except OSError as error:
         raise LocationError(
             f"expected a padiff store at {path}, but it cannot be read: {error.strerror or error}"
@@ -73,6 +84,11 @@ def _store_at(path: Path) -> tuple[Store, str]:
         )
     if not (path / DOCUMENT).exists():
         names = sorted(entry.name for entry in path.iterdir())
+        if any(map(has_meaning, names)):
+            raise CorruptError(
+                f"expected {DOCUMENT} in {path} beside {', '.join(filter(has_meaning, names))}, "
+                "found none: it was removed after it was written, so copy it again or dump again"
+            )
         held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise FormatError(
             f"expected a padiff store at {path}, found a directory without {DOCUMENT} "

@@ -3,16 +3,17 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
+from padiff.errors import DeniedError, PadiffError
 from padiff.jsonio import Json
 
-__all__ = ["Counts", "Damage", "DamagedThing", "Verification"]
+__all__ = ["Counts", "Damage", "Verification", "damage_of"]
 
 DamagedThing = Literal["group", "section", "array", "chunk"]
 
 
 @dataclass(frozen=True, slots=True)
 class Damage:
-    """One thing that is not what was written.
+    """One thing that is not what was written; with `denied` one that may not be looked at.
 
     `section` is its location, or that of the group above all sections; `array` its path in the
     section, `chunk` its index in the array, and `file` where it lies.
@@ -24,11 +25,24 @@ class Damage:
     message: str
     array: str | None = None
     chunk: tuple[int, ...] | None = None
+    denied: bool = False
+
+
+def damage_of(
+    kind: DamagedThing,
+    section: str,
+    file: str,
+    error: PadiffError,
+    array: str | None = None,
+    chunk: tuple[int, ...] | None = None,
+) -> Damage:
+    """What an error of the store says of a thing."""
+    return Damage(kind, section, file, str(error), array, chunk, isinstance(error, DeniedError))
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """How much was looked at; `bytes` are those of chunks, decoded."""
+    """How much was looked at and found intact; `bytes` are those of chunks, decoded."""
 
     sections: int = 0
     arrays: int = 0
@@ -43,19 +57,34 @@ class Counts:
             self.bytes + other.bytes,
         )
 
+    def __sub__(self, other: "Counts") -> "Counts":
+        return Counts(
+            self.sections - other.sections,
+            self.arrays - other.arrays,
+            self.chunks - other.chunks,
+            self.bytes - other.bytes,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """Everything that is damaged at a location, and the sections that were never finished."""
+    """Everything that is damaged at a location, and the sections that were never finished.
+
+    `steps` are those that were found, which tells nothing of others that were removed as a whole.
+    `uncovered` are files that other tools have rewritten, or that lost their last bytes: of these
+    only trees, arrays and chunks have digests.
+    """
 
     location: str
     counts: Counts
-    damages: tuple[Damage, ...]
-    unfinished: tuple[str, ...]
+    damages: tuple[Damage, ...] = ()
+    unfinished: tuple[str, ...] = ()
+    steps: tuple[int, ...] = ()
+    uncovered: tuple[str, ...] = ()
 
     @property
     def intact(self) -> bool:
-        """Whether every byte that was looked at is the one that was written."""
+        """Whether all could be looked at, and is what was written."""
         return not self.damages
 
     def to_json(self) -> Json:
@@ -67,4 +96,6 @@ class Verification:
             "counts": asdict(self.counts),
             "damages": [asdict(damage) for damage in self.damages],
             "unfinished": list(self.unfinished),
+            "steps": list(self.steps),
+            "uncovered": list(self.uncovered),
         }

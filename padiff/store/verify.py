@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from padiff.errors import CorruptError, FormatError, IncompleteError, PadiffError
+from padiff.errors import CorruptError, DeniedError, IncompleteError, LocationError
 from padiff.store.base import Array, Store
-from padiff.store.format import SECTIONS, check_array_path, has_meaning, is_sealed
+from padiff.store.format import check_array_path
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import Location, locate_for_reading
 from padiff.store.section import Section
-from padiff.store.verification import Counts, Damage, Verification
+from padiff.store.verification import Counts, Damage, Verification, damage_of
+from padiff.store.verify_groups import TOLD, Groups, location_of
 from padiff.threads import check_jobs
 from padiff.tree import TensorRecord
 
@@ -36,15 +37,20 @@ def verify(
         if not verification.intact:
             print(verification.damages)
 
-    It goes on after what is damaged, so all of it is told. `jobs` threads read, by default one a
-    processor. `progress` is called with the share done.
+    It goes on after what is damaged, or may not be read, so all of it is told. `jobs` threads
+    read, by default one a processor. `progress` is called with the share done.
 
     Raises LocationError where nothing lies, FormatError for what is no store, and IncompleteError
     for one that holds no finished section.
     """
     jobs = check_jobs(jobs)
-    store, path = locate_for_reading(location)
-    groups = _Groups(store, path)
+    try:
+        store, path = locate_for_reading(location)
+    except (CorruptError, DeniedError) as error:
+        damage = damage_of("group", str(location), str(location), error)
+        return Verification(str(location), Counts(), (damage,))
+    _check_there(store, path)
+    groups = Groups(store, path)
     counts, damages = Counts(), groups.damages
     with ThreadPoolExecutor(jobs, "padiff-verify") as pool:
         try:
@@ -62,78 +68,35 @@ def verify(
             f"expected at least one finished section in {location}, found "
             f"{', '.join(groups.unfinished) or 'none'}: dump to it, or wait for its writer"
         )
-    return Verification(str(location), counts, tuple(damages), tuple(groups.unfinished))
+    return Verification(
+        str(location),
+        counts - _not_intact(damages),
+        tuple(damages),
+        tuple(groups.unfinished),
+        groups.steps,
+        tuple(groups.uncovered),
+    )
 
 
-class _Groups:
-    """The groups from the root down to the sections at and below a path, each of them checked."""
-
-    def __init__(self, store: Store, path: str) -> None:
-        self._store = store
-        self.sections: list[str] = []
-        self.unfinished: list[str] = []
-        self.damages: list[Damage] = []
-        names = path.split("/") if path else []
-        if any(name in SECTIONS for name in names[:-1]):
-            raise FormatError(
-                f"expected a store, a step, a rank or a section at {_at(store, path)}, found a "
-                "part of a section: name the section"
-            )
-        for depth in range(len(names)):
-            self._check("/".join(names[:depth]))
-        left = [path]
-        while left:
-            group = left.pop()
-            if group.split("/")[-1] in SECTIONS:
-                self.sections.append(group)
-                continue
-            self._check(group)
-            left += reversed(self._below(group))
-
-    def _check(self, group: str) -> None:
-        try:
-            self._store.check_group(group)
-            if not group and not is_sealed(self._store.header(group)):
-                raise CorruptError(
-                    f"expected the root {self._store.location} to have the digest that it gives, "
-                    "found another: it was changed after it was written, so dump it again"
-                )
-        except PadiffError as error:
-            self._note(group, error)
-
-    def _below(self, group: str) -> list[str]:
-        """The groups right below, those that lost their document too: looking at them tells it."""
-        try:
-            names = self._store.groups(group)
-            begun = self._store.unfinished(group)
-        except PadiffError as error:
-            self._note(group, error)
-            return []
-        for name, place in begun.items():
-            if name in SECTIONS and place.split("/")[-1] != name:
-                self.unfinished.append(_at(self._store, place))
-            elif self._was_group(name, place):
-                names.append(name)
-        return [f"{group}/{name}".lstrip("/") for name in names]
-
-    def _was_group(self, name: str, place: str) -> bool:
-        """Whether a directory without a document has the name, or the groups, of one of ours."""
-        if has_meaning(name):
-            return True
-        try:
-            return bool(self._store.groups(place))
-        except PadiffError:
-            return False
-
-    def _note(self, path: str, error: PadiffError) -> None:
-        place = _at(self._store, path)
-        damage = Damage("group", place, place, str(error))
-        if self.damages[-1:] != [damage]:  # to look below it may find the same
-            self.damages.append(damage)
+def _check_there(store: Store, path: str) -> None:
+    """LocationError where a group has none of that name, damaged or not."""
+    above, _, name = path.rpartition("/")
+    try:
+        held = [*store.groups(above), *store.unfinished(above)] if path else [name]
+    except TOLD:
+        return  # which is found again
+    if name not in held:
+        raise LocationError(
+            f"expected a step, a rank or a section at {location_of(store, path)}, found none: "
+            f"{location_of(store, above)} has {', '.join(held[:8]) or 'nothing'}"
+        )
 
 
-def _at(store: Store, path: str) -> str:
-    return f"{store.location}/{path}".rstrip("/")
+def _not_intact(damages: Iterable[Damage]) -> Counts:
+    """What was counted before something in it was found damaged."""
+    arrays = {(each.section, each.array) for each in damages if each.kind == "chunk"}
+    sections = {each.section for each in damages if each.array is not None}
+    return Counts(len(sections), len(arrays))
 
 
 class _Work:
@@ -171,7 +134,7 @@ def _attempts(
 def _section(
     store: Store, path: str, work: _Work, progress: Callable[[float], None]
 ) -> Iterator[Found]:
-    location = _at(store, path)
+    location = location_of(store, path)
     try:
         section = Section(store, path)  # before its group, which takes longer where it is damaged
         if section.header.section != path.split("/")[-1]:
@@ -180,8 +143,8 @@ def _section(
                 f"{section.header.section}"
             )
         store.check_group(path)
-    except PadiffError as error:
-        yield Damage("section", location, location, str(error))
+    except TOLD as error:
+        yield damage_of("section", location, location, error)
         return
     yield Counts(sections=1)
     tensors = list(_distinct(tensor for node in section.tree.walk() for tensor in node.tensors))
@@ -211,16 +174,16 @@ def _layers(
         try:
             check_array_path(layer, section.location)
             store.check_group(f"{path}/{layer}")
-        except PadiffError as error:
-            yield Damage("group", section.location, f"{section.location}/{layer}", str(error))
+        except TOLD as error:
+            yield damage_of("group", section.location, f"{section.location}/{layer}", error)
 
 
 def _array(section: Section, tensor: TensorRecord, work: _Work) -> Iterator[Found]:
     try:
         array = check_metadata(section, tensor)
-    except PadiffError as error:
+    except TOLD as error:
         file = f"{section.location}/{tensor.array}"
-        yield Damage("array", section.location, file, str(error), tensor.array)
+        yield damage_of("array", section.location, file, error, tensor.array)
         return
     yield Counts(arrays=1)
     for index, expected in chunks_of(array, tensor):
@@ -236,9 +199,9 @@ def _chunk(
 ) -> Found:
     try:
         size = check_chunk(section, tensor, array, index, expected)
-    except PadiffError as error:
+    except TOLD as error:
         file = array.file_of(index)
-        return Damage("chunk", section.location, file, str(error), tensor.array, index)
+        return damage_of("chunk", section.location, file, error, tensor.array, index)
     return Counts(chunks=1, bytes=size)
 
 

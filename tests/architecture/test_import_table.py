@@ -44,6 +44,7 @@ TIERS = """
     store.location
     store.writer store.reader
     store.integrity store.verification
+    store.verify_groups
     store.verify
     store
     comparing.criterion comparing.order

@@ -225,7 +225,7 @@ def test_a_section_that_is_dumped_again_meanwhile_is_read_anew(run: Path) -> Non
             write(run, {"c": np.ones(3)}, "params", step=0, rank=1)
 
     assert verify(section, progress=again) == Verification(
-        str(section), verify(section).counts, (), ()
+        str(section), verify(section).counts, steps=(0,)
     )
 
 
@@ -249,7 +249,7 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
         result = CliRunner().invoke(group, ["verify", *map(str, arguments)])
         return result.exit_code, result.stdout, result.stderr
 
-    whole = f"INTACT: {run}, checked 2 sections, 10 arrays, 12 chunks (1012 bytes)\n"
+    whole = f"INTACT: {run}, checked 2 sections of step 0, 10 arrays, 12 chunks (1012 bytes)\n"
     assert invoke(run) == (0, whole, "")
     assert invoke(run, "-q") == (0, "", "")
     intact = Path(shutil.copytree(run, tmp_path / "intact"))
@@ -262,7 +262,9 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
         f"DAMAGED array {gone.parent.parent.name}/forward.0 chunk (0,) of {run}"
     )
     assert str(gone) in first
-    assert second.startswith(f"DAMAGED: 1 in {run}, intact beside are 2 sections")
+    assert second.startswith(
+        f"DAMAGED: 1 in {run}, intact beside are 1 section of step 0, 9 arrays, 11 chunks"
+    )
     assert third.startswith("INTACT")
     code, out, _ = invoke(run, "--json", "-")
     document = json.loads(out)
@@ -273,6 +275,11 @@ def test_the_command(run: Path, tmp_path: Path) -> None:
         True,
     ]
     assert out == ""
+    code, out, err = invoke(run, tmp_path / "typo.zarr", intact)
+    assert code == 1  # what is told of others counts, wherever a name is mistyped
+    assert [line.split()[0] for line in out.splitlines()] == ["DAMAGED", "DAMAGED:", "INTACT:"]
+    assert err.startswith(f"padiff verify: expected a padiff store at {tmp_path}/typo.zarr")
+    assert invoke(intact, tmp_path / "typo.zarr")[0] == 2
     code, out, err = invoke(tmp_path / "nothing")
     assert (code, out) == (2, "")
     assert re.fullmatch(r"padiff verify: expected .*\n", err)

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
 from padiff.jsonio import Json, loads
+from padiff.store.files import unreadable
 from padiff.store.format import ATTRIBUTE, check_root
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.probe import check_walk
@@ -46,7 +47,8 @@ class Hdf5File:
         for _ in range(_ATTEMPTS):
             self.identity = identity_of(path)
             self.bytes = _mapped(path)
-            if not check_seal(self.bytes, str(path)):
+            self.is_sealed = check_seal(self.bytes, str(path))
+            if not self.is_sealed:
                 check_walk(path)
             with Reading(str(path)):
                 self._file = h5py.File(path, "r", locking=False)
@@ -125,6 +127,6 @@ def _mapped(path: Path) -> mmap.mmap:
     except (FileNotFoundError, NotADirectoryError):
         raise LocationError(f"expected an HDF5 file at {path}, found none") from None
     except OSError as error:
-        raise CorruptError(f"expected {path} to be readable: {error.strerror or error}") from None
+        raise unreadable(path, error) from None
     except ValueError:  # no file of 0 bytes can be mapped
         raise FormatError(f"expected an HDF5 file at {path}, found an empty file") from None

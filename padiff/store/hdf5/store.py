@@ -1,14 +1,14 @@
 """HDF5 dumps on a local file system: a file for each, in directories for steps and ranks."""
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, VersionError
 from padiff.jsonio import Json, dumps, loads
 from padiff.store.base import Array, Store
-from padiff.store.files import Writing
+from padiff.store.files import Writing, unreadable
 from padiff.store.flush import flush_directory
 from padiff.store.format import (
     ATTRIBUTE,
@@ -87,14 +87,10 @@ class Hdf5Store(Store):
         if place.file is not None and place.file.exists():
             found.update(self._file(place.file).groups(place.inner))
         if place.directory is not None:
-            found.update(begun_in(place.directory))
-            for entry in place.directory.iterdir():
-                if entry.name == DUMP_FILE or entry.name.startswith("."):
-                    continue
-                if entry.suffix in SUFFIXES:
-                    found.add(group_named(entry.name))
-                elif is_number(entry.name) and entry.is_dir():
-                    found.add(entry.name)
+            try:
+                found.update(_groups_in(place.directory))
+            except PermissionError as error:
+                raise unreadable(place.directory, error) from None
         return sorted(found)
 
     def unfinished(self, path: str) -> dict[str, str]:
@@ -128,7 +124,18 @@ class Hdf5Store(Store):
         elif place.file is not None and place.file.exists():
             if not place.inner:
                 self._open.pop(place.file, None)  # so that its seal is looked at
+                if not is_sealed(self._file(place.file).text("")):
+                    raise CorruptError(
+                        f"expected the root of {place.file} to have the digest that it gives, "
+                        "found another: it was changed after it was written, so dump it again"
+                    )
             self._file(place.file).groups(place.inner)
+
+    def is_covered(self, path: str) -> bool:
+        place = self._place(path)
+        if place.inner or place.file is None or not place.file.exists():
+            return True
+        return self._file(place.file).is_sealed
 
     def _place(self, path: str) -> Place:
         """Where a path leads; LocationError where nothing is, nor was begun."""
@@ -162,9 +169,7 @@ class Hdf5Store(Store):
                 raise FormatError(f"expected a JSON document in {document}, found something else")
             return document.read_bytes()
         except OSError as error:
-            raise CorruptError(
-                f"expected {document} to be readable: {error.strerror or error}"
-            ) from None
+            raise unreadable(document, error) from None
 
     def _document(self) -> Json:
         """The attributes of the root; where it has no document, each file speaks for itself."""
@@ -218,6 +223,18 @@ class Hdf5Store(Store):
         refuse_link(final)
         _check_replaceable(final)
         return Hdf5PartialDump(final, sections, storage)
+
+
+def _groups_in(directory: Path) -> Iterator[str]:
+    """Names of the groups that files and directories in a directory are."""
+    yield from begun_in(directory)
+    for entry in directory.iterdir():
+        if entry.name == DUMP_FILE or entry.name.startswith("."):
+            continue
+        if entry.suffix in SUFFIXES:
+            yield group_named(entry.name)
+        elif is_number(entry.name) and entry.is_dir():
+            yield entry.name
 
 
 def _refuse_occupied(root: Path) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
-from padiff.store.files import Writing, write_file, write_pieces
+from padiff.store.files import Writing, unreadable, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName
 from padiff.store.leftovers import Workplace, begin_alone
@@ -119,6 +119,9 @@ class Archive(Medium):
                 f"expected the headers in {self._path} to have the digest that its comment gives, "
                 "found others: it was changed after it was written, so dump it again"
             )
+
+    def is_covered(self) -> bool:
+        return self._zip is None or bool(self._zip.comment)
 
     def replace(self, name: str, data: bytes) -> None:
         self._fresh[name] = data
@@ -245,6 +248,8 @@ def _opened(path: Path) -> zipfile.ZipFile | None:
         return zipfile.ZipFile(path)
     except FileNotFoundError:
         return None
+    except PermissionError as error:
+        raise unreadable(path, error) from None
     except Exception as error:  # damaged in whatever way
         raise CorruptError(
             f"expected a zip file at {path}, but it cannot be read: {error}"

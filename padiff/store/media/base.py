@@ -85,6 +85,10 @@ class Medium(ABC):
         CorruptError where it does not have them.
         """
 
+    def is_covered(self) -> bool:
+        """Whether what lies around the objects has a digest too; true where nothing does."""
+        return True
+
     @abstractmethod
     def has(self, name: str) -> bool:
         """Whether an object of that name is there."""

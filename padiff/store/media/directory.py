@@ -11,7 +11,7 @@ from typing import Any
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
 from padiff.store.exchange import put_in_place
-from padiff.store.files import Writing, write_file, write_pieces
+from padiff.store.files import Writing, unreadable, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
 from padiff.store.leftovers import Workplace, begin_alone, make_directory, replace_file
@@ -101,7 +101,7 @@ class Directory(Medium):
                         raise cut_short(f"chunk {path}", size, found)
                     data = mmap.mmap(file, 0, access=mmap.ACCESS_READ)
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(f"the chunk {path}", error) from None
         return data
 
     def whole(self, name: str) -> bytes:
@@ -110,7 +110,7 @@ class Directory(Medium):
             with open(path, "rb", opener=_open) as file:  # a Path takes no opener
                 return file.read()
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(f"the chunk {path}", error) from None
 
     def size(self, name: str) -> int:
         path = f"{self._text}/{name}"
@@ -118,7 +118,7 @@ class Directory(Medium):
             with _Descriptor(path) as file:  # what may not be read is as good as gone
                 return os.fstat(file).st_size
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(f"the chunk {path}", error) from None
 
     def part(self, name: str, start: int, size: int) -> bytes:
         path = f"{self._text}/{name}"
@@ -127,7 +127,7 @@ class Directory(Medium):
                 held = os.fstat(file).st_size
                 data = os.pread(file, size, max(0, start + held) if start < 0 else start)
         except OSError as error:
-            raise _unreadable(path, error) from None
+            raise unreadable(f"the chunk {path}", error) from None
         if len(data) != size:
             raise cut_short(f"shard {path} from {start} on", size, len(data))
         return data
@@ -138,9 +138,7 @@ class Directory(Medium):
             # a link is taken for one: it is refused when it is opened
             return (name != path.name and path.parent.is_symlink()) or path.is_file()
         except OSError as error:
-            raise CorruptError(
-                f"expected {path.parent} to be readable: {error.strerror or error}"
-            ) from None
+            raise unreadable(path.parent, error) from None
 
     def directories(self, path: str) -> list[str]:
         try:
@@ -152,6 +150,8 @@ class Directory(Medium):
                     if entry.is_dir(follow_symlinks=False)
                     or (entry.is_symlink() and has_meaning(entry.name))
                 )
+        except PermissionError as error:
+            raise unreadable(self._root / path, error) from None
         except OSError as error:
             raise LocationError(
                 f"expected a directory at {self._root / path}: {error.strerror or error}"
@@ -262,7 +262,3 @@ class _Pending(Pending):
 
 def _open(path: str, flags: int) -> int:
     return os.open(path, flags | _OPEN_FLAGS)
-
-
-def _unreadable(path: str, error: OSError) -> CorruptError:
-    return CorruptError(f"expected the chunk {path} to be readable: {error.strerror or error}")

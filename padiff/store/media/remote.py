@@ -38,7 +38,7 @@ def _file_system(url: str) -> tuple[Any, str]:
         import fsspec
     except ImportError:
         raise UsageError(
-            f"expected fsspec to be there for {url}: install padiff[remote], or name a directory"
+            f"expected fsspec to be there for {url}: pip install fsspec, and s3fs for s3://"
         ) from None
     try:
         # what others write meanwhile must be seen

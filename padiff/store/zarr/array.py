@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError, LocationError, UsageError
 from padiff.store.chunked import ChunkedArray
+from padiff.store.files import unreadable
 from padiff.store.format import digest
 from padiff.store.media.base import Medium, cut_short
 from padiff.store.zarr.codecs import decode
@@ -31,6 +32,8 @@ class ZarrArray(ChunkedArray):
             self._document = medium.document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
         except (CorruptError, LocationError):
             raise
+        except PermissionError as error:
+            raise unreadable(f"{medium.location}/{path}/{DOCUMENT}", error) from None
         except OSError as error:
             raise CorruptError(
                 f"expected an array at {medium.location}/{path}, but its {DOCUMENT} cannot be "

@@ -127,6 +127,6 @@ def _zarr(purpose: str) -> Any:
         import zarr
     except ImportError:
         raise UsageError(
-            f"expected zarr to be there, to {purpose}: install padiff[zarr], or dump raw chunks"
+            f"expected zarr to be there, to {purpose}: pip install 'zarr>=3.1', or dump raw chunks"
         ) from None
     return zarr

@@ -8,6 +8,7 @@ import numpy as np
 
 from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
 from padiff.jsonio import Json, Reader, dumps, loads
+from padiff.store.files import unreadable
 from padiff.store.format import ATTRIBUTE, LONGEST_HEADER, SECTIONS, header_text, is_sealed
 from padiff.store.media.base import Medium
 from padiff.store.zarr.document import DOCUMENT
@@ -131,10 +132,7 @@ def _read(medium: Medium, group: str) -> bytes:
                 f"expected to open {medium.location}/{_document(group)}: {error.strerror}; close "
                 "files or raise their limit (ulimit -n)"
             ) from None
-        raise CorruptError(
-            f"expected {medium.location}/{_document(group)} to be readable: "
-            f"{error.strerror or error}"
-        ) from None
+        raise unreadable(f"{medium.location}/{_document(group)}", error) from None
 
 
 def is_group(medium: Medium, path: str) -> bool:

@@ -7,7 +7,7 @@ array costs a fifteenth of what it does through a general Zarr library, which re
 from collections.abc import Mapping, Sequence
 
 from padiff.dtypes import dtype_named
-from padiff.errors import OccupiedError
+from padiff.errors import DeniedError, OccupiedError
 from padiff.jsonio import Json
 from padiff.store.base import Store
 from padiff.store.format import SECTIONS, SectionName, check_root, root_attributes
@@ -56,8 +56,14 @@ class ZarrStore(Store):
         return [
             name
             for name in self._medium.directories(path)
-            if not name.startswith(".") and is_group(self._medium, f"{path}/{name}".lstrip("/"))
+            if not name.startswith(".") and self._may_be_group(f"{path}/{name}".lstrip("/"))
         ]
+
+    def _may_be_group(self, path: str) -> bool:
+        try:
+            return is_group(self._medium, path)
+        except DeniedError:  # which whoever opens it is told
+            return True
 
     def unfinished(self, path: str) -> dict[str, str]:
         finished = set(self.groups(path))
@@ -75,6 +81,9 @@ class ZarrStore(Store):
         if not path:
             self._medium.check()
         check_document(self._medium, path)
+
+    def is_covered(self, path: str) -> bool:
+        return bool(path) or self._medium.is_covered()
 
     def array(self, path: str) -> ZarrArray:
         return ZarrArray(self._medium, path)
