@@ -19,7 +19,7 @@ def verdict(comparison: Comparison) -> str:
         compared += f" in {len(steps)} {_plural('step', len(steps))}"
     tolerance = f"atol {criterion.atol:g}, rtol {criterion.rtol:g}, {criterion.mode}"
     if comparison.aligned:
-        same = f", {totals.identical} of them bit for bit" if totals.identical else ""
+        same = f", {totals.identical} of them bit for bit as recorded" if totals.identical else ""
         return f"ALIGNED: {compared} agree{same} ({tolerance})."
     if comparison.first_divergence is None:
         return f"NOT ALIGNED: {compared} agree ({tolerance}), but the structures differ."

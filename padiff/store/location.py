@@ -150,6 +150,8 @@ def locate_for_writing(
         if not _is_elsewhere(location):
             _refuse_other(documented(_local_path(location)), "HDF5")
         medium, parts = _medium_for(location)
+        if not isinstance(medium, Archive) and backend is None:
+            _refuse_file_names(medium.location)
         return ZarrStore(medium), "/".join(parts + numbers)
 
 
@@ -159,6 +161,15 @@ def _refuse_other(root: Path | None, found: str) -> None:
         raise OccupiedError(
             f"expected a store of the format that was asked for, or none, at {root}, found one of "
             f"{found}: choose another place or leave the format out, nothing was changed"
+        )
+
+
+def _refuse_file_names(root: str) -> None:
+    """UsageError where a directory would be made that has the name of a file."""
+    if root.lower().endswith((*SUFFIXES, ".zip")):
+        raise UsageError(
+            f"expected the name of a directory, a path that ends in {', '.join(SUFFIXES)} or "
+            f"{SUFFIX}, or a URL of neither, got {root}: write the suffix so, or leave it out"
         )
 
 
@@ -223,7 +234,10 @@ def below(location: Location, name: str) -> Location:
 def _tidy(url: str) -> str:
     """A URL without empty names, by which an object store would know other objects."""
     scheme, _, path = url.partition("://")
-    return f"{scheme}://{'/'.join(name for name in path.split('/') if name)}"
+    names = [name for name in path.split("/") if name]
+    if not names:
+        raise UsageError(f"expected a bucket or a name behind ://, got {url}")
+    return f"{scheme}://{'/'.join(names)}"
 
 
 def _down_to(url: str) -> list[str]:

@@ -210,6 +210,11 @@ def test_what_cannot_be_reached(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_an_http_server_that_does_not_answer() -> None:
+    with pytest.raises(LocationError, match="cannot be reached: Cannot connect"):
+        open_dump("http://127.0.0.1:9/run.zarr")
+
+
 def test_writing_to_no_bucket(url: str) -> None:
     with pytest.raises(WriteError, match="was refused"):
         write(url.replace(BUCKET, "no-bucket"), {"layer": VALUES})
@@ -245,6 +250,18 @@ def _lose(going: Server) -> None:
         with pytest.raises(LocationError, match="cannot be reached") as error:
             use()
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "location", ["s3://", "memory://x.zarr.zip", "x.H5", "x.zip", "x.ZARR.ZIP", "s3://bucket/x.zip"]
+)
+def test_names_that_would_mislead(
+    location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match="expected"):
+        write(location, {"layer": VALUES})
+    assert not list(tmp_path.iterdir())
 
 
 def test_urls_that_nothing_knows() -> None:

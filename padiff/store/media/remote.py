@@ -155,13 +155,18 @@ class Remote(Medium):
         """What the server answers; None where nothing is there, LocationError for all else."""
         try:
             return request()
-        except FileNotFoundError:
-            return None
+        except FileNotFoundError as error:
+            # HTTP says so of a server that does not answer, too
+            cause = error.__cause__
+            if not isinstance(cause, OSError) or isinstance(cause, FileNotFoundError):
+                return None
+            reason = _reason(cause)
         except Exception as error:  # of whatever library speaks the protocol
-            raise LocationError(
-                f"expected to read {self._url}/{name}, but it cannot be reached: "
-                f"{_reason(error)}; check the address, the connection and the credentials"
-            ) from None
+            reason = _reason(error)
+        raise LocationError(
+            f"expected to read {self._url}/{name}, but it cannot be reached: "
+            f"{reason}; check the address, the connection and the credentials"
+        )
 
     @contextmanager
     def _writing(self, name: str, size: int) -> Iterator[None]:
