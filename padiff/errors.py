@@ -6,13 +6,13 @@ one sentence: what was expected, what came, where, and the cure.
 
 __all__ = [
     "CorruptError",
-    "DeniedError",
     "FormatError",
     "IncompleteError",
     "LocationError",
     "OccupiedError",
     "PadiffError",
     "PadiffWarning",
+    "UnreadableError",
     "UsageError",
     "VersionError",
     "WriteError",
@@ -28,11 +28,14 @@ class UsageError(PadiffError, ValueError):
 
 
 class LocationError(PadiffError, FileNotFoundError):
-    """Nothing lies at a location, or nothing that may be read."""
+    """Nothing lies at a location, or nothing that can be looked at."""
 
 
-class DeniedError(PadiffError, PermissionError):
-    """What lies at a location may not be read by this user: nothing is known of it."""
+class UnreadableError(LocationError):
+    """What may lie at a location cannot be looked at: no permission, no answer, no files left.
+
+    Nothing is known of it.
+    """
 
 
 class FormatError(PadiffError, ValueError):

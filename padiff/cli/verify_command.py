@@ -28,9 +28,10 @@ Examples:
   padiff verify torch.zarr paddle.zarr && padiff-check torch.zarr paddle.zarr
 
 \b
-Exit code: 0 all is what was written; 1 something is damaged; 2 wrong usage, or
-what is no store, holds nothing finished, or may not be read. A step that was
-removed as a whole leaves no trace: the steps that were found are printed.
+Exit code: 0 all is what was written; 1 something is damaged, as a file that has
+the suffix of a store and is none; 2 wrong usage, or what is no store, holds
+nothing finished, or cannot be read. A step that was removed as a whole leaves
+no trace: the steps that were found are printed.
 """
 
 
@@ -53,8 +54,10 @@ def command(
         check_files(**{"--json": json_file})
         from padiff.jsonio import dumps
         from padiff.store.verify import verify
+        from padiff.threads import check_jobs
 
         codes, documents = [], []
+        check_jobs(jobs)
         for number, location in enumerate(locations, 1):
             of_all = f" {number} of {len(locations)}" if len(locations) > 1 else ""
             try:
@@ -64,7 +67,7 @@ def command(
                 if len(locations) == 1:
                     raise
                 print_error(str(error))  # and go on: what is told of the others counts too
-                documents.append({"location": location, "error": str(error)})
+                documents.append({"location": location, "intact": None, "error": str(error)})
                 codes.append(2)
                 continue
             documents.append(verification.to_json())

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from padiff.errors import CorruptError, DeniedError, PadiffError, WriteError
+from padiff.errors import CorruptError, PadiffError, UnreadableError, WriteError
 
-__all__ = ["Writing", "unreadable", "write_at", "write_file", "write_pieces"]
+__all__ = ["SHORTAGES", "Writing", "unreadable", "write_at", "write_file", "write_pieces"]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
+SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # which say nothing of what is there
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _CURES = {
     errno.ENOSPC: "free space or choose another place",
@@ -80,10 +81,14 @@ def _reserve(file: int, size: int, offset: int = 0) -> None:
 
 
 def unreadable(what: object, error: OSError) -> PadiffError:
-    """What to raise where the system refuses to read: DeniedError, or CorruptError."""
+    """What to raise where the system refuses to read: UnreadableError, or CorruptError."""
     reason = f"expected {what} to be readable: {error.strerror or error}"
+    if error.errno in SHORTAGES:
+        return UnreadableError(f"{reason}; close files or raise their limit (ulimit -n)")
     if isinstance(error, PermissionError):
-        return DeniedError(f"{reason}; nothing is known of what it holds, so ask for permission")
+        return UnreadableError(
+            f"{reason}; nothing is known of what it holds, so ask for permission"
+        )
     return CorruptError(reason)
 
 

@@ -6,7 +6,6 @@ found what a killed writer left, and who cannot has found a writer at work. A di
 put in place is safe from both: it is removed by its old name, which it no longer has.
 """
 
-import errno
 import os
 import re
 import shutil
@@ -22,7 +21,7 @@ if sys.platform != "win32":  # which has no such locks, and keeps its leftovers
     import fcntl
 
 from padiff.errors import OccupiedError
-from padiff.store.files import Writing, write_file
+from padiff.store.files import SHORTAGES, Writing, write_file
 from padiff.store.flush import flush_file
 
 __all__ = [
@@ -31,6 +30,7 @@ __all__ = [
     "Lock",
     "Workplace",
     "begin_alone",
+    "is_group_begun",
     "make_directory",
     "replace_file",
 ]
@@ -39,7 +39,7 @@ PARTIAL = ".partial"
 # Seconds to wait for one who makes or renames something in the same directory at the same moment: a
 # file system that is being flushed takes some for the least of these.
 PATIENCE = 60.0
-_SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
+_GROUP = f".group{PARTIAL}"
 
 
 class Lock:
@@ -78,7 +78,7 @@ class Lock:
         except BlockingIOError:
             self.refused = True
         except OSError as error:
-            if error.errno in _SHORTAGES:
+            if error.errno in SHORTAGES:
                 raise
 
     def release(self) -> None:
@@ -205,15 +205,21 @@ def replace_file(path: Path, data: bytes, *, durable: bool = False) -> None:
             raise
 
 
+def is_group_begun(name: str) -> bool:
+    """Whether a directory of that name is one that `make_directory` works in."""
+    return name.endswith(_GROUP)
+
+
 def make_directory(path: Path, name: str, data: bytes) -> None:
-    """Make a directory that holds one small file, so that nobody ever sees it without.
+    """Make the directory of a group with its document, so that nobody ever sees it without.
 
     Another may make the same meanwhile: that one stays. What killed ones left is removed.
     """
     with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
-        for left in _partial(path.parent, path.name) if alone.held else ():
+        # who makes one holds the same lock, so what is there then is a killed one's
+        for left in path.parent.glob(f".{path.name}.*{_GROUP}") if alone.held else ():
             shutil.rmtree(left, ignore_errors=True)
-        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+        beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{_GROUP}")
         try:
             beside.mkdir()
             write_file(beside / name, data)

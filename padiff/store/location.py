@@ -1,10 +1,6 @@
 """From what a user types to a store and a path in it: the one place that picks a backend."""
 
-import os
-from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
-from urllib.parse import unquote
 
 from padiff.errors import (
     CorruptError,
@@ -13,6 +9,15 @@ from padiff.errors import (
     OccupiedError,
     PadiffError,
     UsageError,
+)
+from padiff.store.address import (
+    Location,
+    below,
+    down_to,
+    is_elsewhere,
+    is_url,
+    local_path,
+    tidy,
 )
 from padiff.store.base import Store
 from padiff.store.files import Writing
@@ -37,29 +42,20 @@ __all__ = [
     "store_in",
 ]
 
-Location = str | Path
-P = TypeVar("P", str, Path)
-
-_LOCAL = "file://"
-
 
 def locate_for_reading(location: Location) -> tuple[Store, str]:
     """The store that holds `location`, and the path of the group it names.
 
     Raises LocationError when nothing lies there, FormatError when it is no padiff store.
     """
-    if _is_elsewhere(location):
-        return _store_behind(_tidy(str(location)))
-    path = _local_path(location)
+    if is_elsewhere(location):
+        return _store_behind(tidy(str(location)))
+    path = local_path(location)
     try:
         archive = _archive_of(path)
         return _store_at(path) if archive is None else _store_in(archive, path)
     except PadiffError:
         raise
-    except RuntimeError:  # from Path.resolve
-        raise LocationError(
-            f"expected a padiff store at {path}, found a link that leads to itself: check the path"
-        ) from None
     except OSError as error:
         raise LocationError(
             f"expected a padiff store at {path}, but it cannot be read: {error.strerror or error}"
@@ -67,6 +63,10 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
 
 
 def _store_at(path: Path) -> tuple[Store, str]:
+    if path.is_symlink() and not path.exists():
+        raise LocationError(
+            f"expected a padiff store at {path}, found a link that leads nowhere: check the path"
+        )
     typed = path.resolve() if path.is_symlink() else path  # who types a link means what it leads to
     if not (path / DOCUMENT).exists() and (found := dumps_at(typed)) is not None:
         above, below_it = found
@@ -84,10 +84,11 @@ def _store_at(path: Path) -> tuple[Store, str]:
         )
     if not (path / DOCUMENT).exists():
         names = sorted(entry.name for entry in path.iterdir())
-        if any(map(has_meaning, names)):
+        ours = [n for n in names if has_meaning(n) and (path / n / DOCUMENT).is_file()]
+        if ours:
             raise CorruptError(
-                f"expected {DOCUMENT} in {path} beside {', '.join(filter(has_meaning, names))}, "
-                "found none: it was removed after it was written, so copy it again or dump again"
+                f"expected {DOCUMENT} in {path} beside {', '.join(ours[:5])}, found none: it was "
+                "removed after it was written, so copy it again or dump again"
             )
         held = ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
         raise FormatError(
@@ -144,14 +145,14 @@ def locate_for_writing(
     numbers += [] if rank is None else [f"rank_{rank}"]
     with Writing(str(location), 0):  # what may not be looked into may not be written to either
         if _goes_to_hdf5(location, backend):
-            _refuse_other(_enclosing_root(_local_path(location)), "Zarr")
-            root, parts, lone = place_for(_local_path(location), numbered=bool(numbers))
+            _refuse_other(_enclosing_root(local_path(location)), "Zarr")
+            root, parts, lone = place_for(local_path(location), numbered=bool(numbers))
             return _hdf5_store(root, lone=lone), "/".join(parts + numbers)
-        if not _is_elsewhere(location):
-            _refuse_other(documented(_local_path(location)), "HDF5")
+        if not is_elsewhere(location):
+            _refuse_other(documented(local_path(location)), "HDF5")
+        if backend is None:
+            _refuse_file_names(location)
         medium, parts = _medium_for(location)
-        if not isinstance(medium, Archive) and backend is None:
-            _refuse_file_names(medium.location)
         return ZarrStore(medium), "/".join(parts + numbers)
 
 
@@ -164,23 +165,31 @@ def _refuse_other(root: Path | None, found: str) -> None:
         )
 
 
-def _refuse_file_names(root: str) -> None:
+def _refuse_file_names(location: Location) -> None:
     """UsageError where a directory would be made that has the name of a file."""
-    if root.lower().endswith((*SUFFIXES, ".zip")):
+    if is_elsewhere(location):
+        refused = str(location) if str(location).lower().endswith(".zip") else None
+    else:
+        path = local_path(location)
+        made = [each for each in (path, *path.parents) if not each.exists()]
+        endings = (*SUFFIXES, ".zip")
+        refused = next((str(each) for each in made if each.name.lower().endswith(endings)), None)
+        refused = None if _archive_of(path) is not None else refused
+    if refused is not None:
         raise UsageError(
-            f"expected the name of a directory, a path that ends in {', '.join(SUFFIXES)} or "
-            f"{SUFFIX}, or a URL of neither, got {root}: write the suffix so, or leave it out"
+            f"expected a path that ends in {', '.join(SUFFIXES)} or {SUFFIX}, in small letters, or "
+            f"the name of a directory, got {refused}: write the suffix so, or leave it out"
         )
 
 
 def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
-    if _is_elsewhere(location) and (backend == "hdf5" or str(location).endswith(SUFFIXES)):
+    if is_elsewhere(location) and (backend == "hdf5" or str(location).endswith(SUFFIXES)):
         raise UsageError(
             f"expected a path of a local file system for HDF5, got {location}: a URL takes Zarr"
         )
-    if backend is not None or _is_elsewhere(location):
+    if backend is not None or is_elsewhere(location):
         return backend == "hdf5"
-    return is_hdf5(_local_path(location))
+    return is_hdf5(local_path(location))
 
 
 def store_in(root: Path, backend: Format | None) -> Store:
@@ -197,13 +206,13 @@ def _hdf5_store(root: Path, *, lone: bool = False) -> Store:
 
 def _medium_for(location: Location) -> tuple[Medium, list[str]]:
     """The medium whose root a location lies at or below, and the names that lead down to it."""
-    if _is_elsewhere(location):
-        url = _tidy(str(location))
+    if is_elsewhere(location):
+        url = tidy(str(location))
         found = _enclosing_url(url)
         if found is None:
-            found = next((above for above in _down_to(url) if above.endswith(".zarr")), url)
+            found = next((above for above in down_to(url) if above.endswith(".zarr")), url)
         return Remote(found), [name for name in url.removeprefix(found).split("/") if name]
-    path = _local_path(location)
+    path = local_path(location)
     archive = _archive_of(path)
     if archive is not None:
         return Archive(archive), list(path.relative_to(archive).parts)
@@ -214,42 +223,25 @@ def _medium_for(location: Location) -> tuple[Medium, list[str]]:
     return Directory(root), list(path.relative_to(root).parts)
 
 
-def is_url(location: Location) -> bool:
-    """Whether a location is a URL: not to be joined as a path is."""
-    return isinstance(location, str) and "://" in location
-
-
-def _is_elsewhere(location: Location) -> bool:
-    """Whether a location is a URL of any but the local file system."""
-    return is_url(location) and not str(location).startswith(_LOCAL)
-
-
-def below(location: Location, name: str) -> Location:
-    """The location one name further down, a URL for a URL."""
-    if is_url(location):
-        return f"{str(location).rstrip('/')}/{name}"
-    return Path(location) / name
-
-
-def _tidy(url: str) -> str:
-    """A URL without empty names, by which an object store would know other objects."""
-    scheme, _, path = url.partition("://")
-    names = [name for name in path.split("/") if name]
-    if not names:
-        raise UsageError(f"expected a bucket or a name behind ://, got {url}")
-    return f"{scheme}://{'/'.join(names)}"
-
-
-def _down_to(url: str) -> list[str]:
-    """The URLs that lead down to one, itself the last."""
-    scheme, _, path = url.partition("://")
-    names = path.split("/")
-    return [f"{scheme}://{'/'.join(names[:n])}" for n in range(1, len(names) + 1)]
-
-
 def _enclosing_url(url: str) -> str | None:
     """The nearest URL from `url` upwards that is the root of a store."""
-    return _nearest_root(_down_to(url)[::-1], Remote, lambda above: True)
+    for candidate in reversed(down_to(url)):
+        medium = Remote(candidate)
+        if medium.has(DOCUMENT):
+            if _is_root(medium):
+                return candidate
+        elif candidate != url:
+            return None  # a store has a group on every level, so the search ends here
+    return None
+
+
+def _is_root(medium: Medium) -> bool:
+    """Whether the group at the root of a medium is that of a store."""
+    try:
+        attributes = ZarrStore(medium).attributes("")
+    except FormatError:
+        return False
+    return isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found
 
 
 def absolute_numbers(path: str) -> tuple[int | None, int | None]:
@@ -261,39 +253,12 @@ def absolute_numbers(path: str) -> tuple[int | None, int | None]:
     return step, rank
 
 
-def _local_path(location: Location) -> Path:
-    if not isinstance(location, str | Path):
-        raise UsageError(f"expected the path of a padiff store, got {location!r:.40}")
-    text = str(location)
-    if text.startswith(_LOCAL):
-        text = unquote(text.removeprefix(_LOCAL))
-    if not text or "\0" in text:
-        raise UsageError(f"expected the path of a padiff store, got {text!r}")
-    return Path(os.path.abspath(text))  # noqa: PTH100  # pathlib keeps the `..` of a path
-
-
 def _enclosing_root(path: Path) -> Path | None:
     """The nearest directory from `path` upwards that is the root of a store."""
-    return _nearest_root((path, *path.parents), Directory, Path.is_dir)
-
-
-def _nearest_root(
-    upwards: Sequence[P], medium_at: Callable[[P], Medium], is_there: Callable[[P], bool]
-) -> P | None:
-    """The first place that is the root of a store.
-
-    A store has a group on every level: the search ends above the first where nothing is a group,
-    though something is there.
-    """
-    for place in upwards:
-        medium = medium_at(place)
-        if medium.has(DOCUMENT):
-            try:
-                attributes = ZarrStore(medium).attributes("")
-            except FormatError:
-                continue
-            if isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found:
-                return place
-        elif place != upwards[0] and is_there(place):
-            return None
+    for candidate in (path, *path.parents):
+        if (candidate / DOCUMENT).is_file():
+            if _is_root(Directory(candidate)):
+                return candidate
+        elif candidate != path and candidate.is_dir():
+            return None  # a store has a group on every level, so the search ends here
     return None

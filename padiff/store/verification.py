@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from padiff.errors import DeniedError, PadiffError
+from padiff.errors import PadiffError, UnreadableError
 from padiff.jsonio import Json
 
 __all__ = ["Counts", "Damage", "Verification", "damage_of"]
@@ -37,7 +37,7 @@ def damage_of(
     chunk: tuple[int, ...] | None = None,
 ) -> Damage:
     """What an error of the store says of a thing."""
-    return Damage(kind, section, file, str(error), array, chunk, isinstance(error, DeniedError))
+    return Damage(kind, section, file, str(error), array, chunk, isinstance(error, UnreadableError))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 
-from padiff.errors import CorruptError, DeniedError, IncompleteError, LocationError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    IncompleteError,
+    LocationError,
+    UnreadableError,
+)
 from padiff.store.base import Array, Store
 from padiff.store.format import check_array_path
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
@@ -46,7 +52,7 @@ def verify(
     jobs = check_jobs(jobs)
     try:
         store, path = locate_for_reading(location)
-    except (CorruptError, DeniedError) as error:
+    except (CorruptError, UnreadableError) as error:
         damage = damage_of("group", str(location), str(location), error)
         return Verification(str(location), Counts(), (damage,))
     _check_there(store, path)
@@ -70,7 +76,7 @@ def verify(
         )
     return Verification(
         str(location),
-        counts - _not_intact(damages),
+        counts - _not_intact(damages, (location_of(store, each) for each in groups.sections)),
         tuple(damages),
         tuple(groups.unfinished),
         groups.steps,
@@ -79,24 +85,29 @@ def verify(
 
 
 def _check_there(store: Store, path: str) -> None:
-    """LocationError where a group has none of that name, damaged or not."""
-    above, _, name = path.rpartition("/")
-    try:
-        held = [*store.groups(above), *store.unfinished(above)] if path else [name]
-    except TOLD:
-        return  # which is found again
-    if name not in held:
-        raise LocationError(
-            f"expected a step, a rank or a section at {location_of(store, path)}, found none: "
-            f"{location_of(store, above)} has {', '.join(held[:8]) or 'nothing'}"
-        )
+    """LocationError where nothing is, nor was begun, damaged or not."""
+    names = path.split("/") if path else []
+    for depth, name in enumerate(names):
+        above, place = "/".join(names[:depth]), "/".join(names[: depth + 1])
+        try:
+            store.attributes(place)
+        except (FormatError, UnreadableError):
+            return  # which is found again
+        except LocationError:
+            if name not in store.unfinished(above):  # where it lost its document
+                held = ", ".join(store.groups(above)[:8])
+                raise LocationError(
+                    f"expected a step, a rank or a section at {location_of(store, place)}, found "
+                    f"none: {location_of(store, above)} has {held or 'nothing'}"
+                ) from None
+            return
 
 
-def _not_intact(damages: Iterable[Damage]) -> Counts:
+def _not_intact(damages: Iterable[Damage], sections: Iterable[str]) -> Counts:
     """What was counted before something in it was found damaged."""
     arrays = {(each.section, each.array) for each in damages if each.kind == "chunk"}
-    sections = {each.section for each in damages if each.array is not None}
-    return Counts(len(sections), len(arrays))
+    damaged = {each.section for each in damages if each.kind != "section"}
+    return Counts(len(damaged.intersection(sections)), len(arrays))
 
 
 class _Work:

@@ -1,6 +1,6 @@
 """The groups of a store down to its sections, each of them checked."""
 
-from padiff.errors import CorruptError, DeniedError, FormatError, LocationError, PadiffError
+from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
 from padiff.store.base import Store
 from padiff.store.format import SECTIONS, has_meaning, is_sealed
 from padiff.store.location import absolute_numbers
@@ -9,7 +9,7 @@ from padiff.store.verification import Damage, damage_of
 __all__ = ["TOLD", "Groups", "location_of"]
 
 # What is told of a store, which is no fault of the call or of what is installed.
-TOLD = (FormatError, LocationError, DeniedError)
+TOLD = (FormatError, LocationError)
 
 
 class Groups:

@@ -136,10 +136,10 @@ class DumpWriter:
 
         The interrupt is what the user is to hear of.
         """
-        while error is not None and not isinstance(error, KeyboardInterrupt):
+        while error is not None and error is not self._handled:
+            if isinstance(error, KeyboardInterrupt):
+                raise error from None
             error = error.__context__
-        if error is not None and error is not self._handled:
-            raise error from None
 
 
 @contextmanager

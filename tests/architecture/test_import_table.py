@@ -20,7 +20,7 @@ TIERS = """
     matching.trees
     matching
     store.chunks store.exchange store.files store.format store.stats
-    store.flush store.rest store.storage
+    store.address store.flush store.rest store.storage
     store.leftovers
     store.base store.media.base store.hdf5.names
     store.media.archive_seal

@@ -197,7 +197,8 @@ def test_interrupted_at_any_instant(run: Location, files: Path, threads: bool) -
         assert set(everything(files)) == names, instant
         outcomes.add(found == {now})
         (now,) = found
-    assert len(instants) - 10 < interrupts > 150
+    # those of threads call back what goes away, in which Python loses an interrupt
+    assert len(instants) - (10 if threads else 0) <= interrupts > 150
     assert outcomes == {True, False}
     assert threading.active_count() == threads_before
     gc.collect()  # what an interrupt left open, before that is no longer ignored
@@ -217,5 +218,13 @@ def test_an_error_on_the_way_up_of_an_interrupt_does_not_take_its_place(tmp_path
     try:
         raise KeyboardInterrupt
     except KeyboardInterrupt:  # what is dumped after one is another matter
+        with pytest.raises(RuntimeError):
+            dump(RuntimeError(), cause=None)
+    try:
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise ValueError
+    except ValueError:
         with pytest.raises(RuntimeError):
             dump(RuntimeError(), cause=None)

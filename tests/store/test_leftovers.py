@@ -13,7 +13,9 @@ import pytest
 
 from padiff.errors import OccupiedError
 from padiff.store.location import Location, below
-from padiff.store.reader import open_dump
+from padiff.store.reader import open_dump, open_dumps
+from padiff.store.verify import verify
+from padiff.store.writer import write_section
 from tests.store.backends import LOCAL, hidden, on
 from tests.store.sections import write
 
@@ -76,3 +78,21 @@ def test_a_finished_section_may_be_replaced_while_its_writer_lives(
     for number in range(3):
         write(run, {"layer": np.full(3, number)}, step=0)
         assert hidden(files) == []
+
+
+def test_a_group_of_the_name_of_a_section_removes_nothing_of_its_writer(tmp_path: Path) -> None:
+    with write_section(tmp_path / "run.zarr", "report") as writer:
+        writer.add("layer/forward.0", np.ones(3))
+        write(tmp_path / "run.zarr/report", {"layer": np.zeros(3)}, step=0)
+        writer.add("layer/forward.1", np.ones(3))
+
+
+def test_what_a_killed_maker_of_a_group_left_is_removed(tmp_path: Path) -> None:
+    run = tmp_path / "run.zarr"
+    write(run, {"layer": np.ones(3)}, step=0)
+    left = run / ".step_1.0123456789ab.group.partial"
+    left.mkdir()
+    assert verify(run).intact
+    assert list(open_dumps(run).dumps) == [(0, None)]
+    write(run, {"layer": np.ones(3)}, step=1)
+    assert not left.exists()

@@ -253,15 +253,31 @@ def _lose(going: Server) -> None:
 
 
 @pytest.mark.parametrize(
-    "location", ["s3://", "memory://x.zarr.zip", "x.H5", "x.zip", "x.ZARR.ZIP", "s3://bucket/x.zip"]
+    "location",
+    [
+        "s3://",
+        "memory://x.zarr.zip",
+        "x.H5",
+        "x.zip",
+        "x.ZARR.ZIP",
+        "s3://bucket/x.zip",
+        "f.H5/sub",
+    ],
 )
 def test_names_that_would_mislead(
     location: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(UsageError, match="expected"):
+    with pytest.raises(UsageError, match=r"(the name of a directory|a bucket)"):
         write(location, {"layer": VALUES})
     assert not list(tmp_path.iterdir())
+
+
+def test_a_directory_that_is_there_may_have_any_name(tmp_path: Path) -> None:
+    (tmp_path / "e.zip").mkdir()
+    for step in range(2):
+        write(tmp_path / "e.zip/run.zarr", {"layer": VALUES}, step=step)
+    assert verify(tmp_path / "e.zip/run.zarr").steps == (0, 1)
 
 
 def test_urls_that_nothing_knows() -> None:
@@ -276,6 +292,10 @@ def test_the_url_of_a_local_path_is_that_path(tmp_path: Path) -> None:
         assert (tmp_path / name).exists()
         assert same_bits(read(f"{url}/step_3"), VALUES)
         assert verify(url).intact
+        assert verify(url.replace("file://", "file://localhost")).intact
+    with pytest.raises(UsageError, match="from / on"):
+        open_dump("file://elsewhere/run.zarr")
+    assert same_bits(read(f"local://{tmp_path}/a b.zarr/step_3"), VALUES)
 
 
 def test_empty_names_in_a_url_are_none(url: str) -> None:

@@ -6,15 +6,17 @@ import subprocess
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from fsspec.implementations.memory import MemoryFileSystem
 
 import padiff
 from padiff.cli.commands import group
-from padiff.errors import LocationError
+from padiff.errors import FormatError, LocationError
 from padiff.store.location import Location, below
 from padiff.store.storage import Storage
 from tests.store.backends import LOCAL, Backend, on
@@ -65,10 +67,9 @@ def test_a_file_without_its_seal_is_told(run: Location, files: Path, backend: Ba
 @on("zarr", "hdf5", "zip", "s3")
 def test_a_step_that_is_not_there(run: Location) -> None:
     write(run, {"layer": np.ones(3)}, step=4)
-    with pytest.raises(LocationError):
-        padiff.verify(below(run, "step_9"))
-    with pytest.raises(LocationError):
-        padiff.verify(below(run, "step_4/params"))
+    for name in ("step_9", "step_9/report", "step_4/params", "step_4/rank_0/report"):
+        with pytest.raises(LocationError):
+            padiff.verify(below(run, name))
 
 
 @on(*LOCAL)
@@ -83,8 +84,41 @@ def test_a_root_that_is_cut_short_is_damage(run: Location, files: Path, backend:
         assert "beside report, found none" in damage.message
 
 
+def test_a_file_by_its_own_name(tmp_path: Path) -> None:
+    write(tmp_path / "d", {"layer": np.ones(3)}, storage=Storage(format="hdf5"))
+    write(tmp_path / "lone.h5", {"layer": np.ones(3)})
+    for name in ("d", "d/dump.h5", "lone.h5", "lone.h5/report"):
+        assert padiff.verify(tmp_path / name).intact
+
+
+def test_a_project_is_no_damaged_store(tmp_path: Path) -> None:
+    for name in ("weights", "step_3"):
+        (tmp_path / name).mkdir()
+    with pytest.raises(FormatError, match=r"a directory without zarr.json"):
+        padiff.verify(tmp_path)
+
+
+def test_a_server_that_refuses_is_no_damage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = f"memory://{tmp_path.name}/run.zarr"
+    write(run, {"layer": np.ones(3)})
+    cat = MemoryFileSystem.cat_file
+
+    def refuse(self: MemoryFileSystem, path: str, *arguments: Any, **options: Any) -> bytes:
+        if "/c." in path:
+            raise PermissionError("Forbidden")
+        found: bytes = cat(self, path, *arguments, **options)
+        return found
+
+    monkeypatch.setattr(MemoryFileSystem, "cat_file", refuse)
+    (damage,) = padiff.verify(run).damages
+    assert damage.denied
+    assert "cannot be reached: Forbidden" in damage.message
+
+
 def test_a_link_that_leads_to_itself(tmp_path: Path) -> None:
     (tmp_path / "loop.zarr").symlink_to("loop.zarr")
     for use in padiff.verify, padiff.open_dump:
-        with pytest.raises(LocationError, match="a link that leads to itself"):
+        with pytest.raises(LocationError, match="a link that leads nowhere"):
             use(tmp_path / "loop.zarr")

@@ -67,10 +67,11 @@ def begun_in(directory: Path) -> Mapping[str, Mapping[SectionName, str]]:
     """The sections whose writers are at work or were stopped, by group, with their workplaces.
 
     It is asked for every step of a directory, so the answer is kept as long as nothing is made or
-    removed in there. A clock is not fine enough to tell that of what is younger than a second.
+    removed in there. Clocks of file systems are too coarse, by up to two seconds, to tell that of
+    what has just changed.
     """
     changed = directory.stat().st_mtime_ns
-    begun = _begun_in if time.time_ns() - changed > 10**9 else _begun_in.__wrapped__
+    begun = _begun_in if time.time_ns() - changed > 3 * 10**9 else _begun_in.__wrapped__
     return begun(str(directory), changed)
 
 

@@ -5,7 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 
-from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, VersionError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    OccupiedError,
+    UnreadableError,
+    VersionError,
+)
 from padiff.jsonio import Json, dumps, loads
 from padiff.store.base import Array, Store
 from padiff.store.files import Writing, unreadable
@@ -260,7 +267,7 @@ def _check_replaceable(final: Path) -> None:
         Hdf5File(final)
     except CorruptError as error:
         raise CorruptError(f"{error}; remove it first, since its other sections are lost") from None
-    except VersionError:
+    except (VersionError, UnreadableError):
         raise
     except (FormatError, LocationError):
         raise _occupied(final, "a file that is no dump") from None

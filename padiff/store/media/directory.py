@@ -115,7 +115,7 @@ class Directory(Medium):
     def size(self, name: str) -> int:
         path = f"{self._text}/{name}"
         try:
-            with _Descriptor(path) as file:  # what may not be read is as good as gone
+            with _Descriptor(path) as file:
                 return os.fstat(file).st_size
         except OSError as error:
             raise unreadable(f"the chunk {path}", error) from None
@@ -169,15 +169,14 @@ class Directory(Medium):
 
     def replace(self, name: str, data: bytes) -> None:
         path = self._root / name
-        if path.parent.exists():
-            replace_file(path, data)
+        if path.parent != self._root and not path.parent.exists():
+            make_directory(path.parent, path.name, data)
             return
-        place = path.parent
-        made = [folder for folder in place.parents if not folder.exists()]
+        made = [folder for folder in path.parents if not folder.exists()]
         try:
             with Writing(path, len(data)):
-                place.parent.mkdir(parents=True, exist_ok=True)
-            make_directory(place, path.name, data)
+                path.parent.mkdir(parents=True, exist_ok=True)
+            replace_file(path, data)
         except BaseException:
             with suppress(OSError):  # another rank is at work in there
                 for folder in made:

@@ -16,6 +16,7 @@ from padiff.errors import (
     LocationError,
     OccupiedError,
     PadiffError,
+    UnreadableError,
     UsageError,
     WriteError,
 )
@@ -152,7 +153,7 @@ class Remote(Medium):
         return _Pending(self, dump, sections, document)
 
     def _ask(self, name: str, request: Callable[[], T]) -> T | None:
-        """What the server answers; None where nothing is there, LocationError for all else."""
+        """What the server answers; None where nothing is there, UnreadableError for all else."""
         try:
             return request()
         except FileNotFoundError as error:
@@ -163,7 +164,7 @@ class Remote(Medium):
             reason = _reason(cause)
         except Exception as error:  # of whatever library speaks the protocol
             reason = _reason(error)
-        raise LocationError(
+        raise UnreadableError(
             f"expected to read {self._url}/{name}, but it cannot be reached: "
             f"{reason}; check the address, the connection and the credentials"
         )

@@ -32,13 +32,12 @@ class ZarrArray(ChunkedArray):
             self._document = medium.document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
         except (CorruptError, LocationError):
             raise
-        except PermissionError as error:
-            raise unreadable(f"{medium.location}/{path}/{DOCUMENT}", error) from None
-        except OSError as error:
+        except FileNotFoundError:
             raise CorruptError(
-                f"expected an array at {medium.location}/{path}, but its {DOCUMENT} cannot be "
-                f"read: {error.strerror or error}"
+                f"expected an array at {medium.location}/{path}, found no {DOCUMENT} in it"
             ) from None
+        except OSError as error:
+            raise unreadable(f"{medium.location}/{path}/{DOCUMENT}", error) from None
         try:
             self._layout = layout = layout_of(self._document)
         except FormatError as error:

@@ -1,12 +1,18 @@
 """One Zarr group: its document, reading and making it."""
 
-import errno
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from padiff.errors import CorruptError, FormatError, LocationError, OccupiedError, PadiffError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    OccupiedError,
+    PadiffError,
+    UnreadableError,
+)
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
 from padiff.store.format import ATTRIBUTE, LONGEST_HEADER, SECTIONS, header_text, is_sealed
@@ -88,6 +94,8 @@ def check_document(medium: Medium, group: str) -> None:
             return
         values = loads(document, where)
         attributes = _attributes_in(values, where)
+    except UnreadableError:
+        raise
     except (FormatError, LocationError) as error:
         raise CorruptError(f"{error}: it was changed or removed, so dump it again") from None
     for key, value in values.items():
@@ -127,11 +135,6 @@ def _read(medium: Medium, group: str) -> bytes:
         where = f"{medium.location}/{group}".rstrip("/")
         raise LocationError(f"expected a Zarr group at {where}, found none") from None
     except OSError as error:
-        if error.errno in (errno.EMFILE, errno.ENFILE):  # which says nothing of what is there
-            raise LocationError(
-                f"expected to open {medium.location}/{_document(group)}: {error.strerror}; close "
-                "files or raise their limit (ulimit -n)"
-            ) from None
         raise unreadable(f"{medium.location}/{_document(group)}", error) from None
 
 

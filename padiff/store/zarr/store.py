@@ -7,11 +7,11 @@ array costs a fifteenth of what it does through a general Zarr library, which re
 from collections.abc import Mapping, Sequence
 
 from padiff.dtypes import dtype_named
-from padiff.errors import DeniedError, OccupiedError
+from padiff.errors import OccupiedError, UnreadableError
 from padiff.jsonio import Json
 from padiff.store.base import Store
 from padiff.store.format import SECTIONS, SectionName, check_root, root_attributes
-from padiff.store.leftovers import PARTIAL
+from padiff.store.leftovers import PARTIAL, is_group_begun
 from padiff.store.media.base import Medium
 from padiff.store.storage import Storage
 from padiff.store.zarr.array import ZarrArray
@@ -62,17 +62,16 @@ class ZarrStore(Store):
     def _may_be_group(self, path: str) -> bool:
         try:
             return is_group(self._medium, path)
-        except DeniedError:  # which whoever opens it is told
+        except UnreadableError:  # which whoever opens it is told
             return True
 
     def unfinished(self, path: str) -> dict[str, str]:
         finished = set(self.groups(path))
         found = {}
         for name in self._medium.directories(path):
-            begun = name[1:].split(".")[0] if name.endswith(PARTIAL) else None
-            if begun is not None and begun not in SECTIONS:
-                continue  # a step, of which nobody is to see anything before it is there
-            section = begun or name
+            if is_group_begun(name):
+                continue
+            section = name[1:].split(".")[0] if name.endswith(PARTIAL) else name
             if section not in finished and not section.startswith("."):
                 found[section] = f"{path}/{name}".lstrip("/")
         return found
