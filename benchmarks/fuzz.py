@@ -112,6 +112,7 @@ class Place:
 
     def _run(self, arguments: list[str]) -> Iterator[str]:
         forget_peak()
+        before = peak()
         try:
             with time_limit(SECONDS):
                 result = CliRunner().invoke(group, arguments)
@@ -120,8 +121,8 @@ class Place:
             return
         finally:
             self.peak = max(self.peak, used := peak())
-        if used > MEMORY:
-            yield f"memory: {used / 2**20:.0f} MiB"
+        if used - before > MEMORY:
+            yield f"memory: {(used - before) / 2**20:.0f} MiB"
         if result.exception is not None and not isinstance(result.exception, SystemExit):
             yield "traceback: " + "".join(traceback.format_exception(result.exception)[-3:])
         if result.exit_code not in (0, 1, 2):
