@@ -173,8 +173,8 @@ def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
     return workplace
 
 
-def _partial(parent: Path, name: str) -> list[Path]:
-    pattern = re.compile(rf"\.{re.escape(name)}\.[^.]*{re.escape(PARTIAL)}")
+def _partial(parent: Path, name: str, ending: str = PARTIAL) -> list[Path]:
+    pattern = re.compile(rf"\.{re.escape(name)}\.[^.]*{re.escape(ending)}")
     return [path for path in parent.iterdir() if pattern.fullmatch(path.name)]
 
 
@@ -217,7 +217,7 @@ def make_directory(path: Path, name: str, data: bytes) -> None:
     """
     with Writing(path, len(data)), Lock(path.parent, patience=PATIENCE) as alone:
         # who makes one holds the same lock, so what is there then is a killed one's
-        for left in path.parent.glob(f".{path.name}.*{_GROUP}") if alone.held else ():
+        for left in _partial(path.parent, path.name, _GROUP) if alone.held else ():
             shutil.rmtree(left, ignore_errors=True)
         beside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}{_GROUP}")
         try:

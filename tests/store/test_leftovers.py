@@ -96,3 +96,9 @@ def test_what_a_killed_maker_of_a_group_left_is_removed(tmp_path: Path) -> None:
     assert list(open_dumps(run).dumps) == [(0, None)]
     write(run, {"layer": np.ones(3)}, step=1)
     assert not left.exists()
+
+
+def test_a_group_of_any_name_is_made(tmp_path: Path) -> None:
+    for name in ("a**b", "[1]", "?"):
+        write(tmp_path / "run.zarr" / name, {"layer": np.ones(3)})
+        assert verify(tmp_path / "run.zarr" / name).intact
