@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, array_path
+from padiff.store.section_writer import record_of
 from padiff.store.storage import DEFAULT, Storage
-from padiff.store.writer import record_of, write_section
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node
 
 __all__ = [

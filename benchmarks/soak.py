@@ -24,8 +24,9 @@ from numpy.typing import NDArray
 from padiff.errors import IncompleteError, PadiffError
 from padiff.store.format import SectionHeader, SectionName, array_path, digest
 from padiff.store.reader import Dump, Section, open_dump
+from padiff.store.section_writer import record_of
 from padiff.store.storage import Format, Storage
-from padiff.store.writer import DumpWriter, record_of
+from padiff.store.writer import DumpWriter
 from padiff.tree import LayerTree, Node
 
 __all__ = ["Outcome", "Soak", "main"]

@@ -11,9 +11,12 @@ from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
 from padiff.recording.failing import Failing, OnError
-from padiff.recording.recording import Recording
+from padiff.recording.memory import MEMORY_LIMIT, bytes_in
+from padiff.recording.recording import Keeping, Recording
 from padiff.recording.selection import Mode, Selection
+from padiff.recording.spool import Tensors
 from padiff.store.chunks import CHUNK_BYTES
+from padiff.store.format import safe_name
 from padiff.store.location import Location, below, is_url
 from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
@@ -52,6 +55,9 @@ def create_model(
     shard_bytes: int | None = None,
     durable: bool = True,
     on_error: OnError = "raise",
+    memory_limit: str | int = MEMORY_LIMIT,
+    background: bool = False,
+    tensors: Tensors = "full",
 ) -> "ProxyModel":
     """Wrap a torch or paddle model so that its runs are recorded and can be dumped.
 
@@ -65,12 +71,21 @@ def create_model(
     false, which is faster and loses to a power failure what the system has not written yet. With
     `on_error="warn"` a dump that fails is a PadiffWarning, and training goes on.
 
+    Captured tensors take at most `memory_limit` of memory (a number of bytes, or `256MiB`); what
+    does not fit is written to a hidden directory beside the dumps while the model runs, and moved
+    into the dump. With `background` a dump copies what the model may change next, as far as memory
+    goes, and is written while the model goes on: errors come with the next call, or with `flush`.
+    With `tensors="statistics"` dumps hold figures and digests of each tensor, and no elements.
+
     Raises TypeError when `model` is of neither framework, UsageError for options that no dump can
     be made with.
     """
     storage = Storage(format, compression, chunk_bytes, shard_bytes, durable)
     model = model.model if isinstance(model, ProxyModel) else model
-    return ProxyModel(model, name, inputs=inputs, storage=storage, on_error=on_error)
+    keeping = Keeping(bytes_in(memory_limit), tensors, background)
+    return ProxyModel(
+        model, name, inputs=inputs, storage=storage, keeping=keeping, on_error=on_error
+    )
 
 
 class ProxyModel:
@@ -92,6 +107,7 @@ class ProxyModel:
         *,
         inputs: bool = False,
         storage: Storage = DEFAULT,
+        keeping: Keeping = Keeping(),  # noqa: B008  # it is frozen
         on_error: OnError = "raise",
     ) -> None:
         self._framework = framework_of(model)
@@ -101,6 +117,7 @@ class ProxyModel:
             raise UsageError(f"expected a name of at least one character, got {name!r}")
         self._inputs = inputs
         self._storage = storage
+        self._keeping = keeping
         self._failing = Failing(on_error)
         self._selection = Selection(self._framework, model)
         self._tries = 0
@@ -109,7 +126,15 @@ class ProxyModel:
         self._start_afresh()
 
     def _start_afresh(self) -> None:
-        self._recording = Recording(self.name, self._framework, self._selection, self._storage)
+        name = safe_name(self.name)
+        self._recording = Recording(
+            self.name,
+            self._framework,
+            self._selection,
+            lambda: Path(get_dump_root_path()) / name,
+            storage=self._storage,
+            keeping=self._keeping,
+        )
         self._run_name = f"{self.name} {next(_proxies)}"
         self._homes: dict[str, Path] = {}
 
@@ -120,6 +145,7 @@ class ProxyModel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, and record it unless `try_dump` would not dump this step."""
+        self._check_background()
         if (self._tries + 1) % self._per_step:
             self._passed_over = True
             return self.model(*args, **kwargs)
@@ -148,6 +174,7 @@ class ProxyModel:
         """
         if type(per_step) is not int or per_step < 1:
             raise UsageError(f"expected per_step to be a whole number from 1, got {per_step!r}")
+        self._check_background()
         self._per_step = per_step
         step = self._tries
         self._tries += 1
@@ -170,24 +197,40 @@ class ProxyModel:
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
+        self._check_background()
         self._check_recorded()
         with self._failing:
             self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
+        self._check_background()
         with self._failing:
             self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
     def dump_weights(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters to `dir_path`, such as those an optimizer has just changed."""
+        self._check_background()
         with self._failing:
             self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
     def dump_grads(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
+        self._check_background()
         with self._failing:
             self._recording.dump_parameters("grads", self._home(dir_path), step=step)
+
+    def flush(self) -> None:
+        """Wait until all dumps in the background are on the disk.
+
+        Raises what one of them raised, if that was not told yet; the next call does so too.
+        """
+        with self._failing:
+            self._recording.flush()
+
+    def _check_background(self) -> None:
+        with self._failing:
+            self._recording.check()
 
     def _check_recorded(self) -> None:
         if not self._recording.roots:

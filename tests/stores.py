@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.section_writer import SectionWriter, record_of
 from padiff.store.storage import DEFAULT, Storage
-from padiff.store.writer import SectionWriter, record_of, write_section
+from padiff.store.writer import write_section
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord
 
 __all__ = ["Layer", "write_dump"]

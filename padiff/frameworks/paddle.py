@@ -34,6 +34,7 @@ _VIEWED = {
     paddle.float8_e4m3fn: (np.int8, dtype_named("float8_e4m3fn")),
     paddle.float8_e5m2: (np.int8, dtype_named("float8_e5m2")),
 }
+_NAMES = {np.uint16: "int16", np.int8: "int8"}  # paddle has no view as uint16
 _DIFFERENTIABLE = {
     *(paddle.float16, paddle.float32, paddle.float64, paddle.complex64, paddle.complex128),
     *_VIEWED,
@@ -122,12 +123,14 @@ class _Paddle(Framework):
             if tensor.size * tensor.element_size() > MAX_DENSE_BYTES:
                 raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
             tensor = tensor.to_dense() if tensor.is_sparse() else _of_rows(tensor)
-        values = tensor.numpy()  # copies
-        if tensor.dtype in _VIEWED:
-            integers, element = _VIEWED[tensor.dtype]
-            assert values.dtype == integers
-            values = values.view(element.numpy)
-        return HostTensor(values, device, live=False)
+        integers, element = _VIEWED.get(tensor.dtype, (None, None))
+        live = tensor.place.is_cpu_place() and tensor.size > 0
+        if live:  # the elements as they lie: Tensor.numpy() copies them
+            tensor = tensor.detach()
+            values = np.from_dlpack(tensor.view(_NAMES[integers]) if integers else tensor)
+        else:
+            values = tensor.numpy()
+        return HostTensor(values if element is None else values.view(element.numpy), device, live)
 
     def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
         if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which paddle lacks

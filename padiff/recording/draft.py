@@ -1,7 +1,7 @@
-"""The layer tree while it grows: calls that were seen, and the tensors captured for each."""
+"""The layer tree while it grows: layers that were seen, and the tensors captured for each."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from padiff.recording.source import Line
 from padiff.recording.spool import Kept
@@ -12,27 +12,35 @@ __all__ = ["Captured", "Draft", "settled_orders"]
 
 @dataclass(slots=True)
 class Captured:
-    """One tensor of a call, in the spool's keeping. `order` is the number of its event."""
+    """One tensor of a layer, and who keeps its elements. `order` is the number of its event.
 
-    phase: Phase
+    `leaf` is what its array is called; the others are those of `padiff.tree.TensorRecord`.
+    """
+
+    phase: Phase | None
     place: str
     kept: Kept
     device: str
     order: int
+    leaf: str
+    dims: tuple[str, ...] | None = None
+    tied: str | None = None
+    buffer: bool = False
 
 
 @dataclass(slots=True)
 class Draft:
-    """One call of one layer. `call` is settled once the model's whole call has succeeded.
+    """One call of one layer, or the layer itself where its parameters are dumped.
 
-    `awaits`, `origins` and `training` are those of `padiff.tree.Node`.
+    `call` is settled once the model's whole call has succeeded. `awaits`, `origins` and `training`
+    are those of `padiff.tree.Node`.
     """
 
     name: str
     route: str
     repr: str
     order: int
-    lines: list[Line]
+    lines: list[Line] = field(default_factory=list)
     call: int = 0
     children: list["Draft"] = field(default_factory=list)
     tensors: list[Captured] = field(default_factory=list)
@@ -40,6 +48,17 @@ class Draft:
     awaits: dict[str, bool] = field(default_factory=dict)
     origins: dict[str, frozenset[str]] = field(default_factory=dict)
     training: bool | None = None
+
+    def copy(self) -> "Draft":
+        """The call and all below it as they are now, whatever is still captured for them."""
+        return replace(
+            self,
+            children=[child.copy() for child in self.children],
+            tensors=[replace(captured) for captured in self.tensors],
+            unrecorded=list(self.unrecorded),
+            awaits=dict(self.awaits),
+            origins=dict(self.origins),
+        )
 
     def walk(self) -> Iterable["Draft"]:
         """This call and all below it, in the order in which they began."""
@@ -56,13 +75,13 @@ class Draft:
             order=self.order,
             children=tuple(child.outline() for child in self.children),
             tensors=tuple(
-                outlined(captured.phase, captured.place, captured.kept.values().shape)
+                outlined(captured.phase, captured.place, captured.kept.shape)
                 for captured in self.tensors
             ),
             awaits=self.awaits,
         )
 
-    def refuse(self, phase: Phase, place: str, reason: str) -> None:
+    def refuse(self, phase: Phase | None, place: str, reason: str) -> None:
         """Note that the value at a place is not stored, once."""
         note = Unrecorded(phase, place, reason)
         if note not in self.unrecorded:

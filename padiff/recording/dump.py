@@ -1,119 +1,155 @@
-"""Writing what was recorded, or the model's parameters, as one section of a dump."""
+"""Writing what was recorded, or the model's parameters, as sections of a dump."""
 
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
+import msgspec
+
 from padiff.frameworks.base import Framework
 from padiff.recording.draft import Captured, Draft, settled_orders
-from padiff.recording.parameters import Sample, write_parameters
+from padiff.recording.parameters import Keep, Sample, read_parameters
 from padiff.recording.report import Report
-from padiff.recording.selection import Selection
+from padiff.recording.selection import Selection, parent_route
 from padiff.recording.source import frames
+from padiff.recording.spool import Tensors
 from padiff.store.format import SectionHeader, SectionName, array_path
 from padiff.store.location import Location
+from padiff.store.section_writer import SectionWriter, record_of
+from padiff.store.spill import Spill
 from padiff.store.storage import Storage
-from padiff.store.writer import DumpWriter, SectionWriter, record_of
+from padiff.store.writer import DumpWriter
 from padiff.tree import LayerTree, Node, TensorRecord
 
-__all__ = ["Dumper"]
+__all__ = ["Contents", "Reader", "write_dump"]
 
 
 @dataclass(frozen=True, slots=True)
-class Dumper:
-    """Writes the sections of one model's dumps, all of one `run`."""
+class Contents:
+    """What a section is to hold: a header without its tree, and the layers that will make it."""
+
+    header: SectionHeader
+    drafts: Iterable[Draft]
+
+
+@dataclass(frozen=True, slots=True)
+class Reader:
+    """Reads what the sections of one model's dumps will hold, all of one `run`."""
 
     model: str
     framework: Framework
     selection: Selection
     run: str
-    storage: Storage
+    tensors: Tensors
 
-    def step(self, report: Report, location: Location, *, step: int, sample: Sample) -> None:
-        """Write the report and params of one step, visible together."""
-        with self._dump(location, "report", "params", step=step) as dump:
-            self._write_report(report, dump.section("report"))
-            self._write_parameters(dump.section("params"), sample)
+    def report(self, report: Report) -> Contents:
+        """The calls that were recorded; they may go on to change."""
+        header = self._header("report")
+        return Contents(replace(header, backward=report.ran_backward), report.roots)
 
-    def report(self, report: Report, location: Location, *, step: int | None) -> None:
-        """Write the report, which stays as it is."""
-        with self._dump(location, "report", step=step) as dump:
-            self._write_report(report, dump.section("report"))
-
-    def parameters(
-        self, section: SectionName, location: Location, *, step: int | None, sample: Sample
-    ) -> None:
-        """Write `params`, `weights` or `grads` from the parameters as they are now.
+    def parameters(self, section: SectionName, sample: Sample, keep: Keep) -> Contents:
+        """The parameters, each as it is when it is asked for.
 
         `sample` tells whether they are those of the last recorded call.
         """
-        with self._dump(location, section, step=step) as dump:
-            self._write_parameters(dump.section(section), sample)
-
-    def _dump(self, location: Location, *sections: SectionName, step: int | None) -> DumpWriter:
-        return DumpWriter(
-            location, *sections, step=step, rank=self.framework.rank(), storage=self.storage
-        )
-
-    def _write_report(self, report: Report, writer: SectionWriter) -> None:
-        calls = _CallWriter(self.selection, writer, settled_orders(report.roots))
-        tree = LayerTree(tuple(calls.write(root) for root in report.roots))
-        writer.finish(replace(self._header("report", tree), backward=report.ran_backward))
-
-    def _write_parameters(self, writer: SectionWriter, sample: Sample) -> None:
-        tree = write_parameters(self.framework, self.selection, writer.name, writer)
-        header = self._header(writer.name, tree)
-        if writer.name == "params":
+        header = self._header(section)
+        if section == "params":
             header = replace(header, updated=sample.changed(self.framework))
-        writer.finish(header)
+        return Contents(header, read_parameters(self.framework, self.selection, section, keep))
 
-    def _header(self, section: SectionName, tree: LayerTree) -> SectionHeader:
+    def _header(self, section: SectionName) -> SectionHeader:
         return SectionHeader(
             section=section,
             model=self.model,
             framework=self.framework.name,
             framework_version=self.framework.version,
             layer_map=self.selection.layer_map,
-            tree=tree,
+            tree=LayerTree(),
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             run=self.run,
+            tensors=None if self.tensors == "full" else self.tensors,
         )
 
 
-class _CallWriter:
-    """Writes the tensors of one layer's call after another's."""
+def write_dump(
+    sections: Sequence[Contents],
+    location: Location,
+    *,
+    step: int | None,
+    rank: int | None,
+    storage: Storage,
+    spill: Spill | None,
+) -> None:
+    """Write sections of one dump, visible together. What is in `spill` is moved there."""
+    names = [contents.header.section for contents in sections]
+    with DumpWriter(location, *names, step=step, rank=rank, storage=storage, spill=spill) as dump:
+        for contents in sections:
+            writer = dump.section(contents.header.section)
+            writer.finish(replace(contents.header, tree=_write_tensors(contents, writer)))
 
-    def __init__(self, selection: Selection, writer: SectionWriter, orders: dict[int, int]) -> None:
-        self._selection = selection
+
+def _write_tensors(contents: Contents, writer: SectionWriter) -> LayerTree:
+    """Write the arrays of a section; returns its tree."""
+    is_report = contents.header.section == "report"
+    orders = settled_orders(contents.drafts) if is_report else {}
+    writing = _DraftWriter(contents.header, writer, orders)
+    nodes = tuple(writing.write(draft) for draft in contents.drafts)
+    return LayerTree(nodes if is_report else (_nested(nodes),))
+
+
+def _nested(nodes: Sequence[Node]) -> Node:
+    """The model's node, with each other one below its nearest ancestor among them."""
+    known = {node.route: node for node in nodes}
+    children: dict[str, list[Node]] = defaultdict(list)
+    for node in reversed(nodes):  # so that a layer's own children are complete before it
+        nested = msgspec.structs.replace(node, children=tuple(reversed(children[node.route])))
+        if not node.route:
+            return nested
+        children[parent_route(node.route, known)].append(nested)
+    raise AssertionError("unreachable: the model itself is always selected")
+
+
+class _DraftWriter:
+    """Writes the tensors of one layer after another's."""
+
+    def __init__(
+        self, header: SectionHeader, writer: SectionWriter, orders: dict[int, int]
+    ) -> None:
+        self._is_report = header.section == "report"
+        self._mapped = frozenset(header.layer_map)
         self._writer = writer
         self._orders = orders
 
     def write(self, draft: Draft) -> Node:
-        """The call's node and all below it."""
+        """The layer's node and all below it."""
         tensors = [self._tensor(draft, captured) for captured in draft.tensors]
+        origins = {place: tuple(sorted(found)) for place, found in draft.origins.items()}
         return Node(
             name=draft.name,
             route=draft.route,
             call=draft.call,
             order=draft.order,
-            type=self._selection.node_type(draft.route),
+            type="in map" if draft.route in self._mapped else "net",
             repr=draft.repr,
             stack=frames(draft.lines),
             children=tuple(self.write(child) for child in draft.children),
             tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
             unrecorded=tuple(draft.unrecorded),
-            awaits=dict(draft.awaits),
-            origins={place: tuple(sorted(found)) for place, found in draft.origins.items()},
+            awaits=dict(draft.awaits) if self._is_report else None,
+            origins=origins if self._is_report else None,
             training=draft.training,
         )
 
     def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:
-        leaf = f"{captured.phase}.{captured.place}"
-        path = array_path(draft.route, draft.call, leaf)
-        stored = self._writer.add(path, captured.kept.values())
-        return record_of(
-            stored,
+        path = array_path(draft.route, draft.call, captured.leaf)
+        record = record_of(
+            captured.kept.write(self._writer, path, captured.dims),
             phase=captured.phase,
             place=captured.place,
             device=captured.device,
-            order=self._orders[id(captured)],
+            order=self._orders.get(id(captured), captured.order),
         )
+        if captured.tied is None and not captured.buffer:
+            return record
+        return msgspec.structs.replace(record, tied=captured.tied, buffer=captured.buffer)

@@ -1,22 +1,26 @@
 """The parameters and buffers of the recorded layers, written straight from the model's memory."""
 
 import itertools
-from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from math import prod
 from random import Random
+from typing import Any
 
-from msgspec.structs import replace
+from numpy.typing import NDArray
 
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.recording.capture import describe, host_tensor
+from padiff.recording.draft import Captured, Draft
 from padiff.recording.selection import Selection, parent_route
+from padiff.recording.spool import Kept
 from padiff.store.format import SectionName, array_path
-from padiff.store.writer import SectionWriter, record_of
-from padiff.tree import LayerTree, Node, Phase, TensorRecord, Unrecorded
+from padiff.tree import Phase
 
-__all__ = ["Sample", "sample_parameters", "write_parameters"]
+__all__ = ["Keep", "Sample", "read_parameters", "sample_parameters"]
+
+# Takes the name of an array, its elements, and the names of its axes where they are known.
+Keep = Callable[[str, NDArray[Any], tuple[str, ...] | None], Kept]
 
 _SAMPLED = 16  # parameters; on a GPU, reading each takes a transfer
 _SAMPLED_SIZE = 2**16  # elements of each at most
@@ -62,83 +66,69 @@ def _elements(framework: Framework, tensor: Tensor) -> bytes:
     return b"" if isinstance(host, str) else host.values.tobytes()
 
 
-def write_parameters(
-    framework: Framework, selection: Selection, section: SectionName, writer: SectionWriter
-) -> LayerTree:
-    """Write `params`, `weights` or `grads` of the selected layers, one tensor at a time.
+def read_parameters(
+    framework: Framework, selection: Selection, section: SectionName, keep: Keep
+) -> Iterator[Draft]:
+    """The selected layers in definition order, with what the section holds of their parameters.
 
-    Returns the tree of the layers as they lie in one another, in definition order.
+    Each is read when it is asked for, its tensors given to `keep`, one at a time.
     """
     selected = selection.layers()
-    writing = _LayerWriter(framework, section, writer)
-    nodes: dict[str, Node] = {}
+    reading = _LayerReader(framework, section, keep)
     listed: dict[str, set[int]] = {}  # by route, what layers that repeat parameters hold
     for route, layer in selected.items():
         above = listed.get(parent_route(route, selected), set()) if route else set()
         own = {n: p for n, p in framework.parameters(layer) if id(p) not in above}
-        nodes[route] = writing.write(route, layer, own, dict(framework.buffers(layer)))
+        yield reading.read(route, layer, own, dict(framework.buffers(layer)))
         repeated = set(map(id, own.values())) if framework.repeats_parameters(layer) else set()
         listed[route] = above | repeated
-    return LayerTree((_nested(nodes, selection),))
 
 
-def _nested(nodes: dict[str, Node], selection: Selection) -> Node:
-    """The model's node, with each other one below its nearest ancestor among them."""
-    children: dict[str, list[Node]] = defaultdict(list)
-    for route in reversed(nodes):  # so that a layer's own children are complete before it
-        node = replace(
-            nodes[route],
-            type=selection.node_type(route),
-            children=tuple(reversed(children[route])),
-        )
-        if not route:
-            return node
-        children[parent_route(route, nodes)].append(node)
-    raise AssertionError("unreachable: the model itself is always selected")
+class _LayerReader:
+    """Reads one layer's own parameters and buffers after another's."""
 
-
-class _LayerWriter:
-    """Writes one layer's own parameters and buffers after another's."""
-
-    def __init__(self, framework: Framework, section: SectionName, writer: SectionWriter) -> None:
+    def __init__(self, framework: Framework, section: SectionName, keep: Keep) -> None:
         self._framework = framework
         self._section = section
-        self._writer = writer
+        self._keep = keep
         self._orders = itertools.count()
         self._first: dict[tuple[int, Phase | None], str] = {}  # arrays of the parameters, by id
 
-    def write(
+    def read(
         self, route: str, layer: Layer, parameters: dict[str, Tensor], buffers: dict[str, Tensor]
-    ) -> Node:
-        """The layer's node, without those below it."""
-        order = next(self._orders)
-        tensors: list[TensorRecord] = []
-        unrecorded: list[Unrecorded] = []
+    ) -> Draft:
+        """The layer, without those below it."""
+        draft = Draft(
+            name=type(layer).__name__,
+            route=route,
+            repr=describe(layer),
+            order=next(self._orders),
+            training=self._framework.is_training(layer),
+        )
         for name, parameter in (*parameters.items(), *buffers.items()):
             buffer = name not in parameters
             for leaf, phase, tensor in self._parts(name, parameter, buffer=buffer):
                 host = host_tensor(self._framework, tensor)
                 if isinstance(host, str):
-                    unrecorded.append(Unrecorded(phase, name, host))
+                    draft.refuse(phase, name, host)
                     continue
                 path = array_path(route, 0, leaf)
                 dims = self._framework.parameter_dims(layer, name)
-                stored = self._writer.add(path, host.values, dims)
                 first = self._first.setdefault((id(parameter), phase), path)
-                at = next(self._orders)
-                record = record_of(stored, phase=phase, place=name, device=host.device, order=at)
-                tied = None if first == path else first
-                tensors.append(replace(record, tied=tied, buffer=buffer))
-        return Node(
-            name=type(layer).__name__,
-            route=route,
-            call=0,
-            order=order,
-            repr=describe(layer),
-            tensors=tuple(tensors),
-            unrecorded=tuple(unrecorded),
-            training=self._framework.is_training(layer),
-        )
+                draft.tensors.append(
+                    Captured(
+                        phase=phase,
+                        place=name,
+                        kept=self._keep(leaf, host.values, dims),
+                        device=host.device,
+                        order=next(self._orders),
+                        leaf=leaf,
+                        dims=dims,
+                        tied=None if first == path else first,
+                        buffer=buffer,
+                    )
+                )
+        return draft
 
     def _parts(
         self, name: str, parameter: Tensor, *, buffer: bool

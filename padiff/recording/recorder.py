@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from padiff.errors import PadiffError
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.recording.boundary import Boundary
@@ -166,9 +167,15 @@ class Run:
         if isinstance(host, str):
             draft.refuse(phase, place, host)
             return None
-        values = np.array(host.values, order="C", copy=True if host.live else None)
-        kept = self._report.spool.keep(values)
-        captured = Captured(phase, place, kept, host.device, self._report.next_order())
+        leaf = f"{phase}.{place}"
+        try:
+            kept = self._report.spool.keep(leaf, host.values)
+        except PadiffError as error:  # who dumps is told, and the model must run on
+            self._report.failure = self._report.failure or error
+            draft.refuse(phase, place, "there was no room for it")
+            return None
+        order = self._report.next_order()
+        captured = Captured(phase, place, kept, host.device, order, leaf)
         draft.tensors.append(captured)
         return captured
 
@@ -187,17 +194,28 @@ class Run:
         if isinstance(tensor, np.ndarray):
             return None
         total: Captured | None = None
+        in_parts = False  # gradients of which the sum cannot be told
 
         def arrived(gradient: Tensor) -> None:
-            nonlocal total
+            nonlocal total, in_parts
             self._report.ran_backward = True
+            if in_parts:
+                return
             earlier, total = total, self._capture(draft, phase, place, gradient)
-            if earlier is not None:
-                draft.tensors.remove(earlier)
-                if total is not None:  # several backward passes: their sum, as in a parameter
-                    with np.errstate(all="ignore"):
-                        values = earlier.kept.values() + total.kept.values()
-                    total.kept = self._report.spool.keep(values)
+            if earlier is None:
+                return
+            draft.tensors.remove(earlier)
+            if total is None:
+                return
+            if not self._report.spool.keeps_elements:
+                in_parts = True
+                draft.tensors.remove(total)
+                draft.refuse(phase, place, "statistics of its parts do not give those of its sum")
+                return
+            # several backward passes: their sum, as in a parameter
+            with np.errstate(all="ignore"):
+                values = earlier.kept.values() + total.kept.values()
+            total.kept = self._report.spool.keep(total.leaf, values)
 
         try:
             if id(tensor) in handed:

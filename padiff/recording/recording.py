@@ -3,30 +3,57 @@
 import threading
 import uuid
 import weakref
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, get_args
 
-import numpy as np
+from numpy.typing import NDArray
 
+from padiff.errors import UsageError
 from padiff.frameworks.base import Framework, Tensor
 from padiff.frameworks.interception import Args, Kwargs
+from padiff.recording.background import Background
 from padiff.recording.boundary import Boundary
 from padiff.recording.capture import host_tensor
 from padiff.recording.draft import Captured, Draft
-from padiff.recording.dump import Dumper
+from padiff.recording.dump import Contents, Reader, write_dump
+from padiff.recording.memory import MEMORY_LIMIT, Memory, bytes_in
 from padiff.recording.recorder import Run
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
+from padiff.recording.spool import InMemory, Kept, Room, Tensors
 from padiff.store.format import SectionName
 from padiff.store.location import Location
+from padiff.store.spill import Spill
 from padiff.store.storage import DEFAULT, Storage
 
-__all__ = ["Recording"]
+__all__ = ["Keeping", "Recording"]
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """What becomes of captured tensors between a run and its dump.
+
+    `memory_limit` is in bytes. `tensors` says whether the elements are kept. With `background`
+    dumps are written while the model goes on.
+    """
+
+    memory_limit: int = bytes_in(MEMORY_LIMIT)
+    tensors: Tensors = "full"
+    background: bool = False
+
+    def __post_init__(self) -> None:
+        if self.tensors not in get_args(Tensors):
+            known = " or ".join(map(repr, get_args(Tensors)))
+            raise UsageError(f"expected tensors to be {known}, got {self.tensors!r}")
 
 
 class Recording:
     """What a model did while it was recorded, until it is cleared; all that it dumps is of one run.
 
-    `roots` are the model's calls.
+    `roots` are the model's calls. `home` tells where dumps go that are given no place;
+    it must not hold on to this.
     """
 
     def __init__(
@@ -34,12 +61,20 @@ class Recording:
         name: str,
         framework: Framework,
         selection: Selection,
+        home: Callable[[], Location],
+        *,
         storage: Storage = DEFAULT,
+        keeping: Keeping = Keeping(),
     ) -> None:
         self._framework = framework
         self._selection = selection
-        self._dumper = Dumper(name, framework, selection, uuid.uuid4().hex, storage)
-        self._report = Report()
+        self._reader = Reader(name, framework, selection, uuid.uuid4().hex, keeping.tensors)
+        self._storage = storage
+        self._tensors = keeping.tensors
+        memory = Memory(keeping.memory_limit)
+        self._room = Room(memory, keeping.tensors, storage, home)
+        self._background = Background() if keeping.background else None
+        self._report = Report(self._room)
         weakref.finalize(self, self._report.release).atexit = False
         self._inside: set[int] = set()  # threads that are inside a recorded call
 
@@ -85,27 +120,85 @@ class Recording:
             return
         root = self._report.roots[-1]
         # a scalar, which one framework's losses are and the other's have an axis for
-        values = np.array(host.values.reshape(()) if host.values.size == 1 else host.values)
+        values = host.values.reshape(()) if host.values.size == 1 else host.values
         place = str(sum(captured.phase == "loss" for captured in root.tensors))
-        kept = self._report.spool.keep(values)
-        root.tensors.append(Captured("loss", place, kept, host.device, self._report.next_order()))
+        leaf = f"loss.{place}"
+        kept = self._report.spool.keep(leaf, values)
+        order = self._report.next_order()
+        root.tensors.append(Captured("loss", place, kept, host.device, order, leaf))
 
     def clear(self) -> None:
         """Forget everything recorded so far."""
         self._report.clear()
 
     def dump_step(self, location: Location, *, step: int) -> None:
-        """Write what was recorded and the parameters as one step, visible together."""
-        self._report.release_complete()
-        self._dumper.step(self._report, location, step=step, sample=self._report.parameters)
+        """Write what was recorded and the parameters as one step, visible together.
+
+        The report is to be cleared then: what was spilled of it is moved.
+        """
+        spill = self._report.spool.spill
+        sections = [self._read_report(), self._read_parameters("params")]
+        self._write(sections, location, step=step, spill=spill)
 
     def dump_report(self, location: Location, *, step: int | None) -> None:
         """Write what was recorded."""
-        self._report.release_complete()
-        self._dumper.report(self._report, location, step=step)
+        self._write([self._read_report()], location, step=step)
 
     def dump_parameters(
         self, section: SectionName, location: Location, *, step: int | None
     ) -> None:
         """Write `params`, `weights` or `grads` as they are now."""
-        self._dumper.parameters(section, location, step=step, sample=self._report.parameters)
+        self._write([self._read_parameters(section)], location, step=step)
+
+    def check(self) -> None:
+        """Raise what a dump in the background raised since this was last asked."""
+        if self._background is not None:
+            self._background.check()
+
+    def flush(self) -> None:
+        """Wait until all dumps are written; raise what one of them raised."""
+        if self._background is not None:
+            self._background.flush()
+
+    def _read_report(self) -> Contents:
+        self._report.release_complete()
+        if self._report.failure is not None:
+            raise self._report.failure
+        contents = self._reader.report(self._report)
+        if self._background is None:
+            return contents
+        return replace(contents, drafts=[draft.copy() for draft in contents.drafts])
+
+    def _read_parameters(self, section: SectionName) -> Contents:
+        snapshot = self._background is not None or self._tensors != "full"
+        keep = self._report.spool.keep if snapshot else _as_it_is
+        contents = self._reader.parameters(section, self._report.parameters, keep)
+        return replace(contents, drafts=list(contents.drafts)) if self._background else contents
+
+    def _write(
+        self,
+        sections: list[Contents],
+        location: Location,
+        *,
+        step: int | None,
+        spill: Spill | None = None,
+    ) -> None:
+        job = partial(
+            write_dump,
+            sections,
+            location,
+            step=step,
+            rank=self._framework.rank(),
+            storage=self._storage,
+            spill=spill,
+        )
+        self._room.place = location
+        if self._background is None:
+            job()
+        else:
+            self._background.submit(job)
+
+
+def _as_it_is(leaf: str, values: NDArray[Any], dims: tuple[str, ...] | None) -> Kept:
+    """What is written before anything changes it need not be copied."""
+    return InMemory(values)

@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from padiff.errors import PadiffError
 from padiff.recording.draft import Draft
 from padiff.recording.gradients import Gradients
 from padiff.recording.parameters import Sample
-from padiff.recording.spool import Spool
+from padiff.recording.spool import Room, Spool
 
 __all__ = ["Report"]
 
@@ -16,7 +17,8 @@ __all__ = ["Report"]
 class Report:
     """The finished calls of the model, in order, and the runs that still await gradients."""
 
-    def __init__(self) -> None:
+    def __init__(self, room: Room) -> None:
+        self._room = room
         self._awaiting: list[Gradients] = []
         self.clear()
 
@@ -24,7 +26,8 @@ class Report:
         """Forget everything recorded; gradients of past runs are no longer waited for."""
         self.release()
         self.roots: list[Draft] = []
-        self.spool = Spool()
+        self.spool = Spool(self._room)
+        self.failure: PadiffError | None = None  # of the first tensor that could not be kept
         self.parameters = Sample(())  # after the last call
         self.ran_backward = False
         self._calls: Counter[str] = Counter()

@@ -1,28 +1,140 @@
 """Where captured tensors wait between the run that made them and the dump."""
 
-from typing import Any
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from numpy.typing import NDArray
 
-__all__ = ["Kept", "Spool"]
+from padiff.recording.memory import Memory
+from padiff.store.address import Location
+from padiff.store.section_writer import SectionWriter, Stored, measured
+from padiff.store.spill import Spill, Spilled
+from padiff.store.storage import Storage
+
+__all__ = ["InMemory", "Kept", "Room", "Spool", "Tensors"]
+
+Tensors = Literal["full", "statistics"]
 
 
-class Kept:
+class Kept(ABC):
     """A tensor in the keeping of a spool, for as long as this object lives."""
+
+    __slots__ = ()
+
+    @property
+    @abstractmethod
+    def shape(self) -> tuple[int, ...]:
+        """The tensor's shape."""
+
+    @abstractmethod
+    def values(self) -> NDArray[Any]:
+        """The elements as they were when captured; not to be written to."""
+
+    @abstractmethod
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+        """Put the tensor into a section."""
+
+
+class InMemory(Kept):
+    """The elements themselves."""
 
     __slots__ = ("_values",)
 
     def __init__(self, values: NDArray[Any]) -> None:
         self._values = values
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._values.shape
+
     def values(self) -> NDArray[Any]:
-        """The elements as they were when captured; not to be written to."""
         return self._values
+
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+        return writer.add(path, self._values, dims)
+
+
+class _OnDisk(Kept):
+    """What did not fit into memory."""
+
+    __slots__ = ("_spilled",)
+
+    def __init__(self, spilled: Spilled) -> None:
+        self._spilled = spilled
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._spilled.stored.shape
+
+    def values(self) -> NDArray[Any]:
+        return self._spilled.values()
+
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+        return writer.adopt(path, self._spilled.stored, self._spilled.section)
+
+
+class _Measured(Kept):
+    """A tensor of which only the statistics and digests are kept."""
+
+    __slots__ = ("_stored",)
+
+    def __init__(self, stored: Stored) -> None:
+        self._stored = stored
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return self._stored.shape
+
+    def values(self) -> NDArray[Any]:
+        raise TypeError("expected a tensor whose elements were kept, got one of statistics alone")
+
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+        return writer.note(path, self._stored)
+
+
+@dataclass(slots=True)
+class Room:
+    """Where the spools of one recording keep tensors, one report after another.
+
+    What does not fit into `memory` is spilled beside `place`, where the last dump went, and before
+    there was one beside what `home` returns.
+    """
+
+    memory: Memory
+    tensors: Tensors
+    storage: Storage
+    home: Callable[[], Location]
+    place: Location | None = None
+
+    def begin_spill(self) -> Spill:
+        """A spill on the file system where the next dump is likely to go."""
+        return Spill.beside(self.home() if self.place is None else self.place, self.storage)
 
 
 class Spool:
-    """Takes tensors in the order they are captured; keeps them in memory."""
+    """Takes the tensors of one report in the order they are captured.
 
-    def keep(self, values: NDArray[Any]) -> Kept:
-        """Hold on to `values`, which nobody else may change any more."""
-        return Kept(values)
+    They are copied into memory, and once that is full written to a spill, which is begun for the
+    first of them. Of `statistics` nothing else is kept.
+    """
+
+    def __init__(self, room: Room) -> None:
+        self._room = room
+        self.keeps_elements = room.tensors == "full"
+        self.spill: Spill | None = None
+
+    def keep(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Kept:
+        """Hold on to the elements as they are now; `leaf` is the name that their array will have.
+
+        Raises WriteError when they do not fit into memory, and the file system refuses them.
+        """
+        if not self.keeps_elements:
+            return _Measured(measured(values, self._room.storage, dims))
+        copied = self._room.memory.copy(values)
+        if copied is not None:
+            return InMemory(copied)
+        if self.spill is None:
+            self.spill = self._room.begin_spill()
+        return _OnDisk(self.spill.add(leaf, values, dims))

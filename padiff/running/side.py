@@ -17,7 +17,7 @@ from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection
 from padiff.recording.structure import find_in_arguments, find_in_result
 from padiff.running.state import keep_state
-from padiff.store.format import SectionName
+from padiff.store.format import SectionName, safe_name
 from padiff.store.reader import Dump, open_dump
 from padiff.store.writer import claim_store
 
@@ -47,7 +47,10 @@ class Side:
     _home: Path | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        self.recording = Recording(self.name, self.framework, self.selection)
+        name = safe_name(self.name)
+        self.recording = Recording(
+            self.name, self.framework, self.selection, lambda: _root() / name
+        )
         self._check_optimizer()
 
     @property
@@ -70,9 +73,8 @@ class Side:
     def home(self) -> Path:
         """Where its dumps go: a directory that is no other run's, made when first asked for."""
         if self._home is None:
-            root = Path(get_dump_root_path()).absolute() / "auto_diff"
             name, run = f"{self.label}_{self.name}", uuid.uuid4().hex
-            self._home = claim_store(root, name, framework=self.framework.name, run=run)
+            self._home = claim_store(_root(), name, framework=self.framework.name, run=run)
         return self._home
 
     def dumped(self, step: int) -> Dump:
@@ -216,3 +218,7 @@ class Side:
 
 def _is_any_tensor(value: object) -> bool:
     return framework_of_tensor(value) is not None
+
+
+def _root() -> Path:
+    return Path(get_dump_root_path()).absolute() / "auto_diff"

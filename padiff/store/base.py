@@ -135,6 +135,17 @@ class PartialSection(ABC):
         """
 
     @abstractmethod
+    def read(self, path: str) -> NDArray[Any]:
+        """The elements of an array all of whose chunks were written to a local file system."""
+
+    def adopt(self, path: str, source: "PartialSection", name: str) -> bool:
+        """Make the array `name` of a section that is never finished one of this, as `path`.
+
+        No element is copied where the file system can do without. False where this cannot do it.
+        """
+        return False
+
+    @abstractmethod
     def finish(self, header: bytes) -> None:
         """Write the section's attribute, JSON text: nothing more will come."""
 
@@ -148,6 +159,13 @@ class PartialDump(ABC):
     @abstractmethod
     def section(self, name: SectionName) -> PartialSection:
         """One of the sections that this was begun for."""
+
+    def take_over(self, other: "PartialDump") -> None:
+        """Have the sections of this adopt arrays from those of another, which is left useless.
+
+        To be called before the first section. What cannot be taken over stays the other's.
+        """
+        return
 
     @abstractmethod
     def commit(self) -> None:

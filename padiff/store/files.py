@@ -2,13 +2,22 @@
 
 import errno
 import os
+import shutil
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 from padiff.errors import CorruptError, PadiffError, UnreadableError, WriteError
 
-__all__ = ["SHORTAGES", "Writing", "unreadable", "write_at", "write_file", "write_pieces"]
+__all__ = [
+    "SHORTAGES",
+    "Writing",
+    "link_directory",
+    "unreadable",
+    "write_at",
+    "write_file",
+    "write_pieces",
+]
 
 _RESERVE_FROM = 2**20  # bytes; below, asking for room costs more than it gains
 SHORTAGES = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)  # which say nothing of what is there
@@ -110,6 +119,21 @@ def write_pieces(path: str | Path, pieces: Iterable[memoryview], size: int) -> N
                     piece = piece[os.write(file, piece) :]
         finally:
             os.close(file)
+
+
+def link_directory(source: Path, target: Path) -> None:
+    """Make a directory with the files of another: the same bytes under a second name.
+
+    They are copied where the file system has no second names, or is another.
+    """
+    with Writing(target, 0):
+        target.mkdir()
+        for file in source.iterdir():
+            try:
+                (target / file.name).hardlink_to(file)
+            except OSError:
+                with Writing(target / file.name, file.stat().st_size):
+                    shutil.copyfile(file, target / file.name)
 
 
 def write_at(file: int, offset: int, pieces: Iterable[memoryview], size: int) -> None:

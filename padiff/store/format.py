@@ -53,7 +53,7 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
-_OPTIONAL = ("run", "backward", "updated")  # keys of a header
+_OPTIONAL = ("run", "backward", "updated", "tensors")  # keys of a header
 _NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
@@ -63,7 +63,8 @@ class SectionHeader:
 
     `run` is the same in all that one ProxyModel wrote. `backward` tells of a report whether a
     backward pass was run over it, `updated` of params whether they were changed since the model's
-    last recorded call. Each is None where it was not recorded.
+    last recorded call. `tensors` is `statistics` where the tree has those of each tensor, and the
+    section no arrays. Each is None where it was not recorded.
     """
 
     section: SectionName
@@ -76,6 +77,7 @@ class SectionHeader:
     run: str | None = None
     backward: bool | None = None
     updated: bool | None = None
+    tensors: Literal["statistics"] | None = None
 
 
 def digest(data: bytes | memoryview) -> str:
@@ -201,6 +203,7 @@ class _Document:
     run: str | None = None
     backward: bool | None = None
     updated: bool | None = None
+    tensors: Literal["statistics"] | None = None
 
 
 def header_from_json(text: bytes, where: str) -> SectionHeader:
@@ -222,4 +225,5 @@ def header_from_json(text: bytes, where: str) -> SectionHeader:
         run=found.run,
         backward=found.backward,
         updated=found.updated,
+        tensors=found.tensors,
     )

@@ -143,11 +143,12 @@ def _remove(path: Path, locks: list[Lock], process: int) -> None:
             lock.release()
 
 
-def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
+def begin_alone(parent: Path, name: str, *, what: str, among: bool = False) -> Workplace:
     """A new directory `.<name>.<anything>.partial` in `parent`, for this writer alone.
 
     Those of the same name whose writers are gone are removed. A writer at work is an OccupiedError,
-    which calls what it writes `what`. Where the file system knows no locks there is no telling.
+    which calls what it writes `what`, unless this one may be `among` others. Where the file system
+    knows no locks there is no telling.
     """
     workplace = Workplace(parent / f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
     try:
@@ -159,7 +160,7 @@ def begin_alone(parent: Path, name: str, *, what: str) -> Workplace:
             left = []
             for path in _partial(parent, name):
                 lock = locks.enter_context(Lock(path))
-                if lock.refused:
+                if lock.refused and not among:
                     raise _occupied(what, path)
                 if lock.held:
                     left.append(path)

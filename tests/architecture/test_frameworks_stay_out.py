@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.writer import record_of, write_section
+from padiff.store.section_writer import record_of
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node
 
 PACKAGE = Path(__file__).parents[2] / "padiff"

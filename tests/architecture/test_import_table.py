@@ -41,8 +41,9 @@ TIERS = """
     store.zarr.section
     store.zarr.store
     store.zarr
-    store.location
-    store.writer store.reader
+    store.location store.section_writer
+    store.reader store.spill
+    store.writer
     store.integrity store.verification
     store.verify_groups
     store.verify
@@ -67,7 +68,8 @@ TIERS = """
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
-    recording.failing recording.origins recording.source recording.spool recording.structure
+    recording.background recording.failing recording.memory recording.origins recording.source
+    recording.structure recording.spool
     recording.capture recording.draft recording.gradients recording.selection
     recording.boundary recording.parameters
     recording.report

@@ -12,7 +12,7 @@ import torch
 
 from padiff import ProxyModel, create_model, open_dump
 from padiff.recording.draft import Captured, Draft, settled_orders
-from padiff.recording.spool import Kept
+from padiff.recording.spool import InMemory
 from tests.zoo import SIDES, ZOO, Side
 
 both = pytest.mark.parametrize("framework", SIDES)
@@ -286,7 +286,7 @@ def test_a_finished_run_keeps_no_graph_alive() -> None:
 
 
 def gradient(order: int) -> Captured:
-    return Captured("backward", "0", Kept(np.zeros(1)), "cpu", order)
+    return Captured("backward", "0", InMemory(np.zeros(1)), "cpu", order, "backward.0")
 
 
 def draft(route: str, *tensors: Captured, children: tuple[Draft, ...] = ()) -> Draft:

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import dtype_named
 from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.section_writer import SectionWriter, record_of
 from padiff.store.storage import DEFAULT, Storage
-from padiff.store.writer import DumpWriter, SectionWriter, record_of
+from padiff.store.writer import DumpWriter
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord, Unrecorded
 
 __all__ = ["DUMPS", "Kept", "kept_tensors", "values_of", "write_samples"]

@@ -7,8 +7,9 @@ from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, SectionName, array_path
 from padiff.store.location import Location
+from padiff.store.section_writer import Stored, record_of
 from padiff.store.storage import DEFAULT, Storage
-from padiff.store.writer import Stored, record_of, write_section
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node, TensorRecord
 
 Arrays = Mapping[str, NDArray[Any]]

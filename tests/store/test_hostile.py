@@ -18,7 +18,7 @@ from benchmarks.fuzz import Place
 from padiff.cli.commands import group
 from padiff.comparing.engine import compare
 from padiff.errors import FormatError, OccupiedError, PadiffError
-from padiff.store import writer as writing
+from padiff.store import section_writer as writing
 from padiff.store.format import LONGEST_HEADER, array_path
 from padiff.store.reader import open_dump
 from padiff.store.verify import verify

@@ -51,8 +51,20 @@ class Hdf5PartialDump(PartialDump):
         assert self._file is not None
         return Hdf5PartialSection(self._file, name)
 
+    def take_over(self, other: PartialDump) -> None:
+        if not isinstance(other, Hdf5PartialDump) or other._file is None or self._file is None:
+            return
+        ours, theirs = self._file, other._file
+        try:
+            theirs.move_to(self._new, self._workplaces)
+        except OSError:  # it lies on another file system
+            return
+        self._file, other._file = theirs, None
+        ours.abandon()
+
     def commit(self) -> None:
         assert self._file is not None
+        self._file.drop_aside()
         self._file.close()
         while not self._put_in_place(self._file.extents):
             pass  # another writer has put a section there meanwhile, which is to be kept

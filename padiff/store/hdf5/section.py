@@ -6,11 +6,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import h5py
 import numpy as np
 from h5py import h5a, h5d, h5f, h5g, h5p, h5s, h5t
+from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.jsonio import dumps
@@ -29,6 +30,7 @@ from padiff.store.storage import Storage
 __all__ = ["Hdf5PartialSection", "NewFile", "extents_of"]
 
 _METADATA_BLOCK = 2**16  # bytes; what HDF5 keeps together, so that tensors lie side by side
+_ASIDE = ".spilled"
 _ALIGNMENT = 16  # bytes; of the longest element
 
 
@@ -51,6 +53,30 @@ class NewFile:
             self.id = h5f.create(os.fsencode(path), h5f.ACC_EXCL, fapl=access)
         self.descriptor = os.open(path, os.O_WRONLY)
         _set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
+
+    def move_to(self, path: Path, workplaces: Sequence[Workplace]) -> None:
+        """Have the file in another place, its sections being out of the way there.
+
+        Raises OSError where that is on another file system.
+        """
+        self.path.replace(path)
+        self.path, self._workplaces = path, workplaces
+        with WritingHdf5(path, 0):
+            for number, name in enumerate(list(self.id)):
+                self.id.links.move(name, f"{_ASIDE}{number}".encode())
+
+    def drop_aside(self) -> None:
+        """Remove what `move_to` put out of the way and nobody adopted."""
+
+        def forget(_: str, found: h5py.Group | h5py.Dataset) -> None:
+            if isinstance(found, h5py.Dataset):
+                for extent in extents_of(found.id):
+                    self.extents.remove(extent)
+
+        with WritingHdf5(self.path, 0):
+            for name in [n for n in self.id if n.startswith(_ASIDE.encode())]:
+                h5py.Group(h5g.open(self.id, name)).visititems(forget)
+                self.id.unlink(name)
 
     def abandon(self) -> None:
         """Let go of a file that nobody wants: what HDF5 still holds back goes nowhere.
@@ -172,6 +198,29 @@ class Hdf5PartialSection(PartialSection):
         values = np.frombuffer(data, layout.element.numpy).reshape(layout.chunk_shape)
         with WritingHdf5(self._file.path, size):
             dataset.write(memory, space, values, type_of(layout.element))
+
+    def read(self, path: str) -> NDArray[Any]:
+        placed = self._placed[path]
+        layout = placed.layout
+        if placed.dataset is not None:
+            values = np.empty(layout.shape, layout.element.numpy)
+            placed.dataset.read(h5s.ALL, h5s.ALL, values, type_of(layout.element))
+            return values
+        if not prod(layout.shape):
+            return np.empty(layout.shape, layout.element.numpy)
+        return np.memmap(
+            self._file.path, layout.element.numpy, "r", placed.offset, layout.shape or (1,)
+        ).reshape(layout.shape)
+
+    def adopt(self, path: str, source: PartialSection, name: str) -> bool:
+        if not isinstance(source, Hdf5PartialSection) or source._file is not self._file:
+            return False
+        layer, _, leaf = path.rpartition("/")
+        with WritingHdf5(self._file.path, 0):
+            target = self._group_of(layer)
+            source._group.links.move(name.encode(), leaf.encode(), target)
+        self._placed[path] = source._placed.pop(name)
+        return True
 
     def finish(self, header: bytes) -> None:
         self._layer = ("", self._group)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
-from padiff.store.files import Writing, unreadable, write_file, write_pieces
+from padiff.store.files import Writing, link_directory, unreadable, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName
 from padiff.store.leftovers import Workplace, begin_alone
@@ -181,6 +181,9 @@ class _Pending(Pending):
 
     def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
         write_pieces(f"{self._workplaces[section].path}/{name}", pieces, size)
+
+    def adopt(self, section: SectionName, name: str, source: Path) -> None:
+        link_directory(source, self._workplaces[section].path / name)
 
     def finish(self, section: SectionName, document: bytes) -> None:
         write_file(self._workplaces[section].path / self._document, document)

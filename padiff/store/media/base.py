@@ -5,12 +5,15 @@ Names are relative to the root of one hierarchy, with `/` between their parts; `
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from padiff.errors import CorruptError
 from padiff.store.format import SectionName
 
 __all__ = ["Medium", "Pending", "cut_short"]
+
+_PIECE = 2**20  # bytes
 
 
 def cut_short(what: str, expected: int, found: int) -> CorruptError:
@@ -40,6 +43,22 @@ class Pending(ABC):
 
         Each piece is taken care of before the next is asked for.
         """
+
+    def adopt(self, section: SectionName, name: str, source: Path) -> None:
+        """Put the files of a local directory into one of a section; they stay where they are too.
+
+        They are links to the same bytes where the medium can have such.
+        """
+        self.make_directory(section, name)
+        for file in source.iterdir():
+            with file.open("rb") as opened:
+                size = file.stat().st_size
+                pieces = iter(lambda: opened.read(_PIECE), b"")
+                self.put(section, f"{name}/{file.name}", map(memoryview, pieces), size)
+
+    def directory(self, section: SectionName) -> Path:
+        """Where the objects of a section lie in the meantime, on a local file system."""
+        raise NotImplementedError
 
     @abstractmethod
     def finish(self, section: SectionName, document: bytes) -> None:

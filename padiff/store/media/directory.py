@@ -11,7 +11,7 @@ from typing import Any
 
 from padiff.errors import CorruptError, LocationError, OccupiedError
 from padiff.store.exchange import put_in_place
-from padiff.store.files import Writing, unreadable, write_file, write_pieces
+from padiff.store.files import Writing, link_directory, unreadable, write_file, write_pieces
 from padiff.store.flush import flush_directory, flush_trees
 from padiff.store.format import SectionName, has_meaning
 from padiff.store.leftovers import Workplace, begin_alone, make_directory, replace_file
@@ -239,6 +239,12 @@ class _Pending(Pending):
 
     def put(self, section: SectionName, name: str, pieces: Iterable[memoryview], size: int) -> None:
         write_pieces(f"{self._paths[section]}/{name}", pieces, size)
+
+    def adopt(self, section: SectionName, name: str, source: Path) -> None:
+        link_directory(source, self._workplaces[section].path / name)
+
+    def directory(self, section: SectionName) -> Path:
+        return self._workplaces[section].path
 
     def finish(self, section: SectionName, document: bytes) -> None:
         write_file(f"{self._paths[section]}/{self._document}", document)

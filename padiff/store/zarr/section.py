@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Sequence
 from math import prod
 from threading import Lock
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.store.base import PartialDump, PartialSection
 from padiff.store.chunks import chunk_grid
 from padiff.store.format import SectionName, digest
 from padiff.store.media.base import Pending
+from padiff.store.media.directory import Directory
 from padiff.store.storage import Storage
+from padiff.store.zarr.array import ZarrArray
 from padiff.store.zarr.codecs import Chain, chain_for, encode
 from padiff.store.zarr.document import DOCUMENT, array_document, chunk_key, raw_chain
 from padiff.store.zarr.group import PLAIN_GROUP, section_document
@@ -82,6 +86,17 @@ class ZarrPartialSection(PartialSection):
                 [memoryview(part) for part in parts],
                 sum(map(len, parts)),
             )
+
+    def read(self, path: str) -> NDArray[Any]:
+        array = ZarrArray(Directory(self._pending.directory(self._name)), path)
+        return array.read(tuple(slice(0, length) for length in array.shape))
+
+    def adopt(self, path: str, source: PartialSection, name: str) -> bool:
+        if not isinstance(source, ZarrPartialSection):
+            return False
+        self._make_group(path.rpartition("/")[0])
+        self._pending.adopt(self._name, path, source._pending.directory(source._name) / name)
+        return True
 
     def finish(self, header: bytes) -> None:
         self._pending.finish(self._name, section_document(header))

@@ -1,0 +1,220 @@
+"""Writing one section, array by array: in chunks, each measured on its way to the disk."""
+
+import itertools
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import reduce
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+from msgspec.structs import replace
+from numpy.typing import NDArray
+
+from padiff.dtypes import dtype_of
+from padiff.errors import FormatError
+from padiff.store.base import PartialSection
+from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for, padded
+from padiff.store.format import (
+    LONGEST_HEADER,
+    SectionHeader,
+    SectionName,
+    check_array_path,
+    header_to_json,
+    running_digest,
+)
+from padiff.store.stats import PartialStats, finish, merge, of_contiguous
+from padiff.store.storage import Storage
+from padiff.tree import Phase, TensorRecord, TensorStats
+
+__all__ = ["SectionWriter", "Stored", "measured", "record_of"]
+
+_Figures = tuple[str, PartialStats]  # of a chunk: its digest, and those of its elements
+
+_PIECE = 2**20  # bytes; smaller ones make threads meet more often at the lock of the interpreter
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """What the layer tree keeps of an array once it is written."""
+
+    array: str
+    shape: tuple[int, ...]
+    dtype: str
+    dims: tuple[str, ...] | None
+    stats: TensorStats
+    chunks: tuple[str, ...]
+    metadata: str
+
+
+def record_of(
+    stored: Stored, *, phase: Phase | None, place: str, device: str, order: int
+) -> TensorRecord:
+    """What the store says of an array, joined with what the recording knows of the tensor."""
+    return TensorRecord(
+        array=stored.array,
+        phase=phase,
+        place=place,
+        shape=stored.shape,
+        dtype=stored.dtype,
+        device=device,
+        order=order,
+        stats=stored.stats,
+        chunks=stored.chunks,
+        metadata=stored.metadata,
+        dims=stored.dims,
+    )
+
+
+class SectionWriter:
+    """Write one section: `add` each tensor, then `finish` with the header that has the tree."""
+
+    def __init__(self, partial: PartialSection, name: SectionName, storage: Storage) -> None:
+        self._partial = partial
+        self._storage = storage
+        self._pool: ThreadPoolExecutor | None = None
+        self.name = name
+        self.finished = False
+
+    def close(self) -> None:
+        """Let go of threads; what they have not begun is left."""
+        if self._pool is not None:
+            self._pool.shutdown(cancel_futures=True)
+            self._pool = None
+
+    def add(self, path: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Stored:
+        """Write one tensor of any strides now; `values` is not kept and may change afterwards.
+
+        `path` comes from `array_path`, `dims` names the axes where their meaning is known.
+        """
+        path = self._own(path)
+        cut = _Cut(values, self._storage)
+        leaf = path.rpartition("/")[2]
+        names = dims if dims is not None else [f"{leaf}_{axis}" for axis in range(values.ndim)]
+        metadata = self._partial.create_array(
+            path, cut.values.shape, cut.element, cut.chunk_shape, names
+        )
+
+        def write(index: tuple[int, ...]) -> _Figures:
+            chunk = cut.chunk(index)
+            self._partial.write_chunk(path, index, chunk, chunk.nbytes)
+            return chunk.figures()
+
+        # a single chunk costs less to write than to hand to a thread
+        found = map(write, cut.indices) if len(cut.indices) < 2 else self._map(write, cut.indices)
+        return cut.stored(path, list(found), metadata, dims)
+
+    def note(self, path: str, stored: Stored) -> Stored:
+        """What the layer tree keeps of an array that is measured alone, and not written."""
+        return replace(stored, array=self._own(path))
+
+    def _own(self, path: str) -> str:
+        check_array_path(path, self.name)
+        return f"{self._partial.prefix}{path}"
+
+    def adopt(self, path: str, spilled: Stored, source: PartialSection) -> Stored:
+        """Have an array that was written to a section which is never finished in this one.
+
+        It is moved where that can be, else read and written again.
+        """
+        if self._partial.adopt(self._own(path), source, spilled.array):
+            return replace(spilled, array=self._own(path))
+        return self.add(path, source.read(spilled.array), spilled.dims)
+
+    def _map(
+        self,
+        write: Callable[[tuple[int, ...]], _Figures],
+        indices: Sequence[tuple[int, ...]],
+    ) -> Iterator[_Figures]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
+        return self._pool.map(write, indices)
+
+    def finish(self, header: SectionHeader) -> None:
+        """Write the section's header with its tree: no more arrays will come."""
+        if header.section != self.name:
+            raise ValueError(f"expected the header of {self.name}, got {header.section}")
+        text = header_to_json(header)
+        if len(text) > LONGEST_HEADER:
+            raise FormatError(
+                f"expected a layer tree of at most {LONGEST_HEADER} bytes in {self.name}, got one "
+                f"of {len(text)}: record fewer layers, or fewer calls at once"
+            )
+        self._partial.finish(text)
+        self.finished = True
+
+
+def measured(values: NDArray[Any], storage: Storage, dims: Sequence[str] | None) -> Stored:
+    """What the layer tree would keep of an array, had it been written; but for its metadata."""
+    cut = _Cut(values, storage)
+
+    def measure(index: tuple[int, ...]) -> _Figures:
+        chunk = cut.chunk(index)
+        deque(chunk, maxlen=0)
+        return chunk.figures()
+
+    return cut.stored("", list(map(measure, cut.indices)), "", dims)
+
+
+class _Cut:
+    """A tensor of any strides, cut into the chunks that it is written in."""
+
+    def __init__(self, values: NDArray[Any], storage: Storage) -> None:
+        self.element = dtype_of(values.dtype)
+        self.values = values.astype(self.element.numpy, copy=False)  # in native byte order
+        self.chunk_shape = chunk_shape_for(values.shape, self.element.itemsize, storage.chunk_bytes)
+        grid = chunk_grid(values.shape, self.chunk_shape)
+        self.indices = list(itertools.product(*map(range, grid)))
+
+    def chunk(self, index: tuple[int, ...]) -> "_Chunk":
+        """One of the chunks, contiguous."""
+        part = self.values[chunk_selection(index, self.values.shape, self.chunk_shape)]
+        # unlike ascontiguousarray, which makes a 0-d array 1-d
+        return _Chunk(part if part.flags.c_contiguous else part.copy(), self.chunk_shape)
+
+    def stored(
+        self, path: str, found: Sequence[_Figures], metadata: str, dims: Sequence[str] | None
+    ) -> Stored:
+        """What the layer tree keeps; `found` are the figures of all chunks."""
+        return Stored(
+            array=path,
+            shape=self.values.shape,
+            dtype=self.element.name,
+            dims=None if dims is None else tuple(dims),
+            stats=finish(reduce(merge, (stats for _, stats in found), PartialStats())),
+            chunks=tuple(digest for digest, _ in found),
+            metadata=metadata,
+        )
+
+
+class _Chunk:
+    """The bytes of a chunk, piece by piece; each is measured just before it is written.
+
+    So it comes from memory once, and the figures are known when all pieces were taken.
+    """
+
+    def __init__(self, chunk: NDArray[Any], chunk_shape: tuple[int, ...]) -> None:
+        self._digest = running_digest()
+        self._stats = PartialStats()
+        self._is_padded = chunk.shape != chunk_shape
+        if self._is_padded:
+            self._stats = of_contiguous(chunk)  # without the padding, which has no end of its own
+            chunk = padded(chunk, chunk_shape)
+        self._elements = chunk.reshape(-1)
+        self.nbytes = chunk.nbytes
+
+    def __iter__(self) -> Iterator[memoryview]:
+        step = _PIECE // self._elements.itemsize
+        for start in range(0, self._elements.size, step):
+            piece = self._elements[start : start + step]
+            if not self._is_padded:
+                part = of_contiguous(piece)
+                self._stats = merge(self._stats, part) if start else part
+            data = piece.view(np.uint8).data
+            self._digest.update(data)
+            yield data
+
+    def figures(self) -> _Figures:
+        """The digest and the statistics, once all pieces were taken."""
+        return self._digest.hexdigest(), self._stats

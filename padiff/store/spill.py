@@ -1,0 +1,79 @@
+"""Tensors that go to the disk before it is settled which dump will hold them."""
+
+import weakref
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import gettempdir
+from threading import Lock
+from typing import Any
+
+from numpy.typing import NDArray
+
+from padiff.store.address import Location, is_elsewhere, local_path
+from padiff.store.base import PartialDump, PartialSection
+from padiff.store.files import Writing
+from padiff.store.format import safe_name
+from padiff.store.hdf5.locating import is_hdf5
+from padiff.store.leftovers import Workplace, begin_alone
+from padiff.store.location import store_in
+from padiff.store.section_writer import SectionWriter, Stored
+from padiff.store.storage import Format, Storage
+
+__all__ = ["Spill", "Spilled"]
+
+
+class Spill:
+    """A dump that is never finished, in a hidden directory: `partial`.
+
+    It is removed when nobody has this, nor anything in it, any more.
+    """
+
+    def __init__(self, parent: Path, backend: Format, storage: Storage) -> None:
+        with Writing(parent, 0):
+            parent.mkdir(parents=True, exist_ok=True)
+            workplace = begin_alone(parent, "spill", what="what was spilled", among=True)
+        store = store_in(workplace.path, backend)
+        self.partial = store.begin_dump("", ("report",), storage)
+        weakref.finalize(self, _remove, self.partial, workplace)
+        self._section = self.partial.section("report")
+        self._writer = SectionWriter(self._section, "report", storage)
+        self._count = 0
+        self._adding = Lock()
+
+    @classmethod
+    def beside(cls, location: Location, storage: Storage) -> "Spill":
+        """One on the file system of a dump that may go to `location`, and of its format.
+
+        What goes to a URL is spilled to the directory for temporary files.
+        """
+        if is_elsewhere(location):
+            return cls(Path(gettempdir()), "zarr", storage)
+        path = local_path(location).absolute()
+        backend = storage.format or ("hdf5" if is_hdf5(path) else "zarr")
+        return cls(path.parent, backend, storage)
+
+    def add(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> "Spilled":
+        """Write a tensor now; `leaf` is the name that its array will have in the dump."""
+        with self._adding:
+            path = f"{self._count}/{safe_name(leaf)}"
+            self._count += 1
+            return Spilled(self, self._section, self._writer.add(path, values, dims))
+
+
+@dataclass(frozen=True, slots=True)
+class Spilled:
+    """A tensor in a spill."""
+
+    spill: Spill
+    section: PartialSection
+    stored: Stored
+
+    def values(self) -> NDArray[Any]:
+        """The elements, read from the disk."""
+        return self.section.read(self.stored.array)
+
+
+def _remove(partial: PartialDump, workplace: Workplace) -> None:
+    partial.discard()
+    workplace.remove()
