@@ -33,7 +33,7 @@ class Spill:
         with Writing(parent, 0):
             parent.mkdir(parents=True, exist_ok=True)
             workplace = begin_alone(parent, "spill", what="what was spilled", among=True)
-        store = store_in(workplace.path, backend)
+        store = store_in(workplace.path / "store", backend)  # the lock of the other is held
         self.partial = store.begin_dump("", ("report",), storage)
         weakref.finalize(self, _remove, self.partial, workplace)
         self._section = self.partial.section("report")

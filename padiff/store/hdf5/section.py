@@ -63,7 +63,7 @@ class NewFile:
         self.path, self._workplaces = path, workplaces
         with WritingHdf5(path, 0):
             for number, name in enumerate(list(self.id)):
-                self.id.links.move(name, f"{_ASIDE}{number}".encode())
+                self.id.links.move(name, self.id, f"{_ASIDE}{number}".encode())
 
     def drop_aside(self) -> None:
         """Remove what `move_to` put out of the way and nobody adopted."""
@@ -218,7 +218,7 @@ class Hdf5PartialSection(PartialSection):
         layer, _, leaf = path.rpartition("/")
         with WritingHdf5(self._file.path, 0):
             target = self._group_of(layer)
-            source._group.links.move(name.encode(), leaf.encode(), target)
+            source._group.links.move(name.encode(), target, leaf.encode())
         self._placed[path] = source._placed.pop(name)
         return True
 
