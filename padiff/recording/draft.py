@@ -96,21 +96,10 @@ def settled_orders(roots: Iterable[Draft]) -> dict[int, int]:
     has run. Told as the layer's event it is complete only after all that lies inside. The numbers
     themselves stay; the gradients among them change places.
     """
-    found: list[tuple[tuple[int, int, int], Captured]] = []
-
-    def visit(draft: Draft, depth: int) -> int:
-        """The number at which everything inside `draft` and itself is over."""
-        inside = max((visit(child, depth + 1) for child in draft.children), default=-1)
-        last = inside
-        for captured in draft.tensors:
-            if captured.phase == "backward":
-                found.append(((max(inside, captured.order), -depth, captured.order), captured))
-                last = max(last, captured.order)
-        return last
-
+    found: list[_Ranked] = []
     orders: dict[int, int] = {}
     for root in roots:
-        visit(root, 0)
+        _rank_gradients(root, 0, found)
         for draft in root.walk():
             orders.update((id(captured), captured.order) for captured in draft.tensors)
     numbers = sorted(captured.order for _, captured in found)
@@ -118,3 +107,20 @@ def settled_orders(roots: Iterable[Draft]) -> dict[int, int]:
     for number, (_, captured) in zip(numbers, ranked, strict=True):
         orders[id(captured)] = number
     return orders
+
+
+_Ranked = tuple[tuple[int, int, int], Captured]
+
+
+def _rank_gradients(draft: Draft, depth: int, found: list[_Ranked]) -> int:
+    """Add the gradients of a call and of all below it to those that were `found`.
+
+    Returns the number at which everything inside it and itself is over.
+    """
+    inside = max((_rank_gradients(child, depth + 1, found) for child in draft.children), default=-1)
+    last = inside
+    for captured in draft.tensors:
+        if captured.phase == "backward":
+            found.append(((max(inside, captured.order), -depth, captured.order), captured))
+            last = max(last, captured.order)
+    return last

@@ -87,6 +87,8 @@ def write_dump(
         for contents in sections:
             writer = dump.section(contents.header.section)
             writer.finish(replace(contents.header, tree=_write_tensors(contents, writer)))
+    if spill is not None:
+        spill.close()
 
 
 def _write_tensors(contents: Contents, writer: SectionWriter) -> LayerTree:

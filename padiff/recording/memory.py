@@ -4,9 +4,12 @@ What the system gives out afresh it clears page by page when it is first written
 longer than copying a tensor into memory that was in use a moment ago.
 """
 
+import mmap
 import re
+import sys
 import weakref
 from collections import defaultdict, deque
+from contextlib import suppress
 from threading import Lock
 from typing import Any
 
@@ -29,7 +32,10 @@ _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([a-z]+)\s*", re.IGNORECASE)
 _SHARES = 8  # into so many parts a power of two is cut: at most a ninth of a buffer goes unused
 _LEAST = 64  # bytes of a buffer
 
+_MAPPED = 2**20  # bytes from which on a buffer is pages of its own, not part of the heap
+
 Bytes = NDArray[np.uint8]
+Buffer = bytearray | mmap.mmap
 
 
 def bytes_in(size: str | int) -> int:
@@ -58,10 +64,11 @@ class Memory:
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self._lent = self._idle = self._most = 0  # bytes
-        self._buffers: defaultdict[int, list[Bytes]] = defaultdict(list)  # idle ones, by their size
+        # those that are idle, by their size
+        self._buffers: defaultdict[int, list[Buffer]] = defaultdict(list)
         self._loans: dict[int, weakref.ref[Bytes]] = {}
         # from whatever thread an array dies in, which may be one that is inside `take`
-        self._returned: deque[tuple[int, Bytes]] = deque()
+        self._returned: deque[Buffer] = deque()
         self._lock = Lock()
 
     def take(self, size: int) -> Bytes | None:
@@ -76,7 +83,7 @@ class Memory:
                 self._idle -= room
             else:
                 self._let_go(room)
-                buffer = np.empty(room, np.uint8)
+                buffer = _new(room)
             self._lent += room
             self._most = max(self._most, self._lent)
             return self._lend(buffer, size)
@@ -94,25 +101,25 @@ class Memory:
             np.copyto(copied, values)
         return copied
 
-    def _lend(self, buffer: Bytes, size: int) -> Bytes:
-        # A view of an array would hold on to what that views, not to it: of a memoryview it is
-        # this array itself that lives as long as any of its views.
-        lent: Bytes = np.frombuffer(buffer.data, np.uint8, size)
-        number, returned, loans = id(buffer), self._returned, self._loans
+    def _lend(self, buffer: Buffer, size: int) -> Bytes:
+        # it lives as long as any view of it does: the buffer is no array that they would hold
+        lent: Bytes = np.frombuffer(buffer, np.uint8, size)
+        returned = self._returned
 
         def ended(_: object) -> None:
-            returned.append((number, buffer))
+            returned.append(buffer)
 
-        loans[number] = weakref.ref(lent, ended)
+        self._loans[id(buffer)] = weakref.ref(lent, ended)
         return lent
 
     def _take_back(self) -> None:
         while self._returned:
-            number, buffer = self._returned.popleft()
-            del self._loans[number]
-            self._lent -= buffer.nbytes
-            self._idle += buffer.nbytes
-            self._buffers[buffer.nbytes].append(buffer)
+            buffer = self._returned.popleft()
+            room = len(buffer)
+            del self._loans[id(buffer)]
+            self._lent -= room
+            self._idle += room
+            self._buffers[room].append(buffer)
 
     def _let_go(self, room: int) -> None:
         """Give idle buffers of other sizes back to the system, so that a new one may be made."""
@@ -123,6 +130,19 @@ class Memory:
                 self._idle -= size
             if not held:
                 del self._buffers[size]
+
+
+def _new(room: int) -> Buffer:
+    """A buffer of the system's own making: in the heap, what is large lies in others' way."""
+    if room < _MAPPED:
+        return bytearray(room)
+    if sys.platform == "win32":
+        return mmap.mmap(-1, room)
+    pages = mmap.mmap(-1, room, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # where the system has such pages it clears them faster
+        with suppress(OSError):
+            pages.madvise(mmap.MADV_HUGEPAGE)
+    return pages
 
 
 def _rounded(size: int) -> int:

@@ -20,12 +20,16 @@ class Report:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._awaiting: list[Gradients] = []
+        self.roots: list[Draft] = []
         self.clear()
 
     def clear(self) -> None:
         """Forget everything recorded; gradients of past runs are no longer waited for."""
         self.release()
-        self.roots: list[Draft] = []
+        for root in self.roots:
+            for draft in root.walk():  # whoever still holds it, nobody needs their memory
+                draft.tensors.clear()
+        self.roots = []
         self.spool = Spool(self._room)
         self.failure: PadiffError | None = None  # of the first tensor that could not be kept
         self.parameters = Sample(())  # after the last call

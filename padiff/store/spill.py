@@ -1,11 +1,12 @@
 """Tensors that go to the disk before it is settled which dump will hold them."""
 
+import itertools
 import weakref
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
-from threading import Lock
 from typing import Any
 
 from numpy.typing import NDArray
@@ -35,11 +36,13 @@ class Spill:
             workplace = begin_alone(parent, "spill", what="what was spilled", among=True)
         store = store_in(workplace.path / "store", backend)  # the lock of the other is held
         self.partial = store.begin_dump("", ("report",), storage)
-        weakref.finalize(self, _remove, self.partial, workplace)
+        # In a thread of its own: what HDF5 keeps in memory for each array would else lie between
+        # the model's own tensors, and the room that these leave could not be used for others.
+        self._thread = ThreadPoolExecutor(1, "padiff-spill")
+        self._end = weakref.finalize(self, _remove, self.partial, workplace, self._thread)
         self._section = self.partial.section("report")
         self._writer = SectionWriter(self._section, "report", storage)
-        self._count = 0
-        self._adding = Lock()
+        self._count = itertools.count()
 
     @classmethod
     def beside(cls, location: Location, storage: Storage) -> "Spill":
@@ -55,10 +58,13 @@ class Spill:
 
     def add(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> "Spilled":
         """Write a tensor now; `leaf` is the name that its array will have in the dump."""
-        with self._adding:
-            path = f"{self._count}/{safe_name(leaf)}"
-            self._count += 1
-            return Spilled(self, self._section, self._writer.add(path, values, dims))
+        path = f"{next(self._count)}/{safe_name(leaf)}"
+        stored = self._thread.submit(self._writer.add, path, values, dims).result()
+        return Spilled(self, self._section, stored)
+
+    def close(self) -> None:
+        """Remove what is left of it now. Safe to call twice."""
+        self._end()
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +80,7 @@ class Spilled:
         return self.section.read(self.stored.array)
 
 
-def _remove(partial: PartialDump, workplace: Workplace) -> None:
+def _remove(partial: PartialDump, workplace: Workplace, thread: ThreadPoolExecutor) -> None:
+    thread.shutdown()
     partial.discard()
     workplace.remove()
