@@ -18,13 +18,21 @@ from padiff.store.chunks import CHUNK_BYTES, Selection, blocks, chunk_grid
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord
 
-__all__ = ["Progress", "TensorPair", "axes_of_raw", "stream"]
+__all__ = ["Progress", "TensorPair", "Work", "axes_of_raw", "stream"]
 
 # Elements. For what is smaller it takes as long to hand it to a thread as to compare it.
 _SMALL = 2**17
 
 Progress = Callable[[int, int], None]
 Part = Callable[[], PairStatistics]
+
+
+class Work(Struct, frozen=True):
+    """How pairs are compared: by which rule, in how many threads, and whether by digests first."""
+
+    criterion: Criterion
+    jobs: int
+    digests: bool = True
 
 
 class TensorPair(Struct, frozen=True):
@@ -46,6 +54,11 @@ class TensorPair(Struct, frozen=True):
         """Whether the sides have their axes in another order."""
         return self.axes != tuple(range(len(self.axes)))
 
+    @property
+    def same_digests(self) -> bool:
+        """Whether both trees say that the same bytes were written."""
+        return bool(self.base.chunks) and self.base.chunks == self.raw.chunks
+
 
 def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
     """The axes of raw in base's order: by their names, where both sides name the same ones."""
@@ -59,8 +72,7 @@ def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
 
 def stream(
     pairs: Sequence[TensorPair],
-    criterion: Criterion,
-    jobs: int,
+    work: Work,
     progress: Progress | None = None,
 ) -> list[PairStatistics]:
     """The figures of every pair, in order and the same whatever the number of threads.
@@ -79,15 +91,15 @@ def stream(
         if progress is not None:
             progress(done, total)
 
-    with ThreadPoolExecutor(jobs, "padiff-compare") as pool:
+    with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
-                for part in _parts(pair, criterion):
+                for part in _parts(pair, work):
                     if pair.size <= _SMALL:
                         add(index, part())
                         continue
                     running.append((index, pool.submit(part)))
-                    if len(running) > 2 * jobs:  # what waits holds arrays open
+                    if len(running) > 2 * work.jobs:  # what waits holds arrays open
                         oldest, future = running.popleft()
                         add(oldest, future.result())
             for index, future in running:
@@ -102,18 +114,18 @@ def stream(
     ]
 
 
-def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
+def _parts(pair: TensorPair, work: Work) -> Iterator[Part]:
     """Open the two arrays, and cut the work into chunks of base.
 
     Chunks known to be equal are not read; the elements that all parts leave out are those.
     """
     base = array_of(pair.base_section, pair.base)
     raw = array_of(pair.raw_section, pair.raw)
-    equal = _equal_chunks(pair, base, raw)
+    equal = _equal_chunks(pair, base, raw) if work.digests else set()
     if equal:
         yield partial(_check_presence, (base, raw), equal)
     if pair.size <= _SMALL and not equal:
-        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), criterion)
+        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
         return
     limit = max(1, CHUNK_BYTES // max(base.element.itemsize, raw.element.itemsize))
     for selection in blocks(base.shape, base.chunk_shape, limit):
@@ -121,7 +133,7 @@ def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
             along.start // length for along, length in zip(selection, base.chunk_shape, strict=True)
         )
         if chunk not in equal:
-            yield partial(_compare, base, raw, pair.axes, selection, criterion)
+            yield partial(_compare, base, raw, pair.axes, selection, work.criterion)
 
 
 def _all_of(shape: tuple[int, ...]) -> Selection:
