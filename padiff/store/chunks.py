@@ -15,6 +15,7 @@ __all__ = [
     "chunk_grid",
     "chunk_selection",
     "chunk_shape_for",
+    "near_cube",
     "padded",
 ]
 
@@ -41,6 +42,20 @@ def chunk_shape_for(
         pieces = -(-length // longest)
         chunk[axis] = -(-length // pieces)
     return tuple(chunk)
+
+
+def near_cube(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """A part of at most `most` elements, as long along each axis as along the others, if it can be.
+
+    What orders its axes in another way is then read in runs about as long.
+    """
+    part = [max(1, length) for length in shape]
+    left = most
+    for done, axis in enumerate(sorted(range(len(part)), key=part.__getitem__)):
+        side = max(1, int(left ** (1 / (len(part) - done))))
+        part[axis] = min(part[axis], side)
+        left //= part[axis]
+    return tuple(part)
 
 
 def chunk_grid(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, ...]:
