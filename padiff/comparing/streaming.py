@@ -6,7 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import compress, product
 from math import prod
+from threading import local
 
+import numpy as np
 from msgspec import Struct
 
 from padiff.comparing.arithmetic import of_pair
@@ -22,11 +24,19 @@ __all__ = ["Progress", "TensorPair", "Work", "axes_of_raw", "stream"]
 
 # Elements. For what is smaller it takes as long to hand it to a thread as to compare it.
 _SMALL = 2**17
-# Where axes change places: runs of a thousand elements, of which none leaves the caches meanwhile.
-_TURNED = 2**20
+# Bytes of a part where axes change places: it is read in runs of a thousand elements and more, and
+# does not leave the caches before it is compared.
+_TURNED = 2**23
 
 Progress = Callable[[int, int], None]
 Part = Callable[[], PairStatistics]
+
+
+class _Scratch(local):
+    """Memory of one thread, for what must be put together and in order; used again and again."""
+
+    def __init__(self) -> None:
+        self.base, self.raw, self.turned = (np.empty(_TURNED, np.uint8) for _ in range(3))
 
 
 class Work(Struct, frozen=True):
@@ -85,6 +95,7 @@ def stream(
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
     running: deque[tuple[int, Future[PairStatistics]]] = deque()
+    scratch = _Scratch()
 
     def add(index: int, part: PairStatistics) -> None:
         nonlocal done
@@ -96,7 +107,7 @@ def stream(
     with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
-                for part in _parts(pair, work):
+                for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
                         add(index, part())
                         continue
@@ -116,7 +127,7 @@ def stream(
     ]
 
 
-def _parts(pair: TensorPair, work: Work) -> Iterator[Part]:
+def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
     """Open the two arrays, and cut the work into chunks of base.
 
     Chunks known to be equal are not read; the elements that all parts leave out are those. Where
@@ -131,11 +142,14 @@ def _parts(pair: TensorPair, work: Work) -> Iterator[Part]:
     if pair.size <= _SMALL and not equal:
         yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
         return
-    limit = max(1, CHUNK_BYTES // max(base.element.itemsize, raw.element.itemsize))
-    grid = near_cube(base.shape, _TURNED) if pair.permuted else base.chunk_shape
+    most = _TURNED if pair.permuted else CHUNK_BYTES
+    limit = max(1, most // max(base.element.itemsize, raw.element.itemsize))
+    grid = near_cube(base.shape, limit) if pair.permuted else base.chunk_shape
     for selection in blocks(base.shape, grid, limit):
         chunk = tuple(along.start // length for along, length in zip(selection, grid, strict=True))
-        if chunk not in equal:
+        if pair.permuted:
+            yield partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
+        elif chunk not in equal:
             yield partial(_compare, base, raw, pair.axes, selection, work.criterion)
 
 
@@ -174,12 +188,34 @@ def _compare(
     selection: Selection,
     criterion: Criterion,
 ) -> PairStatistics:
-    of_raw = [slice(0)] * len(axes)
-    for along, axis in zip(selection, axes, strict=True):
-        of_raw[axis] = along
     return of_pair(
         base.read(selection),
-        raw.read(tuple(of_raw)).transpose(axes),
+        raw.read(_of_raw(selection, axes)).transpose(axes),
         criterion,
         tuple(along.start for along in selection),
     )
+
+
+def _compare_turned(
+    base: Array,
+    raw: Array,
+    axes: tuple[int, ...],
+    selection: Selection,
+    criterion: Criterion,
+    scratch: _Scratch,
+) -> PairStatistics:
+    return of_pair(
+        base.read(selection, scratch.base),
+        raw.read(_of_raw(selection, axes), scratch.raw).transpose(axes),
+        criterion,
+        tuple(along.start for along in selection),
+        scratch.turned,
+    )
+
+
+def _of_raw(selection: Selection, axes: tuple[int, ...]) -> Selection:
+    """The same elements by the axes of raw."""
+    of_raw = [slice(0)] * len(axes)
+    for along, axis in zip(selection, axes, strict=True):
+        of_raw[axis] = along
+    return tuple(of_raw)

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padiff._kernel import read_part
 from padiff.store.base import Array
-from padiff.store.chunks import Selection, chunk_selection
+from padiff.store.chunks import Selection, chunk_selection, empty
 
 __all__ = ["ChunkedArray"]
 
@@ -27,9 +27,10 @@ class ChunkedArray(Array):
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         return self._chunk(index).reshape(-1).view(np.uint8).data
 
-    def read(self, selection: Selection) -> NDArray[Any]:
+    def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         if self.chunk_shape == self.shape:
-            whole: NDArray[Any] = self._chunk((0,) * len(self.shape))[(*selection, ...)]
+            part: Any = (*selection, ...)  # the dots keep a 0-d array an array
+            whole: NDArray[Any] = self._chunk((0,) * len(self.shape))[part]
             return whole
         ranges = [
             range(part.start // chunk, -(-part.stop // chunk))
@@ -37,7 +38,7 @@ class ChunkedArray(Array):
         ]
         if all(len(indices) == 1 for indices in ranges):
             return self._part(tuple(indices[0] for indices in ranges), selection)
-        out = np.empty([part.stop - part.start for part in selection], self.dtype)
+        out = empty([part.stop - part.start for part in selection], self.dtype, into)
         for index in itertools.product(*ranges):
             held = chunk_selection(index, self.shape, self.chunk_shape)
             common = tuple(

@@ -1,6 +1,6 @@
 """All geometry: which chunks a tensor is written in, and which blocks it is read in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -15,6 +15,7 @@ __all__ = [
     "chunk_grid",
     "chunk_selection",
     "chunk_shape_for",
+    "empty",
     "near_cube",
     "padded",
 ]
@@ -71,6 +72,14 @@ def chunk_selection(
         slice(i * chunk, min((i + 1) * chunk, length))
         for i, chunk, length in zip(index, chunk_shape, shape, strict=True)
     )
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any], into: NDArray[Any] | None) -> NDArray[Any]:
+    """An array to be filled, at the start of the bytes `into` where there are any."""
+    if into is None:
+        return np.empty(shape, dtype)
+    values: NDArray[Any] = into[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+    return values
 
 
 def padded(values: NDArray[Any], chunk_shape: tuple[int, ...]) -> NDArray[Any]:
