@@ -1,4 +1,5 @@
-/* The two loops over elements that decide what padiff costs: the figures of one tensor, and of a pair.
+/* The loops over elements that decide what padiff costs: the figures of one tensor, and of a pair, and
+   the copy that puts the axes of one side in the order of the other's.
 
    All arithmetic is in double precision. Elements are widened a block at a time, small enough for the
    nearest cache, so that memory is read once and each figure costs no pass of its own. The sums of
@@ -7,12 +8,15 @@
 
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000
+#define _POSIX_C_SOURCE 200809L /* for pread */
 #include <Python.h>
 
+#include <errno.h>
 #include <float.h>
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BLOCK = 512 };
 
@@ -33,15 +37,15 @@ enum { BLOCK = 512 };
 typedef struct { uint16_t bits; } half;
 typedef struct { uint16_t bits; } brain;
 
-/* IEEE 754 binary16: its fields are moved to their places in a double, and the exponent's offset is changed
-   from 15 to 1023. Infinities and NaN, whose exponent is all ones, keep that; numbers without an exponent
-   are multiples of 2^-24. All ways are computed and one is chosen, so that it is done in lanes. */
+/* IEEE 754 binary16: its fields are moved to their places in a float, and the exponent's offset is changed
+   from 15 to 127. Infinities and NaN, whose exponent is all ones, keep that; numbers without an exponent
+   are multiples of 2^-24. All ways are computed and one is chosen, so that it is done in lanes, and in
+   those of a float, which are as many again as a double's. */
 INLINE double widen_half(half value) {
-    uint64_t size = value.bits & 0x7fff, sign = (uint64_t)(value.bits & 0x8000) << 48;
-    uint64_t offset = (uint64_t)(1023 - 15) << 52;
-    uint64_t bits = (size << 42) + (size >= 0x7c00 ? 2 * offset : offset);
-    double small = (double)(int32_t)size * 0x1p-24, wide;
-    uint64_t small_bits;
+    uint32_t size = value.bits & 0x7fff, sign = (uint32_t)(value.bits & 0x8000) << 16;
+    uint32_t offset = (uint32_t)(127 - 15) << 23;
+    uint32_t bits = (size << 13) + (size >= 0x7c00 ? 2 * offset : offset), small_bits;
+    float small = (float)(int32_t)size * 0x1p-24f, wide;
     memcpy(&small_bits, &small, sizeof small);
     bits = (size < 0x0400 ? small_bits : bits) | sign;
     memcpy(&wide, &bits, sizeof bits);
@@ -265,6 +269,116 @@ CLONES static void compare(const Pair *pair, Figures *result) {
     *result = all;
 }
 
+/* --- axes in another order ------------------------------------------------------------------------ */
+
+typedef struct { uint64_t halves[2]; } wide;
+
+/* A matrix is copied in strips as wide as a cache line of the target, and so long that they stay in the
+   nearest cache: what is read lies side by side, and so does what is written. `down` and `right` are the
+   steps to the next row and column in bytes; the target's columns lie side by side. */
+enum { LINE = 64, LONG = 256 };
+#define TURN(type)                                                                        \
+    INLINE void turn_##type(const char *from, Py_ssize_t down, Py_ssize_t right, char *to, \
+                            Py_ssize_t to_down, Py_ssize_t rows, Py_ssize_t columns) {    \
+        enum { WIDE = LINE / sizeof(type) };                                              \
+        type strip[LONG][WIDE];                                                           \
+        for (Py_ssize_t row = 0; row < rows; row += LONG) {                               \
+            Py_ssize_t high = rows - row < LONG ? rows - row : LONG;                      \
+            for (Py_ssize_t column = 0; column < columns; column += WIDE) {               \
+                Py_ssize_t broad = columns - column < WIDE ? columns - column : WIDE;     \
+                const char *line = from + row * down + column * right;                    \
+                char *place = to + row * to_down + column * (Py_ssize_t)sizeof(type);     \
+                for (Py_ssize_t j = 0; j < broad; j++, line += right)                     \
+                    for (Py_ssize_t i = 0; i < high; i++)                                 \
+                        memcpy(&strip[i][j], line + i * down, sizeof(type));              \
+                if (broad == WIDE)                                                        \
+                    for (Py_ssize_t i = 0; i < high; i++) memcpy(place + i * to_down, strip[i], LINE); \
+                else                                                                      \
+                    for (Py_ssize_t i = 0; i < high; i++)                                 \
+                        memcpy(place + i * to_down, strip[i], (size_t)broad * sizeof(type)); \
+            }                                                                             \
+        }                                                                                 \
+    }
+TURN(uint8_t)
+TURN(uint16_t)
+TURN(uint32_t)
+TURN(uint64_t)
+TURN(wide)
+
+/* The last axis of the target, and the one along which the source's elements lie closest, make the matrix;
+   all others are gone through one by one. */
+CLONES static void arrange(const Py_buffer *source, const Py_buffer *target) {
+    int last = target->ndim - 1, close = last;
+    Py_ssize_t index[PyBUF_MAX_NDIM] = {0}, one = 1;
+    for (int axis = 0; axis < last; axis++) {
+        Py_ssize_t step = source->strides[axis], known = source->strides[close];
+        if (source->shape[axis] > 1 && (step < 0 ? -step : step) < (known < 0 ? -known : known)) close = axis;
+    }
+    if (close == last && last > 0) close = last - 1;
+    int flat = last == 0;
+    Py_ssize_t rows = flat ? one : source->shape[close], down = flat ? 0 : source->strides[close];
+    Py_ssize_t to_down = flat ? 0 : target->strides[close], right = source->strides[last];
+    const char *from = source->buf;
+    char *to = target->buf;
+    for (;;) {
+        switch (source->itemsize) {
+        case 1: turn_uint8_t(from, down, right, to, to_down, rows, source->shape[last]); break;
+        case 2: turn_uint16_t(from, down, right, to, to_down, rows, source->shape[last]); break;
+        case 4: turn_uint32_t(from, down, right, to, to_down, rows, source->shape[last]); break;
+        case 8: turn_uint64_t(from, down, right, to, to_down, rows, source->shape[last]); break;
+        default: turn_wide(from, down, right, to, to_down, rows, source->shape[last]); break;
+        }
+        int axis = last - 1;
+        for (; axis >= 0; axis--) {
+            if (axis == close) continue;
+            from += source->strides[axis];
+            to += target->strides[axis];
+            if (++index[axis] < source->shape[axis]) break;
+            from -= index[axis] * source->strides[axis];
+            to -= index[axis] * target->strides[axis];
+            index[axis] = 0;
+        }
+        if (axis < 0) return;
+    }
+}
+
+/* --- a part of an array in a file ----------------------------------------------------------------- */
+
+/* All bytes of one run; 0, or why not: an errno, or -1 where the file ends before. */
+static int read_run(int file, char *to, Py_ssize_t size, off_t from) {
+    while (size > 0) {
+        ssize_t got = pread(file, to, (size_t)size, from);
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return got < 0 ? errno : -1;
+        to += got;
+        from += got;
+        size -= got;
+    }
+    return 0;
+}
+
+/* Axis by axis into `to`, which has the shape; axes that lie in one piece on both sides are one run. */
+static int read_part(int file, off_t from, const Py_ssize_t *steps, const Py_buffer *to) {
+    int axes = to->ndim;
+    Py_ssize_t index[PyBUF_MAX_NDIM] = {0}, run = to->itemsize;
+    while (axes > 0 && steps[axes - 1] == run && to->strides[axes - 1] == run) run *= to->shape[--axes];
+    char *place = to->buf;
+    for (;;) {
+        int failed = read_run(file, place, run, from);
+        if (failed) return failed;
+        int axis = axes - 1;
+        for (; axis >= 0; axis--) {
+            from += steps[axis];
+            place += to->strides[axis];
+            if (++index[axis] < to->shape[axis]) break;
+            from -= index[axis] * steps[axis];
+            place -= index[axis] * to->strides[axis];
+            index[axis] = 0;
+        }
+        if (axis < 0) return 0;
+    }
+}
+
 /* --- to and from Python ------------------------------------------------------------------------- */
 
 static int type_named(const char *name, Type *type) {
@@ -334,7 +448,78 @@ static PyObject *py_compare(PyObject *self, PyObject *args) {
                          f.squares_raw, f.product, f.worst);
 }
 
+/* NULL, or what does not go together. */
+static const char *not_alike(const Py_buffer *source, const Py_buffer *target) {
+    Py_ssize_t size = target->itemsize;
+    if (source->ndim != target->ndim || source->ndim < 1) return "arrays of as many axes, and of one at least";
+    for (int axis = 0; axis < source->ndim; axis++)
+        if (source->shape[axis] != target->shape[axis]) return "arrays of one shape";
+    if (source->itemsize != size) return "elements of one size";
+    if (size != 1 && size != 2 && size != 4 && size != 8 && size != 16) return "elements of 1 to 16 bytes";
+    return PyBuffer_IsContiguous(target, 'C') ? NULL : "a target in C order";
+}
+
+static PyObject *py_arrange(PyObject *self, PyObject *args) {
+    Py_buffer source, target;
+    PyObject *from, *to;
+    if (!PyArg_ParseTuple(args, "OO:arrange", &from, &to)) return NULL;
+    if (PyObject_GetBuffer(from, &source, PyBUF_STRIDED_RO) != 0) return NULL;
+    if (PyObject_GetBuffer(to, &target, PyBUF_STRIDED) != 0) {
+        PyBuffer_Release(&source);
+        return NULL;
+    }
+    const char *expected = not_alike(&source, &target);
+    if (expected) {
+        PyErr_Format(PyExc_ValueError, "expected %s", expected);
+    } else if (source.len > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        arrange(&source, &target);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&source);
+    PyBuffer_Release(&target);
+    if (expected) return NULL;
+    Py_RETURN_NONE;
+}
+
+static int parse_steps(PyObject *tuple, int axes, Py_ssize_t *steps) {
+    if (!PyTuple_Check(tuple) || PyTuple_Size(tuple) != axes) {
+        PyErr_SetString(PyExc_ValueError, "expected a step for each axis");
+        return 0;
+    }
+    for (int axis = 0; axis < axes; axis++) {
+        steps[axis] = PyLong_AsSsize_t(PyTuple_GetItem(tuple, axis));
+        if (steps[axis] == -1 && PyErr_Occurred()) return 0;
+    }
+    return 1;
+}
+
+static PyObject *py_read_part(PyObject *self, PyObject *args) {
+    int file, failed = 0;
+    long long from;
+    PyObject *tuple, *to;
+    Py_buffer target;
+    Py_ssize_t steps[PyBUF_MAX_NDIM];
+    if (!PyArg_ParseTuple(args, "iLOO:read_part", &file, &from, &tuple, &to)) return NULL;
+    if (PyObject_GetBuffer(to, &target, PyBUF_STRIDED) != 0) return NULL;
+    int valid = parse_steps(tuple, target.ndim, steps);
+    if (valid && target.len > 0) {
+        Py_BEGIN_ALLOW_THREADS
+        failed = read_part(file, (off_t)from, steps, &target);
+        Py_END_ALLOW_THREADS
+    }
+    PyBuffer_Release(&target);
+    if (!valid) return NULL;
+    if (failed > 0) {
+        errno = failed;
+        return PyErr_SetFromErrno(PyExc_OSError);
+    }
+    return PyBool_FromLong(failed == 0);
+}
+
 static PyMethodDef methods[] = {
+    {"arrange", py_arrange, METH_VARARGS, "Copy elements of any strides in C order; see the stub."},
+    {"read_part", py_read_part, METH_VARARGS, "Read a part of an array from a file; see the stub."},
     {"compare", py_compare, METH_VARARGS, "The figures of a pair of tensors; see the stub."},
     {"describe", py_describe, METH_VARARGS, "The figures of one tensor; see the stub."},
     {NULL, NULL, 0, NULL},

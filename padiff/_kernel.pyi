@@ -12,6 +12,19 @@ def describe(
     others are NaN, and how many infinite. Raises TypeError for another dtype.
     """
 
+def arrange(source: NDArray[Any], target: NDArray[Any], /) -> None:
+    """Copy elements of any strides to memory in C order, of one shape with one axis at least.
+
+    Of elements their size alone matters, of 1, 2, 4, 8 or 16 bytes. Raises ValueError where the
+    two do not go together.
+    """
+
+def read_part(file: int, start: int, steps: tuple[int, ...], target: NDArray[Any], /) -> bool:
+    """Fill `target` from a file in which a step along each axis takes `steps` bytes, from `start`.
+
+    False where the file ends before. Raises OSError where it cannot be read.
+    """
+
 def compare(
     base: NDArray[Any],
     base_dtype: str,

@@ -69,6 +69,11 @@ read, is incomplete, or has nothing in common with the other.
     help="Count what has no partner as a divergence: steps, ranks, sections, layers, and what the "
     "model itself takes and returns.",
 )
+@click.option(
+    "--no-digest",
+    is_flag=True,
+    help="Read all chunks, those with equal digests too: damage on disk is no longer passed over.",
+)
 @click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
 @click.option(
     "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
@@ -93,6 +98,7 @@ def command(
     ranks: tuple[int, ...],
     layers: tuple[str, ...],
     strict_structure: bool,
+    no_digest: bool,
     jobs: int | None,
     json_file: str | None,
     html_file: str | None,
@@ -104,7 +110,7 @@ def command(
     one.
 
     Chunks whose digests are equal on both sides count as equal and are not read. Where a store may
-    have been damaged since it was written, run padiff verify on it first.
+    have been damaged since it was written, run padiff verify on it first, or use --no-digest.
     """
     with failing_in_one_line():
         check_files(**{"--json": json_file, "--html": html_file})
@@ -123,6 +129,7 @@ def command(
                 ranks=ranks or None,
                 layers=layers or None,
                 strict_structure=strict_structure,
+                digests=not no_digest,
                 jobs=jobs,
                 progress=progress,
             )

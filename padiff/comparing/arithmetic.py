@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff._kernel import compare
+from padiff._kernel import arrange, compare
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, Value, Worst, merge
 from padiff.dtypes import absolute, dtype_of, kernel_input
-from padiff.store.chunks import blocks
+from padiff.store.chunks import blocks, empty, near_cube
 
 __all__ = ["of_pair"]
 
@@ -26,16 +26,22 @@ Values = NDArray[Any]
 
 
 def of_pair(
-    base: Values, raw: Values, criterion: Criterion, origin: tuple[int, ...] = ()
+    base: Values,
+    raw: Values,
+    criterion: Criterion,
+    origin: tuple[int, ...] = (),
+    scratch: Values | None = None,
 ) -> PairStatistics:
     """The figures of two arrays of one shape and any strides, of any types in the table.
 
     `origin` is where the arrays lie in the tensors they are part of, for the index of the worst
-    element.
+    element. `scratch` are bytes in which raw may be put in order as a whole.
     """
     origin = origin or (0,) * base.ndim
     exact = dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
     atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
+    if scratch is not None:
+        raw = _arranged(raw, scratch)
     if _is_ready(base) and _is_ready(raw):
         return _of_block(base, raw, atol, rtol, origin)
     total = PairStatistics()
@@ -61,18 +67,11 @@ def _is_converted(values: Values) -> bool:
 def _tile(base: Values, raw: Values) -> tuple[int, ...]:
     """The shape to cut into blocks: all of it, unless the two sides order their axes differently.
 
-    Then as near to a cube as it will go, so that neither side is read one element a cache line.
+    Then neither side is read one element a cache line.
     """
-    shape = tuple(max(1, length) for length in base.shape)
     if _in_c_order(base) and _in_c_order(raw):
-        return shape
-    tile = list(shape)
-    left = _BLOCK
-    for done, axis in enumerate(sorted(range(len(shape)), key=shape.__getitem__)):
-        side = max(1, int(left ** (1 / (len(shape) - done))))
-        tile[axis] = min(shape[axis], side)
-        left //= tile[axis]
-    return tuple(tile)
+        return tuple(max(1, length) for length in base.shape)
+    return near_cube(base.shape, _BLOCK)
 
 
 def _in_c_order(values: Values) -> bool:
@@ -86,7 +85,7 @@ def _of_block(
     base: Values, raw: Values, atol: float, rtol: float, corner: tuple[int, ...]
 ) -> PairStatistics:
     """The figures of what the kernel reads at once; `corner` is where it begins."""
-    left, right = np.ascontiguousarray(base), np.ascontiguousarray(raw)
+    left, right = _arranged(base), _arranged(raw)
     errors = product = None
     if "c" in (base.dtype.kind, raw.dtype.kind):
         left, right, errors, product = _complex_parts(left, right)
@@ -96,6 +95,16 @@ def _of_block(
     figures, known_product, at = found[:12], found[12], found[13]
     worst = None if at < 0 else _worst(at, base, raw, corner)
     return PairStatistics(*figures, known_product if product is None else product, worst)
+
+
+def _arranged(values: Values, into: Values | None = None) -> Values:
+    """The same in C order; NumPy's own copy takes four times as long where axes change places."""
+    if _in_c_order(values):
+        return np.ascontiguousarray(values)
+    copy = empty(values.shape, values.dtype, into)
+    anything = f"V{values.itemsize}"
+    arrange(values.view(anything), copy.view(anything))
+    return copy
 
 
 def _worst(flat: int, base: Values, raw: Values, corner: tuple[int, ...]) -> Worst:

@@ -15,7 +15,7 @@ from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_dumps
 from padiff.comparing.records import CONVENTION, record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
-from padiff.comparing.streaming import Progress, stream
+from padiff.comparing.streaming import Progress, Work, stream
 from padiff.errors import FormatError, UsageError
 from padiff.store.format import SectionHeader
 from padiff.store.location import Location
@@ -39,6 +39,7 @@ def compare(
     ranks: Iterable[int] | None = None,
     layers: Sequence[str] | None = None,
     strict_structure: bool = False,
+    digests: bool = True,
     jobs: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Comparison:
@@ -52,7 +53,8 @@ def compare(
     down; None takes all there is. `phase` is `both`, `forward` or `backward`. `mode` is `mean`, by
     which the mean of `abs(raw - base)` must be within `atol + rtol * mean(abs(base))`, or `strict`,
     by which each element must be. With `strict_structure` a layer, or an input or output of the
-    model itself, without a partner is a failure.
+    model itself, without a partner is a failure. Chunks whose digests are equal are equal and not
+    read; without `digests` all are read, and what differs in spite of them is damage.
     `jobs` threads compare, by default one a processor. `progress` is called with the share done.
 
     Raises UsageError (a ValueError) for an argument that makes no sense or asks for what is not
@@ -64,7 +66,7 @@ def compare(
             raise UsageError(f"expected the path of a padiff store for {side}, got {location!r}")
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
     scope = scope_of(sections, phase, steps, ranks, layers)
-    jobs = check_jobs(jobs)
+    work = Work(criterion, check_jobs(jobs), digests)
     pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
     name = pairs[0].sections[0]
     sources = (
@@ -81,7 +83,7 @@ def compare(
     before: list[Record] = []
     while by_step:
         tell = _share_of_all(progress, total - len(by_step), total)
-        step = _compare_step(by_step.popleft(), scope, criterion, len(records), before, jobs, tell)
+        step = _compare_step(by_step.popleft(), scope, work, len(records), before, tell)
         records += step.records
         before = step.records
         unmatched += step.unmatched
@@ -120,10 +122,9 @@ class _Step:
 def _compare_step(
     dumps: Sequence[DumpPair],
     scope: Scope,
-    criterion: Criterion,
+    work: Work,
     first_order: int,
     before: Sequence[Record],
-    jobs: int,
     progress: Progress | None,
 ) -> _Step:
     plans = [plan for pair in dumps for plan in plan_dumps(pair, scope)]
@@ -132,15 +133,20 @@ def _compare_step(
         key=lambda item: (item.cause, item.position, item.dumps.rank or 0),
     )
     pairs = [to_compare(item) for item in planned]
-    streamed = iter(stream([pair for pair in pairs if pair], criterion, jobs, progress))
+    streamed = iter(stream([pair for pair in pairs if pair], work, progress))
     records = [
-        record_of(item, order, next(streamed) if pair else None, criterion)
+        record_of(item, order, next(streamed) if pair else None, work.criterion)
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
     for both in dumps:
         for side, name in product((both.base, both.raw), both.sections):
             side.section(name).check_present()  # or what was read was of two sections
-    check_intact((p for p, r in zip(pairs, records, strict=True) if p and r.diverged), jobs)
+    doubted = (
+        pair
+        for pair, record in zip(pairs, records, strict=True)
+        if pair and (record.diverged or (pair.same_digests and not record.identical))
+    )
+    check_intact(doubted, work.jobs)
     planned, records = _noise_last(planned, records, explained_by_noise(records, before))
     return _Step(
         records,

@@ -111,14 +111,14 @@ class _PieceArray(Array):
         chunks = (prod(whole.chunk_shape),) if part.flat else whole.chunk_shape
         self.chunk_shape = tuple(max(1, min(c, n)) for c, n in zip(chunks, shape, strict=True))
 
-    def read(self, selection: Selection) -> NDArray[Any]:
+    def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         if self._part.flat:  # a bias, or the weight of a norm: small
             flat: NDArray[Any] = np.asarray(self._whole).reshape(-1)[selection]
             return flat
         at = 0 if self._part.share is None else self._part.share[0]
         start = at * self.shape[0] if self.shape else 0
         rows = [slice(along.start + start, along.stop + start) for along in selection[:1]]
-        return self._whole.read((*rows, *selection[1:]))
+        return self._whole.read((*rows, *selection[1:]), into)
 
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         raise CorruptError("expected to be asked for the chunks of what is stored, not of a part")

@@ -6,7 +6,9 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from itertools import compress, product
 from math import prod
+from threading import local
 
+import numpy as np
 from msgspec import Struct
 
 from padiff.comparing.arithmetic import of_pair
@@ -14,17 +16,35 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
 from padiff.store.base import Array
-from padiff.store.chunks import CHUNK_BYTES, Selection, blocks, chunk_grid
+from padiff.store.chunks import CHUNK_BYTES, Selection, blocks, chunk_grid, near_cube
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord
 
-__all__ = ["Progress", "TensorPair", "axes_of_raw", "stream"]
+__all__ = ["Progress", "TensorPair", "Work", "axes_of_raw", "stream"]
 
 # Elements. For what is smaller it takes as long to hand it to a thread as to compare it.
 _SMALL = 2**17
+# Bytes of a part where axes change places: it is read in runs of a thousand elements and more, and
+# does not leave the caches before it is compared.
+_TURNED = 2**23
 
 Progress = Callable[[int, int], None]
 Part = Callable[[], PairStatistics]
+
+
+class _Scratch(local):
+    """Memory of one thread, for what must be put together and in order; used again and again."""
+
+    def __init__(self) -> None:
+        self.base, self.raw, self.turned = (np.empty(_TURNED, np.uint8) for _ in range(3))
+
+
+class Work(Struct, frozen=True):
+    """How pairs are compared: by which rule, in how many threads, and whether by digests first."""
+
+    criterion: Criterion
+    jobs: int
+    digests: bool = True
 
 
 class TensorPair(Struct, frozen=True):
@@ -46,6 +66,11 @@ class TensorPair(Struct, frozen=True):
         """Whether the sides have their axes in another order."""
         return self.axes != tuple(range(len(self.axes)))
 
+    @property
+    def same_digests(self) -> bool:
+        """Whether both trees say that the same bytes were written."""
+        return bool(self.base.chunks) and self.base.chunks == self.raw.chunks
+
 
 def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
     """The axes of raw in base's order: by their names, where both sides name the same ones."""
@@ -59,8 +84,7 @@ def axes_of_raw(base: TensorRecord, raw: TensorRecord) -> tuple[int, ...]:
 
 def stream(
     pairs: Sequence[TensorPair],
-    criterion: Criterion,
-    jobs: int,
+    work: Work,
     progress: Progress | None = None,
 ) -> list[PairStatistics]:
     """The figures of every pair, in order and the same whatever the number of threads.
@@ -71,6 +95,7 @@ def stream(
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
     running: deque[tuple[int, Future[PairStatistics]]] = deque()
+    scratch = _Scratch()
 
     def add(index: int, part: PairStatistics) -> None:
         nonlocal done
@@ -79,15 +104,15 @@ def stream(
         if progress is not None:
             progress(done, total)
 
-    with ThreadPoolExecutor(jobs, "padiff-compare") as pool:
+    with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
-                for part in _parts(pair, criterion):
+                for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
                         add(index, part())
                         continue
                     running.append((index, pool.submit(part)))
-                    if len(running) > 2 * jobs:  # what waits holds arrays open
+                    if len(running) > 2 * work.jobs:  # what waits holds arrays open
                         oldest, future = running.popleft()
                         add(oldest, future.result())
             for index, future in running:
@@ -102,26 +127,30 @@ def stream(
     ]
 
 
-def _parts(pair: TensorPair, criterion: Criterion) -> Iterator[Part]:
+def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
     """Open the two arrays, and cut the work into chunks of base.
 
-    Chunks known to be equal are not read; the elements that all parts leave out are those.
+    Chunks known to be equal are not read; the elements that all parts leave out are those. Where
+    the axes of raw lie in another order a chunk of base meets all of raw's, each in a thin slice:
+    what is cut out there is as long along each axis.
     """
     base = array_of(pair.base_section, pair.base)
     raw = array_of(pair.raw_section, pair.raw)
-    equal = _equal_chunks(pair, base, raw)
+    equal = _equal_chunks(pair, base, raw) if work.digests else set()
     if equal:
         yield partial(_check_presence, (base, raw), equal)
     if pair.size <= _SMALL and not equal:
-        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), criterion)
+        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
         return
-    limit = max(1, CHUNK_BYTES // max(base.element.itemsize, raw.element.itemsize))
-    for selection in blocks(base.shape, base.chunk_shape, limit):
-        chunk = tuple(
-            along.start // length for along, length in zip(selection, base.chunk_shape, strict=True)
-        )
-        if chunk not in equal:
-            yield partial(_compare, base, raw, pair.axes, selection, criterion)
+    most = _TURNED if pair.permuted else CHUNK_BYTES
+    limit = max(1, most // max(base.element.itemsize, raw.element.itemsize))
+    grid = near_cube(base.shape, limit) if pair.permuted else base.chunk_shape
+    for selection in blocks(base.shape, grid, limit):
+        chunk = tuple(along.start // length for along, length in zip(selection, grid, strict=True))
+        if pair.permuted:
+            yield partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
+        elif chunk not in equal:
+            yield partial(_compare, base, raw, pair.axes, selection, work.criterion)
 
 
 def _all_of(shape: tuple[int, ...]) -> Selection:
@@ -159,12 +188,34 @@ def _compare(
     selection: Selection,
     criterion: Criterion,
 ) -> PairStatistics:
-    of_raw = [slice(0)] * len(axes)
-    for along, axis in zip(selection, axes, strict=True):
-        of_raw[axis] = along
     return of_pair(
         base.read(selection),
-        raw.read(tuple(of_raw)).transpose(axes),
+        raw.read(_of_raw(selection, axes)).transpose(axes),
         criterion,
         tuple(along.start for along in selection),
     )
+
+
+def _compare_turned(
+    base: Array,
+    raw: Array,
+    axes: tuple[int, ...],
+    selection: Selection,
+    criterion: Criterion,
+    scratch: _Scratch,
+) -> PairStatistics:
+    return of_pair(
+        base.read(selection, scratch.base),
+        raw.read(_of_raw(selection, axes), scratch.raw).transpose(axes),
+        criterion,
+        tuple(along.start for along in selection),
+        scratch.turned,
+    )
+
+
+def _of_raw(selection: Selection, axes: tuple[int, ...]) -> Selection:
+    """The same elements by the axes of raw."""
+    of_raw = [slice(0)] * len(axes)
+    for along, axis in zip(selection, axes, strict=True):
+        of_raw[axis] = along
+    return tuple(of_raw)

@@ -35,9 +35,11 @@ class Array(ABC):
     """Raises CorruptError when the array is no longer that of the section that was opened."""
 
     @abstractmethod
-    def read(self, selection: Selection) -> NDArray[Any]:
+    def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         """The selected elements, read-only; a view of the file where they lie in one raw chunk.
 
+        What must be put together is put at the start of `into`, bytes that are enough for it, so
+        that the system need not find new memory each time.
         Raises CorruptError when a chunk is missing or cut short.
         """
 

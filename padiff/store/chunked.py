@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padiff._kernel import read_part
 from padiff.store.base import Array
-from padiff.store.chunks import Selection, chunk_selection
+from padiff.store.chunks import Selection, chunk_selection, empty
 
 __all__ = ["ChunkedArray"]
 
@@ -26,16 +27,18 @@ class ChunkedArray(Array):
     def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
         return self._chunk(index).reshape(-1).view(np.uint8).data
 
-    def read(self, selection: Selection) -> NDArray[Any]:
+    def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         if self.chunk_shape == self.shape:
-            return self._chunk((0,) * len(self.shape))[selection]
+            part: Any = (*selection, ...)  # the dots keep a 0-d array an array
+            whole: NDArray[Any] = self._chunk((0,) * len(self.shape))[part]
+            return whole
         ranges = [
             range(part.start // chunk, -(-part.stop // chunk))
             for part, chunk in zip(selection, self.chunk_shape, strict=True)
         ]
         if all(len(indices) == 1 for indices in ranges):
             return self._part(tuple(indices[0] for indices in ranges), selection)
-        out = np.empty([part.stop - part.start for part in selection], self.dtype)
+        out = empty([part.stop - part.start for part in selection], self.dtype, into)
         for index in itertools.product(*ranges):
             held = chunk_selection(index, self.shape, self.chunk_shape)
             common = tuple(
@@ -46,9 +49,30 @@ class ChunkedArray(Array):
                 slice(a.start - b.start, a.stop - b.start)
                 for a, b in zip(common, selection, strict=True)
             )
-            out[target] = self._part(index, common)
+            self._fill(out[target], index, common)
         out.flags.writeable = False
         return out
+
+    def _fill(self, out: NDArray[Any], index: tuple[int, ...], selection: Selection) -> None:
+        """Put what is selected of one chunk into `out`, by indices of the whole array."""
+        out[...] = self._part(index, selection)
+
+    def _fill_from(
+        self, file: int, start: int, out: NDArray[Any], index: tuple[int, ...], selection: Selection
+    ) -> bool:
+        """The same from a file in which the chunk begins at `start`; False where that is too short.
+
+        Of a chunk that several blocks take thin slices of, no more is read than these: a map would
+        bring in, and count as memory, all that lies around them.
+        """
+        shape, steps = self.chunk_shape, [self.element.itemsize] * len(self.chunk_shape)
+        for axis in range(len(shape) - 1, 0, -1):
+            steps[axis - 1] = steps[axis] * shape[axis]
+        start += sum(
+            (part.start - i * chunk) * step
+            for part, i, chunk, step in zip(selection, index, shape, steps, strict=True)
+        )
+        return read_part(file, start, tuple(steps), out.view(f"V{out.itemsize}"))
 
     def _part(self, index: tuple[int, ...], selection: Selection) -> NDArray[Any]:
         """What lies in one chunk, by indices of the whole array."""

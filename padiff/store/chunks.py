@@ -1,6 +1,6 @@
 """All geometry: which chunks a tensor is written in, and which blocks it is read in."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import product
 from math import prod
 from typing import Any
@@ -15,6 +15,8 @@ __all__ = [
     "chunk_grid",
     "chunk_selection",
     "chunk_shape_for",
+    "empty",
+    "near_cube",
     "padded",
 ]
 
@@ -43,6 +45,20 @@ def chunk_shape_for(
     return tuple(chunk)
 
 
+def near_cube(shape: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """A part of at most `most` elements, as long along each axis as along the others, if it can be.
+
+    What orders its axes in another way is then read in runs about as long.
+    """
+    part = [max(1, length) for length in shape]
+    left = most
+    for done, axis in enumerate(sorted(range(len(part)), key=part.__getitem__)):
+        side = max(1, int(left ** (1 / (len(part) - done))))
+        part[axis] = min(part[axis], side)
+        left //= part[axis]
+    return tuple(part)
+
+
 def chunk_grid(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> tuple[int, ...]:
     """How many chunks lie along each axis; an empty tensor has none."""
     return tuple(-(-length // chunk) for length, chunk in zip(shape, chunk_shape, strict=True))
@@ -56,6 +72,14 @@ def chunk_selection(
         slice(i * chunk, min((i + 1) * chunk, length))
         for i, chunk, length in zip(index, chunk_shape, shape, strict=True)
     )
+
+
+def empty(shape: Sequence[int], dtype: np.dtype[Any], into: NDArray[Any] | None) -> NDArray[Any]:
+    """An array to be filled, at the start of the bytes `into` where there are any."""
+    if into is None:
+        return np.empty(shape, dtype)
+    values: NDArray[Any] = into[: prod(shape) * dtype.itemsize].view(dtype).reshape(shape)
+    return values
 
 
 def padded(values: NDArray[Any], chunk_shape: tuple[int, ...]) -> NDArray[Any]:

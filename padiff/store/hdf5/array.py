@@ -65,31 +65,58 @@ class _Dataset(Array):
         return self._where
 
 
-class _Mapped(_Dataset):
-    """A view of the file, which stays mapped as long as any view of it is there."""
+class _Mapped(_Dataset, ChunkedArray):
+    """What lies in one piece: a chunk by the rule of the format is a part of that, mapped alone.
+
+    Were the file mapped whole, all that was read of it would count as memory of the process.
+    """
 
     def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
         super().__init__(where, layout)
-        if offset + self.nbytes > len(file.bytes):
-            raise CorruptError(
-                f"expected {self.nbytes} bytes of the array {where} from {offset} on, found the "
-                "end of the file before: it was cut short or changed, so dump it again"
-            )
-        flat = np.frombuffer(file.bytes, self.dtype, self.size, offset)
-        self._values = flat.reshape(self.shape)
+        if offset + self.nbytes > file.size:
+            raise self._cut_short(offset)
+        self._file, self._offset = file, offset
 
-    def read(self, selection: Selection) -> NDArray[Any]:
-        values: NDArray[Any] = self._values[_of(selection)]
+    def _cut_short(self, offset: int) -> CorruptError:
+        return CorruptError(
+            f"expected {self.nbytes} bytes of the array {self._where} from {offset} on, found the "
+            "end of the file before: it was cut short or changed, so dump it again"
+        )
+
+    def check_present(self, index: tuple[int, ...]) -> None:
+        pass  # the file was long enough when it was opened, and has the identity that it had
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return padded(self._chunk(index), self.chunk_shape).reshape(-1).view(np.uint8).data
+
+    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        selection = chunk_selection(index, self.shape, self.chunk_shape)
+        shape = [part.stop - part.start for part in selection]
+        count = prod(shape)
+        with Reading(f"the chunk {index} of the array {self._where}"):
+            data = self._file.part(self._start(selection), count * self.element.itemsize)
+        if len(data) < count * self.element.itemsize:
+            raise self._cut_short(self._offset)
+        values = np.frombuffer(data, self.dtype, count).reshape(shape)
         if not values.flags.aligned:  # other tools put them anywhere
             values = values.copy()
             values.flags.writeable = False
         return values
 
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        chunk: NDArray[Any] = self._values[
-            _of(chunk_selection(index, self.shape, self.chunk_shape))
-        ]
-        return padded(chunk, self.chunk_shape).reshape(-1).view(np.uint8).data
+    def _start(self, selection: Selection) -> int:
+        """Where in the file the first of what is selected lies."""
+        place = 0
+        for part, length in zip(selection, self.shape, strict=True):
+            place = place * length + part.start
+        return self._offset + place * self.element.itemsize
+
+    def _fill(self, out: NDArray[Any], index: tuple[int, ...], selection: Selection) -> None:
+        chunk = chunk_selection(index, self.shape, self.chunk_shape)
+        with Reading(f"the chunk {index} of the array {self._where}"):
+            start = self._start(chunk)
+            complete = self._fill_from(self._file.descriptor, start, out, index, selection)
+        if not complete:
+            raise self._cut_short(self._offset)
 
 
 class _Decoded(_Dataset, ChunkedArray):

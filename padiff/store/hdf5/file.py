@@ -22,6 +22,7 @@ from padiff.store.hdf5.seal import check_seal
 __all__ = ["Hdf5File", "Identity", "identity_of", "is_held"]
 
 Identity = tuple[int, int, int]
+_MAP_FROM = 2**18  # bytes; below, reading is cheaper than mapping
 _ATTEMPTS = 3  # at a file that is dumped again while it is opened
 # A pipe in the place of a file must not be waited for.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
@@ -46,8 +47,9 @@ class Hdf5File:
         self.path = path
         for _ in range(_ATTEMPTS):
             self.identity = identity_of(path)
-            self.bytes = _mapped(path)
-            self.is_sealed = check_seal(self.bytes, str(path))
+            held = _mapped(path)
+            self.size = len(held)
+            self.is_sealed = check_seal(held, str(path))
             if not self.is_sealed:
                 check_walk(path)
             with Reading(str(path)):
@@ -61,6 +63,24 @@ class Hdf5File:
             )
         self.id = self._file.id
         check_root(self.attributes(""), str(path))
+
+    @property
+    def descriptor(self) -> int:
+        """The file as the system knows it, open as long as this is there."""
+        return int(self.id.get_vfd_handle())
+
+    def part(self, start: int, size: int) -> memoryview:
+        """Some bytes of the file, mapped where they are many; fewer where it ends before."""
+        if size < _MAP_FROM:
+            return memoryview(os.pread(self.descriptor, size, start))
+        before = start % mmap.ALLOCATIONGRANULARITY
+        try:
+            held = mmap.mmap(
+                self.descriptor, before + size, access=mmap.ACCESS_READ, offset=start - before
+            )
+        except ValueError:  # the file was cut short since
+            return memoryview(b"")
+        return memoryview(held)[before:]
 
     def text(self, path: str) -> bytes:
         """The attribute of ours that a group has, as it lies in the file; empty without."""

@@ -5,6 +5,7 @@ Names are relative to the root of one hierarchy, with `/` between their parts; `
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ class Medium(ABC):
     @abstractmethod
     def chunk(self, name: str, size: int) -> Any:
         """A buffer of all bytes of an object; CorruptError where it is not there with that size."""
+
+    def opened(self, name: str) -> AbstractContextManager[int] | None:
+        """The file that an object is, open while it is entered; None where it is no file.
+
+        Raises CorruptError where there is none.
+        """
+        return None
 
     @abstractmethod
     def whole(self, name: str) -> bytes:

@@ -5,7 +5,7 @@ import mmap
 import os
 import stat
 from collections.abc import Iterable, Sequence
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +103,13 @@ class Directory(Medium):
         except OSError as error:
             raise unreadable(f"the chunk {path}", error) from None
         return data
+
+    def opened(self, name: str) -> AbstractContextManager[int]:
+        path = f"{self._text}/{name}"
+        try:
+            return _Descriptor(path)
+        except OSError as error:
+            raise unreadable(f"the chunk {path}", error) from None
 
     def whole(self, name: str) -> bytes:
         path = f"{self._text}/{name}"

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError, LocationError, UsageError
 from padiff.store.chunked import ChunkedArray
+from padiff.store.chunks import Selection
 from padiff.store.files import unreadable
 from padiff.store.format import digest
 from padiff.store.media.base import Medium, cut_short
@@ -66,6 +67,21 @@ class ZarrArray(ChunkedArray):
         expected = self.element.itemsize * prod(self.chunk_shape) if is_raw else max(1, found)
         if found != expected:
             raise cut_short(f"chunk {self._medium.location}/{name}", expected, found)
+
+    def _fill(self, out: NDArray[Any], index: tuple[int, ...], selection: Selection) -> None:
+        is_raw = self._layout.chain is None and self._layout.shards is None
+        opened = self._medium.opened(self._object(index)) if is_raw else None
+        if opened is None:
+            super()._fill(out, index, selection)
+            return
+        with opened as file:
+            self.check_current()
+            try:
+                complete = self._fill_from(file, 0, out, index, selection)
+            except OSError as error:
+                raise unreadable(f"the chunk {self.file_of(index)}", error) from None
+        if not complete:
+            self.check_present(index)  # raises, as it is cut short
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         chain, shards = self._layout.chain, self._layout.shards
