@@ -19,8 +19,9 @@ import padiff
 from benchmarks.compare import ATOL, Tensors, peak, process, write_hdf5
 from benchmarks.measure import Candidate, Target, judge, medians, scratch, show, write_report
 from padiff.store.format import SectionHeader, array_path
+from padiff.store.section_writer import record_of
 from padiff.store.storage import Storage
-from padiff.store.writer import record_of, write_section
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node
 
 __all__ = ["main"]

@@ -14,8 +14,9 @@ import numpy as np
 
 from benchmarks.measure import Target, judge, scratch
 from padiff.store.format import SectionHeader, array_path
+from padiff.store.section_writer import record_of
 from padiff.store.storage import Storage
-from padiff.store.writer import record_of, write_section
+from padiff.store.writer import write_section
 from padiff.tree import LayerTree, Node
 
 __all__ = ["main"]

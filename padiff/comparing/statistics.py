@@ -123,20 +123,29 @@ def of_equal(finite: int, agreeing: int, sum_base: float, squares: float) -> Pai
     )
 
 
-def with_equal_rest(part: PairStatistics, size: int, stats: TensorStats) -> PairStatistics:
+def with_equal_rest(
+    part: PairStatistics, size: int, base: TensorStats, raw: TensorStats
+) -> PairStatistics:
     """Complete the figures of some elements of a tensor of `size`, the others known to be equal.
 
-    `stats` are those of the whole tensor of base. NaN and infinities are all among the others.
+    `base` and `raw` are the figures of the whole tensors. NaN and infinities are all among the
+    others.
     """
     if part.size == size:
         return part
-    agreeing = stats.nan + stats.inf
+    agreeing = base.nan + base.inf
     finite = size - agreeing
-    sizes, squares = (stats.mean_abs or 0.0) * finite, (stats.l2 or 0.0) ** 2
+    sizes, whole_base, whole_raw = ((s or 0.0) for s in (base.mean_abs, base.l2, raw.l2))
+    # of two differences that should be the same the one of smaller numbers is rounded less
+    squares = (
+        whole_base**2 - part.squares_base
+        if whole_base <= whole_raw
+        else whole_raw**2 - part.squares_raw
+    )
     rest = of_equal(
         finite - part.finite,
         agreeing,
-        max(0.0, sizes - part.sum_base),
-        max(0.0, squares - part.squares_base),
+        max(0.0, sizes * finite - part.sum_base),
+        max(0.0, squares),
     )
     return merge(part, rest)

@@ -122,7 +122,7 @@ def stream(
     if progress is not None:
         progress(total, total)  # what is known to be equal was not counted
     return [
-        with_equal_rest(result, pair.size, pair.base.stats)
+        with_equal_rest(result, pair.size, pair.base.stats, pair.raw.stats)
         for pair, result in zip(pairs, results, strict=True)
     ]
 

@@ -111,7 +111,7 @@ def test_figures_are_those_of_whole_arrays(
     exact = not {base.dtype, raw.dtype} - {np.dtype(t) for t in (*EXACT, *DTYPES[-3:])}
     expected = naive(base, raw, *((0.0, 0.0) if exact else (atol, rtol)))
     check_counts(found, expected)
-    check_errors(found, expected, digests)
+    check_errors(found, expected)
     check_worst(found, base, raw, expected)
     if mode == "strict":
         needed = expected["excess"]
@@ -129,16 +129,13 @@ def check_counts(found: Figures, expected: dict[str, Any]) -> None:
         assert getattr(found, name) == expected[name], name
 
 
-def check_errors(found: Figures, expected: dict[str, Any], digests: bool) -> None:
+def check_errors(found: Figures, expected: dict[str, Any]) -> None:
     for name in ("max_abs", "mean_abs", "max_rel", "rel_l2", "cosine"):
         value = getattr(found, name)
         if expected["nonfinite"] and not expected["finite"]:
             assert value is None
         else:
-            # the norm of chunks that are not read is what is left of the whole's: of nothing but
-            # zeros it is the root of a rounding error, which may stand beside a raw of zeros
-            lost = 1e-7 if name == "cosine" and digests else 1e-12
-            assert value == pytest.approx(expected[name], rel=1e-9, abs=lost), name
+            assert value == pytest.approx(expected[name], rel=1e-9, abs=1e-12), name
 
 
 def check_worst(
