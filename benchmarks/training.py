@@ -1,0 +1,265 @@
+"""What recording and dumping cost a training: `python -m benchmarks.training [torch|paddle]`."""
+
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors.numpy import save_file
+
+from benchmarks.gpt import build, tokens
+from benchmarks.measure import Candidate, Target, judge, medians, scratch, show
+from padiff import ProxyModel, create_model
+from padiff.frameworks import framework_of
+
+__all__ = ["main"]
+
+ROUNDS = {"torch": 20, "paddle": 6}
+DUMPS = 5
+Arrays = dict[str, NDArray[Any]]
+
+
+class Training:
+    """The model, a batch of it, and its plain step: forward, a loss, backward."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.model = build(name)
+        self.batch = tokens(name)
+        self.framework = framework_of(self.model)
+
+    def step(self, model: Any) -> Any:
+        """One step of the model, or of a proxy of it; returns what the model did."""
+        out = model(**self.batch)
+        loss = out.mean()
+        model.backward(loss) if isinstance(model, ProxyModel) else loss.backward()
+        return out
+
+    def clear(self) -> None:
+        """Leave no gradients."""
+        self.framework.clear_gradients(self.model)
+
+    def outputs(self) -> list[Any]:
+        """What every layer returns in one step, and the gradients of its inputs, as they lie."""
+        kept: list[Any] = []
+        hooks = []
+        for layer in self.model.sublayers() if self.name == "paddle" else self.model.modules():
+
+            def seen(_: Any, inputs: Any, output: Any) -> None:
+                kept.append(output)
+                for tensor in inputs:
+                    if self.framework.wants_gradient(tensor):
+                        tensor.register_hook(kept.append)
+
+            add: Any = "register_forward_post_hook" if self.name == "paddle" else None
+            hooks.append(getattr(layer, add or "register_forward_hook")(seen))
+        self.step(self.model)
+        for hook in hooks:
+            hook.remove()
+        return kept
+
+
+def copying(training: Training) -> tuple[float, int]:
+    """Seconds for copying what a step records from where it lies to memory in use, and its bytes."""
+    tensors = [training.framework.to_host(tensor).values for tensor in training.outputs()]
+    places = [np.ones_like(values) for values in tensors]
+    seconds = []
+    for _ in range(7):
+        start = time.perf_counter()
+        for place, values in zip(places, tensors, strict=True):
+            np.copyto(place, values)
+        seconds.append(time.perf_counter() - start)
+    training.clear()
+    return median(seconds[1:]), sum(values.nbytes for values in tensors)
+
+
+def steps(training: Training) -> list[Target]:
+    """(a) a step that is not dumped, (b) a recorded one without its dump, beside a plain one."""
+    recording = create_model(training.model)
+    passing = create_model(training.model)
+    training.step(passing)
+    passing.try_dump(1 << 30)
+    recorded_bytes = [0]
+
+    def record() -> None:
+        training.step(recording)
+
+    def after() -> None:
+        drafts = (draft for root in recording._recording.roots for draft in root.walk())
+        kept = (captured.kept.values().nbytes for d in drafts for captured in d.tensors)
+        recorded_bytes[0] = sum(kept)
+        recording.clear_report()
+        training.clear()
+
+    copy, copied = copying(training)
+    seconds: dict[str, list[float]] = {}
+    for _ in range(ROUNDS[training.name] + 1):
+        for name, run, end in (
+            ("plain", lambda: training.step(training.model), training.clear),
+            ("not dumped", lambda: training.step(passing), training.clear),
+            ("recorded", record, after),
+        ):
+            start = time.perf_counter()
+            run()
+            seconds.setdefault(name, []).append(time.perf_counter() - start)
+            end()
+    middle = {name: median(values[1:]) for name, values in seconds.items()}
+    least = {name: min(values[1:]) for name, values in seconds.items()}
+    copy *= recorded_bytes[0] / copied
+    show(f"A step in {training.name}, median", middle | {"memcpy": copy}, "plain")
+    show(f"A step in {training.name}, least", least | {"memcpy": copy}, "plain")
+    print(f"  {recorded_bytes[0] / 1e6:.0f} MB recorded")
+    extra = (least["recorded"] - least["plain"]) / copy
+    return [
+        Target("a step not dumped / plain", least["not dumped"] / least["plain"], 1.02, ""),
+        Target("what recording adds / memcpy", extra, 2, ""),
+    ]
+
+
+def arrays_of(proxy: ProxyModel, training: Training) -> Arrays:
+    """All that a step dumps, in memory, by a name of its own."""
+    drafts = [draft for root in proxy._recording.roots for draft in root.walk()]
+    found = {
+        f"{number}.{draft.route}.{captured.leaf}": captured.kept.values()
+        for number, draft in enumerate(drafts)
+        for captured in draft.tensors
+    }
+    for route, layer in training.framework.named_layers(training.model):
+        for name, value in training.framework.parameters(layer):
+            for kind, tensor in (("weight", value), ("grad", training.framework.gradient(value))):
+                found[f"{route}.{name}.{kind}"] = training.framework.to_host(tensor).values
+    return found
+
+
+def save_each(directory: Path, arrays: Arrays) -> None:
+    """The old way: a .npy file for each tensor, and JSON that says what lies where."""
+    directory.mkdir()
+    names = {}
+    for number, (name, values) in enumerate(arrays.items()):
+        np.save(directory / f"{number}.npy", values)
+        names[name] = {"path": f"{number}.npy", "shape": values.shape, "dtype": str(values.dtype)}
+    (directory / "report.json").write_text(json.dumps(names))
+
+
+def flushed(save: Callable[[], object]) -> Callable[[], object]:
+    """The same, and on the disk when it is done."""
+
+    def run() -> None:
+        save()
+        os.sync()
+
+    return run
+
+
+def dumps(training: Training, root: Path) -> list[Target]:
+    """(c) A whole dump, of report and params, beside other ways to write the same bytes."""
+    places: Iterator[Path] = (root / f"{number}" for number in range(10**6))
+    sides = {}
+    for suffix in ("zarr", "h5"):
+        for durable in (False, True):
+            proxy = create_model(training.model, durable=durable)
+            training.step(proxy)
+            sides[f"padiff {suffix}{', flushed' if durable else ''}"] = proxy, suffix
+    arrays = arrays_of(proxy, training)
+    whole = np.concatenate([v.reshape(-1).view(np.uint8) for v in arrays.values()])
+    elsewhere = np.ones_like(whole)
+
+    def dump(proxy: ProxyModel, suffix: str) -> None:
+        # as try_dump does, which would forget the report
+        place = next(places).with_suffix(f".{suffix}")
+        proxy._recording.dump_step(place, step=0)
+
+    ways: dict[str, Callable[[], object]] = {
+        "memcpy": lambda: np.copyto(elsewhere, whole),
+        "numpy.save": lambda: np.save(next(places), whole),
+        "safetensors": lambda: save_file(arrays, next(places)),
+        "a .npy each": lambda: save_each(next(places), arrays),
+    }
+    ways |= {f"{name}, flushed": flushed(save) for name, save in list(ways.items())[1:]}
+    for name, (proxy, suffix) in sides.items():
+        ways[name] = lambda p=proxy, s=suffix: dump(p, s)  # type: ignore[misc]
+
+    def empty() -> None:
+        for path in root.iterdir():
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    seconds = medians({name: Candidate(way, empty) for name, way in ways.items()}, DUMPS)
+    gigabytes = whole.nbytes / 1e9
+    show(
+        f"A dump of {len(arrays)} tensors, {gigabytes:.2f} GB, {training.name}",
+        seconds,
+        "numpy.save",
+    )
+    return [
+        Target(
+            f"numpy.save / {name}",
+            seconds[f"numpy.save{', flushed' if 'flushed' in name else ''}"] / seconds[name],
+            0.8,
+            "of its speed",
+            at_least=True,
+        )
+        for name in sides
+    ]
+
+
+def background(training: Training, root: Path) -> list[Target]:
+    """(d) How long a dump holds up the training, and how much longer steps take meanwhile."""
+    found: dict[str, float] = {}
+    for name, behind in (("at once", False), ("in the background", True)):
+        proxy = create_model(training.model, background=behind, memory_limit="4GiB")
+        held, whole = [], []
+        for number in range(4):
+            begun = time.perf_counter()
+            training.step(proxy)
+            start = time.perf_counter()
+            proxy.try_dump(1, root / f"{name}.zarr")
+            held.append(time.perf_counter() - start)
+            training.clear()
+            whole.append(time.perf_counter() - begun)
+            if number == 3:
+                start = time.perf_counter()
+                proxy.flush()
+                found[f"{name}: last flush"] = time.perf_counter() - start
+        found[f"{name}: held by try_dump"] = median(held[1:])
+        found[f"{name}: a step and its dump"] = median(whole[1:])
+        shutil.rmtree(root / f"{name}.zarr")
+        arrays = arrays_of_parameters(training)
+    places = [np.ones_like(values) for values in arrays]
+    start = time.perf_counter()
+    for place, values in zip(places, arrays, strict=True):
+        np.copyto(place, values)
+    found["memcpy of what is overwritten"] = time.perf_counter() - start
+    show(f"Dumps in the background, {training.name}", found, "memcpy of what is overwritten")
+    return []
+
+
+def arrays_of_parameters(training: Training) -> list[NDArray[Any]]:
+    """Parameters twice, once for their gradients, which are cleared."""
+    framework, model = training.framework, training.model
+    layers = framework.named_layers(model)
+    return 2 * [
+        framework.to_host(v).values for _, la in layers for _, v in framework.parameters(la)
+    ]
+
+
+def main() -> int:
+    """Run all for one framework, or both; 1 when a target is missed."""
+    targets = []
+    with scratch(needed=12 << 30) as root:
+        for name in sys.argv[1:] or ("torch", "paddle"):
+            training = Training(name)
+            targets += steps(training)
+            targets += dumps(training, root)
+            targets += background(training, root)
+        return judge(targets)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
