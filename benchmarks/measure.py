@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.format import SectionHeader, array_path
-from padiff.store.section_writer import record_of
+from padiff.store.section_writer import Stored, record_of
 from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import write_section
-from padiff.tree import LayerTree, Node
+from padiff.tree import LayerTree, Node, TensorRecord
 
 __all__ = [
     "Candidate",
@@ -90,20 +90,26 @@ def write_report(
 ) -> None:
     """A committed report: a layer and output a tensor, the last one being the model's own."""
     with write_section(location, "report", storage=storage) as writer:
-        nodes: list[Node] = []
-        for order, (name, values) in enumerate(tensors.items(), start=1):
-            is_model = order == len(tensors)
-            route = "" if is_model else name
-            stored = writer.add(array_path(route, 0, "forward.0"), values)
-            record = record_of(stored, phase="forward", place="0", device="cpu", order=order)
-            if is_model:
-                root = Node("Model", "", 0, 0, tensors=(record,), children=tuple(nodes))
-            nodes.append(Node("Layer", route, 0, order, tensors=(record,)))
+        written = [
+            (name, writer.begin(array_path(name, 0, "forward.0"), values))
+            for name, values in list(tensors.items())[:-1]
+        ]
+        last = writer.begin(array_path("", 0, "forward.0"), list(tensors.values())[-1])
+        nodes = [
+            Node("Layer", name, 0, order, tensors=(_output(stored(), order),))
+            for order, (name, stored) in enumerate(written, start=1)
+        ]
+        output = _output(last(), len(tensors))
+        root = Node("Model", "", 0, 0, tensors=(output,), children=tuple(nodes))
         writer.finish(
             SectionHeader(
                 "report", "Model", "torch", "0", (), LayerTree((root,)), "2026-01-01T00:00:00Z"
             )
         )
+
+
+def _output(stored: Stored, order: int) -> TensorRecord:
+    return record_of(stored, phase="forward", place="0", device="cpu", order=order)
 
 
 def writing(path: Path, write: Callable[[Path], object], *, keep: bool = False) -> Candidate:

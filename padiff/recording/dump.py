@@ -1,9 +1,10 @@
 """Writing what was recorded, or the model's parameters, as sections of a dump."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 
 import msgspec
 
@@ -92,11 +93,12 @@ def write_dump(
 
 
 def _write_tensors(contents: Contents, writer: SectionWriter) -> LayerTree:
-    """Write the arrays of a section; returns its tree."""
+    """Write the arrays of a section, several at once; returns its tree."""
     is_report = contents.header.section == "report"
     orders = settled_orders(contents.drafts) if is_report else {}
     writing = _DraftWriter(contents.header, writer, orders)
-    nodes = tuple(writing.write(draft) for draft in contents.drafts)
+    begun = [writing.begin(draft) for draft in contents.drafts]
+    nodes = tuple(node() for node in begun)
     return LayerTree(nodes if is_report else (_nested(nodes),))
 
 
@@ -123,35 +125,42 @@ class _DraftWriter:
         self._writer = writer
         self._orders = orders
 
-    def write(self, draft: Draft) -> Node:
-        """The layer's node and all below it."""
-        tensors = [self._tensor(draft, captured) for captured in draft.tensors]
-        origins = {place: tuple(sorted(found)) for place, found in draft.origins.items()}
+    def begin(self, draft: Draft) -> Callable[[], Node]:
+        """Begin to write a layer's tensors and all below it; returns what waits for its node."""
+        tensors = [self._begin_tensor(draft, captured) for captured in draft.tensors]
+        children = [self.begin(child) for child in draft.children]
+        # who waits must not hold on to elements that were read for this dump alone
+        layer = replace(draft, tensors=[], children=[])
+        return lambda: self._node(layer, [t() for t in tensors], [child() for child in children])
+
+    def _node(self, layer: Draft, tensors: list[TensorRecord], children: list[Node]) -> Node:
+        origins = {place: tuple(sorted(found)) for place, found in layer.origins.items()}
         return Node(
-            name=draft.name,
-            route=draft.route,
-            call=draft.call,
-            order=draft.order,
-            type="in map" if draft.route in self._mapped else "net",
-            repr=draft.repr,
-            stack=frames(draft.lines),
-            children=tuple(self.write(child) for child in draft.children),
+            name=layer.name,
+            route=layer.route,
+            call=layer.call,
+            order=layer.order,
+            type="in map" if layer.route in self._mapped else "net",
+            repr=layer.repr,
+            stack=frames(layer.lines),
+            children=tuple(children),
             tensors=tuple(sorted(tensors, key=lambda tensor: tensor.order)),
-            unrecorded=tuple(draft.unrecorded),
-            awaits=dict(draft.awaits) if self._is_report else None,
+            unrecorded=tuple(layer.unrecorded),
+            awaits=dict(layer.awaits) if self._is_report else None,
             origins=origins if self._is_report else None,
-            training=draft.training,
+            training=layer.training,
         )
 
-    def _tensor(self, draft: Draft, captured: Captured) -> TensorRecord:
+    def _begin_tensor(self, draft: Draft, captured: Captured) -> Callable[[], TensorRecord]:
         path = array_path(draft.route, draft.call, captured.leaf)
-        record = record_of(
-            captured.kept.write(self._writer, path, captured.dims),
+        written = captured.kept.write(self._writer, path, captured.dims)
+        told = partial(
+            record_of,
             phase=captured.phase,
             place=captured.place,
             device=captured.device,
             order=self._orders.get(id(captured), captured.order),
+            tied=captured.tied,
+            buffer=captured.buffer,
         )
-        if captured.tied is None and not captured.buffer:
-            return record
-        return msgspec.structs.replace(record, tied=captured.tied, buffer=captured.buffer)
+        return lambda: told(written())

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from padiff.recording.memory import Memory
 from padiff.store.address import Location
-from padiff.store.section_writer import SectionWriter, Stored, measured
+from padiff.store.section_writer import Later, SectionWriter, Stored, measured
 from padiff.store.spill import Spill, Spilled
 from padiff.store.storage import Storage
 
@@ -33,8 +33,8 @@ class Kept(ABC):
         """The elements as they were when captured; not to be written to."""
 
     @abstractmethod
-    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
-        """Put the tensor into a section."""
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
+        """Begin to put the tensor into a section."""
 
 
 class InMemory(Kept):
@@ -52,8 +52,8 @@ class InMemory(Kept):
     def values(self) -> NDArray[Any]:
         return self._values
 
-    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
-        return writer.add(path, self._values, dims)
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
+        return writer.begin(path, self._values, dims)
 
 
 class _OnDisk(Kept):
@@ -71,7 +71,7 @@ class _OnDisk(Kept):
     def values(self) -> NDArray[Any]:
         return self._spilled.values()
 
-    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
         return writer.adopt(path, self._spilled.stored, self._spilled.section)
 
 
@@ -90,7 +90,7 @@ class _Measured(Kept):
     def values(self) -> NDArray[Any]:
         raise TypeError("expected a tensor whose elements were kept, got one of statistics alone")
 
-    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Stored:
+    def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
         return writer.note(path, self._stored)
 
 

@@ -4,8 +4,8 @@ import itertools
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import reduce
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial, reduce
 from typing import Any
 
 import numpy as np
@@ -13,7 +13,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from padiff.dtypes import dtype_of
+from padiff.dtypes import DType, dtype_of
 from padiff.errors import FormatError
 from padiff.store.base import PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for, padded
@@ -29,9 +29,12 @@ from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.store.storage import Storage
 from padiff.tree import Phase, TensorRecord, TensorStats
 
-__all__ = ["SectionWriter", "Stored", "measured", "record_of"]
+__all__ = ["Later", "SectionWriter", "Stored", "measured", "record_of"]
 
 _Figures = tuple[str, PartialStats]  # of a chunk: its digest, and those of its elements
+
+_HANDED_ON = 2**16  # bytes; to write fewer takes no longer than to hand them to a thread
+_AHEAD = 16  # chunks that wait to be written, at most
 
 _PIECE = 2**20  # bytes; smaller ones make threads meet more often at the lock of the interpreter
 
@@ -48,8 +51,19 @@ class Stored(Struct, frozen=True, gc=False):
     metadata: str
 
 
+# Waits until a tensor is written, and tells what was.
+Later = Callable[[], Stored]
+
+
 def record_of(
-    stored: Stored, *, phase: Phase | None, place: str, device: str, order: int
+    stored: Stored,
+    *,
+    phase: Phase | None,
+    place: str,
+    device: str,
+    order: int,
+    tied: str | None = None,
+    buffer: bool = False,
 ) -> TensorRecord:
     """What the store says of an array, joined with what the recording knows of the tensor."""
     return TensorRecord(
@@ -64,6 +78,8 @@ def record_of(
         chunks=stored.chunks,
         metadata=stored.metadata,
         dims=stored.dims,
+        tied=tied,
+        buffer=buffer,
     )
 
 
@@ -74,6 +90,7 @@ class SectionWriter:
         self._partial = partial
         self._storage = storage
         self._pool: ThreadPoolExecutor | None = None
+        self._written: deque[Future[_Figures]] = deque()  # what was handed on last
         self.name = name
         self.finished = False
 
@@ -88,6 +105,10 @@ class SectionWriter:
 
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
+        return self.begin(path, values, dims)()
+
+    def begin(self, path: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Later:
+        """The same while the caller goes on, who leaves `values` as they are until it has ended."""
         path = self._own(path)
         cut = _Cut(values, self._storage)
         leaf = path.rpartition("/")[2]
@@ -96,43 +117,52 @@ class SectionWriter:
             path, cut.values.shape, cut.element, cut.chunk_shape, names
         )
 
+        # which does not hold on to the elements
+        told = partial(_stored, path, values.shape, cut.element, metadata=metadata, dims=dims)
+
         def write(index: tuple[int, ...]) -> _Figures:
             chunk = cut.chunk(index)
             self._partial.write_chunk(path, index, chunk, chunk.nbytes)
             return chunk.figures()
 
-        # a single chunk costs less to write than to hand to a thread
-        found = map(write, cut.indices) if len(cut.indices) < 2 else self._map(write, cut.indices)
-        return cut.stored(path, list(found), metadata, dims)
+        if len(cut.indices) < 2 and values.nbytes < _HANDED_ON:
+            stored = told([write(index) for index in cut.indices])
+            return lambda: stored
+        chunks = [self._hand_on(write, index) for index in cut.indices]
+        return lambda: told([chunk.result() for chunk in chunks])
 
-    def note(self, path: str, stored: Stored) -> Stored:
+    def _hand_on(
+        self, write: Callable[[tuple[int, ...]], _Figures], index: tuple[int, ...]
+    ) -> Future[_Figures]:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
+        if len(self._written) > _AHEAD:
+            self._written.popleft().result()
+        self._written.append(self._pool.submit(write, index))
+        return self._written[-1]
+
+    def note(self, path: str, stored: Stored) -> Later:
         """What the layer tree keeps of an array that is measured alone, and not written."""
-        return replace(stored, array=self._own(path))
+        noted = replace(stored, array=self._own(path))
+        return lambda: noted
 
-    def _own(self, path: str) -> str:
-        check_array_path(path, self.name)
-        return f"{self._partial.prefix}{path}"
-
-    def adopt(self, path: str, spilled: Stored, source: PartialSection) -> Stored:
+    def adopt(self, path: str, spilled: Stored, source: PartialSection) -> Later:
         """Have an array that was written to a section which is never finished in this one.
 
         It is moved where that can be, else read and written again.
         """
         if self._partial.adopt(self._own(path), source, spilled.array):
-            return replace(spilled, array=self._own(path))
-        return self.add(path, source.read(spilled.array), spilled.dims)
+            return self.note(path, spilled)
+        return self.begin(path, source.read(spilled.array), spilled.dims)
 
-    def _map(
-        self,
-        write: Callable[[tuple[int, ...]], _Figures],
-        indices: Sequence[tuple[int, ...]],
-    ) -> Iterator[_Figures]:
-        if self._pool is None:
-            self._pool = ThreadPoolExecutor(os.cpu_count(), "padiff-write")
-        return self._pool.map(write, indices)
+    def _own(self, path: str) -> str:
+        check_array_path(path, self.name)
+        return f"{self._partial.prefix}{path}"
 
     def finish(self, header: SectionHeader) -> None:
         """Write the section's header with its tree: no more arrays will come."""
+        while self._written:
+            self._written.popleft().result()
         if header.section != self.name:
             raise ValueError(f"expected the header of {self.name}, got {header.section}")
         text = header_to_json(header)
@@ -154,7 +184,8 @@ def measured(values: NDArray[Any], storage: Storage, dims: Sequence[str] | None)
         deque(chunk, maxlen=0)
         return chunk.figures()
 
-    return cut.stored("", list(map(measure, cut.indices)), "", dims)
+    found = [measure(index) for index in cut.indices]
+    return _stored("", values.shape, cut.element, found, "", dims)
 
 
 class _Cut:
@@ -173,19 +204,25 @@ class _Cut:
         # unlike ascontiguousarray, which makes a 0-d array 1-d
         return _Chunk(part if part.flags.c_contiguous else part.copy(), self.chunk_shape)
 
-    def stored(
-        self, path: str, found: Sequence[_Figures], metadata: str, dims: Sequence[str] | None
-    ) -> Stored:
-        """What the layer tree keeps; `found` are the figures of all chunks."""
-        return Stored(
-            array=path,
-            shape=self.values.shape,
-            dtype=self.element.name,
-            dims=None if dims is None else tuple(dims),
-            stats=finish(reduce(merge, (stats for _, stats in found), PartialStats())),
-            chunks=tuple(digest for digest, _ in found),
-            metadata=metadata,
-        )
+
+def _stored(
+    path: str,
+    shape: tuple[int, ...],
+    element: DType,
+    found: Sequence[_Figures],
+    metadata: str,
+    dims: Sequence[str] | None,
+) -> Stored:
+    """What the layer tree keeps; `found` are the figures of all chunks."""
+    return Stored(
+        array=path,
+        shape=shape,
+        dtype=element.name,
+        dims=None if dims is None else tuple(dims),
+        stats=finish(reduce(merge, (stats for _, stats in found), PartialStats())),
+        chunks=tuple(digest for digest, _ in found),
+        metadata=metadata,
+    )
 
 
 class _Chunk:
