@@ -42,6 +42,8 @@ class NewFile:
         self._workplaces = workplaces  # which are there as long as this is
         self.extents: list[Extent] = []
         self.contiguous = contiguous_properties()
+        self.with_groups = h5p.create(h5p.LINK_CREATE)  # makes the groups on the way
+        self.with_groups.set_create_intermediate_group(True)
         access = h5p.create(h5p.FILE_ACCESS)
         access.set_file_locking(False, True)
         access.set_fclose_degree(h5f.CLOSE_STRONG)  # with all groups that are still held
@@ -128,8 +130,7 @@ class Hdf5PartialSection(PartialSection):
         self._file = file
         with WritingHdf5(file.path, 0):
             self._group = h5g.create(file.id, name.encode())
-        self._layers: set[str] = set()
-        self._layer: tuple[str, h5g.GroupID] = ("", self._group)
+        self._spaces: dict[tuple[int, ...], h5s.SpaceID] = {}
         self._placed: dict[str, _Placed] = {}
 
     def create_array(
@@ -141,13 +142,12 @@ class Hdf5PartialSection(PartialSection):
         dims: Sequence[str],
     ) -> str:
         file = self._file
-        layer, _, leaf = path.rpartition("/")
         contiguous = is_contiguous(file.storage, shape)
         with WritingHdf5(file.path, prod(shape) * element.itemsize):
-            space = h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
+            space = self._space_of(shape)
             plist = file.contiguous if contiguous else chunked_properties(file.storage, chunk_shape)
-            group = self._group_of(layer)
-            dataset = h5d.create(group, leaf.encode(), type_of(element), space, plist)
+            name, kind = path.encode(), type_of(element)
+            dataset = h5d.create(self._group, name, kind, space, plist, file.with_groups)
             if contiguous:
                 placed = _Placed(Layout(shape, element, None), None, dataset.get_offset() or 0)
                 file.extents.append((placed.offset, prod(shape) * element.itemsize))
@@ -156,13 +156,11 @@ class Hdf5PartialSection(PartialSection):
         self._placed[path] = placed
         return metadata_digest(placed.layout)
 
-    def _group_of(self, layer: str) -> h5g.GroupID:
-        if layer != self._layer[0]:
-            known = layer in self._layers
-            make = h5g.open if known else h5g.create
-            self._layer = (layer, make(self._group, layer.encode()))
-            self._layers.add(layer)
-        return self._layer[1]
+    def _space_of(self, shape: tuple[int, ...]) -> h5s.SpaceID:
+        """The extent of a shape, of which a model has few."""
+        if shape not in self._spaces:
+            self._spaces[shape] = h5s.create_simple(shape) if shape else h5s.create(h5s.SCALAR)
+        return self._spaces[shape]
 
     def write_chunk(
         self, path: str, index: tuple[int, ...], pieces: Iterable[memoryview], size: int
@@ -215,15 +213,15 @@ class Hdf5PartialSection(PartialSection):
     def adopt(self, path: str, source: PartialSection, name: str) -> bool:
         if not isinstance(source, Hdf5PartialSection) or source._file is not self._file:
             return False
-        layer, _, leaf = path.rpartition("/")
+        layer = path.rpartition("/")[0].encode()
         with WritingHdf5(self._file.path, 0):
-            target = self._group_of(layer)
-            source._group.links.move(name.encode(), target, leaf.encode())
+            if layer not in self._group:
+                h5g.create(self._group, layer)
+            source._group.links.move(name.encode(), self._group, path.encode())
         self._placed[path] = source._placed.pop(name)
         return True
 
     def finish(self, header: bytes) -> None:
-        self._layer = ("", self._group)
         with WritingHdf5(self._file.path, len(header)):
             _set_text(self._group, header)
             h5f.flush(self._file.id)  # so that chunks have their place
