@@ -1,5 +1,6 @@
 """Dumps that are written while the model goes on."""
 
+import threading
 import warnings
 import weakref
 from collections import deque
@@ -23,6 +24,9 @@ class Background:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1, "padiff-dump")
         self._pending: _Pending = deque()
+        # before the interpreter begins to end, when no thread can be given work any more: there is
+        # no public name for that moment
+        threading._register_atexit(wait, self._pending)  # type: ignore[attr-defined]
         weakref.finalize(self, _tell, self._pending)
 
     def submit(self, job: Callable[[], None]) -> None:

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from padiff.errors import PadiffError
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.recording.boundary import Boundary
@@ -168,10 +167,8 @@ class Run:
             draft.refuse(phase, place, host)
             return None
         leaf = f"{phase}.{place}"
-        try:
-            kept = self._report.spool.keep(leaf, host.values)
-        except PadiffError as error:  # who dumps is told, and the model must run on
-            self._report.failure = self._report.failure or error
+        kept = self._report.keep(leaf, host.values)
+        if kept is None:
             draft.refuse(phase, place, "there was no room for it")
             return None
         order = self._report.next_order()
@@ -215,7 +212,7 @@ class Run:
             # several backward passes: their sum, as in a parameter
             with np.errstate(all="ignore"):
                 values = earlier.kept.values() + total.kept.values()
-            total.kept = self._report.spool.keep(total.leaf, values)
+            total.kept = self._report.keep(total.leaf, values) or total.kept
 
         try:
             if id(tensor) in handed:

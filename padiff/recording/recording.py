@@ -123,9 +123,10 @@ class Recording:
         values = host.values.reshape(()) if host.values.size == 1 else host.values
         place = str(sum(captured.phase == "loss" for captured in root.tensors))
         leaf = f"loss.{place}"
-        kept = self._report.spool.keep(leaf, values)
-        order = self._report.next_order()
-        root.tensors.append(Captured("loss", place, kept, host.device, order, leaf))
+        kept = self._report.keep(leaf, values)
+        if kept is not None:
+            order = self._report.next_order()
+            root.tensors.append(Captured("loss", place, kept, host.device, order, leaf))
 
     def clear(self) -> None:
         """Forget everything recorded so far."""

@@ -4,12 +4,15 @@ import itertools
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
+
+from numpy.typing import NDArray
 
 from padiff.errors import PadiffError
 from padiff.recording.draft import Draft
 from padiff.recording.gradients import Gradients
 from padiff.recording.parameters import Sample
-from padiff.recording.spool import Room, Spool
+from padiff.recording.spool import Kept, Room, Spool
 
 __all__ = ["Report"]
 
@@ -40,6 +43,17 @@ class Report:
     def next_order(self) -> int:
         """The number of the event that happens now."""
         return next(self._orders)
+
+    def keep(self, leaf: str, values: NDArray[Any]) -> Kept | None:
+        """Hold on to the elements of a tensor; None when there is no room for them.
+
+        Who dumps the report is told then: the model must run on.
+        """
+        try:
+            return self.spool.keep(leaf, values)
+        except PadiffError as error:
+            self.failure = self.failure or error
+            return None
 
     def add(self, gradients: Gradients, root: Draft) -> None:
         """Take over a call that has succeeded, and number the calls of its layers."""

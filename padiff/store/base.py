@@ -137,8 +137,8 @@ class PartialSection(ABC):
         """
 
     @abstractmethod
-    def read(self, path: str) -> NDArray[Any]:
-        """The elements of an array all of whose chunks were written to a local file system."""
+    def written(self, path: str) -> Array | NDArray[Any]:
+        """An array all of whose chunks were written to a local file system, read when sliced."""
 
     def adopt(self, path: str, source: "PartialSection", name: str) -> bool:
         """Make the array `name` of a section that is never finished one of this, as `path`.

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import DType, dtype_of
 from padiff.errors import FormatError
-from padiff.store.base import PartialSection
+from padiff.store.base import Array, PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for, padded
 from padiff.store.format import (
     LONGEST_HEADER,
@@ -107,7 +107,9 @@ class SectionWriter:
         """
         return self.begin(path, values, dims)()
 
-    def begin(self, path: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Later:
+    def begin(
+        self, path: str, values: NDArray[Any] | Array, dims: Sequence[str] | None = None
+    ) -> Later:
         """The same while the caller goes on, who leaves `values` as they are until it has ended."""
         path = self._own(path)
         cut = _Cut(values, self._storage)
@@ -153,7 +155,7 @@ class SectionWriter:
         """
         if self._partial.adopt(self._own(path), source, spilled.array):
             return self.note(path, spilled)
-        return self.begin(path, source.read(spilled.array), spilled.dims)
+        return self.begin(path, source.written(spilled.array), spilled.dims)
 
     def _own(self, path: str) -> str:
         check_array_path(path, self.name)
@@ -191,16 +193,19 @@ def measured(values: NDArray[Any], storage: Storage, dims: Sequence[str] | None)
 class _Cut:
     """A tensor of any strides, cut into the chunks that it is written in."""
 
-    def __init__(self, values: NDArray[Any], storage: Storage) -> None:
+    def __init__(self, values: NDArray[Any] | Array, storage: Storage) -> None:
         self.element = dtype_of(values.dtype)
-        self.values = values.astype(self.element.numpy, copy=False)  # in native byte order
+        self.values = values
+        if isinstance(values, np.ndarray):
+            self.values = values.astype(self.element.numpy, copy=False)  # in native byte order
         self.chunk_shape = chunk_shape_for(values.shape, self.element.itemsize, storage.chunk_bytes)
         grid = chunk_grid(values.shape, self.chunk_shape)
         self.indices = list(itertools.product(*map(range, grid)))
 
     def chunk(self, index: tuple[int, ...]) -> "_Chunk":
         """One of the chunks, contiguous."""
-        part = self.values[chunk_selection(index, self.values.shape, self.chunk_shape)]
+        selection: Any = (*chunk_selection(index, self.values.shape, self.chunk_shape), ...)
+        part: Any = self.values[selection]  # the dots keep a 0-d array an array
         # unlike ascontiguousarray, which makes a 0-d array 1-d
         return _Chunk(part if part.flags.c_contiguous else part.copy(), self.chunk_shape)
 

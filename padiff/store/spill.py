@@ -9,6 +9,7 @@ from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from padiff.store.address import Location, is_elsewhere, local_path
@@ -77,7 +78,7 @@ class Spilled:
 
     def values(self) -> NDArray[Any]:
         """The elements, read from the disk."""
-        return self.section.read(self.stored.array)
+        return np.asarray(self.section.written(self.stored.array))
 
 
 def _remove(partial: PartialDump, workplace: Workplace, thread: ThreadPoolExecutor) -> None:

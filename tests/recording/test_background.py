@@ -19,9 +19,9 @@ both = pytest.mark.parametrize("framework", SIDES)
 def spoil(framework: str, model: Any) -> None:
     """Change every parameter and gradient in place, as an optimizer may at once."""
     for parameter in SIDES[framework].named_parameters(model).values():
-        parameter.detach().zero_()
-        if parameter.grad is not None:
-            parameter.grad.zero_()
+        for tensor in (parameter, parameter.grad):
+            if tensor is not None:
+                tensor.detach().zero_()
 
 
 @both

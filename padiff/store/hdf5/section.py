@@ -197,7 +197,7 @@ class Hdf5PartialSection(PartialSection):
         with WritingHdf5(self._file.path, size):
             dataset.write(memory, space, values, type_of(layout.element))
 
-    def read(self, path: str) -> NDArray[Any]:
+    def written(self, path: str) -> NDArray[Any]:
         placed = self._placed[path]
         layout = placed.layout
         if placed.dataset is not None:

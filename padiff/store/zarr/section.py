@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Sequence
 from math import prod
 from threading import Lock
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.store.base import PartialDump, PartialSection
@@ -87,9 +85,8 @@ class ZarrPartialSection(PartialSection):
                 sum(map(len, parts)),
             )
 
-    def read(self, path: str) -> NDArray[Any]:
-        array = ZarrArray(Directory(self._pending.directory(self._name)), path)
-        return array.read(tuple(slice(0, length) for length in array.shape))
+    def written(self, path: str) -> ZarrArray:
+        return ZarrArray(Directory(self._pending.directory(self._name)), path)
 
     def adopt(self, path: str, source: PartialSection, name: str) -> bool:
         if not isinstance(source, ZarrPartialSection):
