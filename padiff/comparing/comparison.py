@@ -115,7 +115,8 @@ class Record(Struct, frozen=True, gc=False):
     `order` numbers the records as cause comes before effect; `figures` are None where there was
     nothing to compare: the shapes differ, or one side is missing. `buffer` says of a buffer whether
     it is as the forward pass found it, a cause of what follows, or as one in training mode left it,
-    an effect; None of all else.
+    an effect; None of all else. `by_statistics` says that a side had no elements, and the figures
+    are the least that they can be.
     """
 
     step: int | None
@@ -130,6 +131,7 @@ class Record(Struct, frozen=True, gc=False):
     figures: Figures | None = None
     note: str = ""
     buffer: BufferKind | None = None
+    by_statistics: bool = False
 
     @property
     def diverged(self) -> bool:
@@ -142,6 +144,7 @@ class Record(Struct, frozen=True, gc=False):
             self.status == "match"
             and self.figures is not None
             and self.figures.max_abs == 0
+            and not self.by_statistics
             and self.base.dtype == self.raw.dtype
         )
 
@@ -161,6 +164,7 @@ class Record(Struct, frozen=True, gc=False):
             **figures,
             "note": self.note,
             "buffer": self.buffer,
+            "by_statistics": self.by_statistics,
         }
 
 

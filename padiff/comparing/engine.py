@@ -8,6 +8,7 @@ from itertools import groupby, product
 
 from msgspec.structs import replace
 
+from padiff.comparing.bounds import LEAST
 from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.integrity import check_intact
@@ -144,7 +145,9 @@ def _compare_step(
     doubted = (
         pair
         for pair, record in zip(pairs, records, strict=True)
-        if pair and (record.diverged or (pair.same_digests and not record.identical))
+        if pair
+        and not pair.by_statistics
+        and (record.diverged or (pair.same_digests and not record.identical))
     )
     check_intact(doubted, work.jobs)
     planned, records = _noise_last(planned, records, explained_by_noise(records, before))
@@ -152,7 +155,8 @@ def _compare_step(
         records,
         [item for plan in plans for item in plan.unmatched],
         [note for plan in plans for note in plan.notes]
-        + [CONVENTION for r in records if CONVENTION in r.note and not r.diverged][:1],
+        + [CONVENTION for r in records if CONVENTION in r.note and not r.diverged][:1]
+        + [LEAST for r in records if r.by_statistics][:1],
         sum(plan.layers for plan in plans),
         _trees(planned, records, dumps[0]),
     )

@@ -85,6 +85,7 @@ class _Planner:
         self._positions = Positions(sections[0].tree, of_calls=self._name == "report")
         self._gradients = ExpectedGradients(*sections)
         headers = [section.header for section in sections]
+        self._by_statistics = any(header.tensors for header in headers)
         self._frameworks = headers[0].framework, headers[1].framework
         nodes = [{n.route: n for n in h.tree.walk()} for h in headers]
         self._nodes = nodes[0], nodes[1]
@@ -114,9 +115,22 @@ class _Planner:
         if self._name == "report":
             return []
         found = match_pieces(layers, self._frameworks, self._nodes)
+        if self._by_statistics:
+            self._list_pieces(layers, found)
+            return []
         pairs = [pair for pair in found if self._scope.takes_phase(pair[0].phase)]
         self._in_pieces.update(id(whole_of(tensor)) for pair in pairs for tensor in pair)
         return pairs
+
+    def _list_pieces(self, layers: tuple[Node, Node], pieces: TensorPairs) -> None:
+        """Parts of tensors of which only the whole was measured: nothing is known of them."""
+        reason = "of a part of a tensor its statistics do not tell"
+        sides: tuple[SideName, SideName] = ("base", "raw")
+        for pair in pieces:
+            for side, node, piece in zip(sides, layers, pair, strict=True):
+                self._in_pieces.add(id(whole_of(piece)))
+                found = self._unmatched(side, "unrecorded", node, piece)
+                self.unmatched.append(replace(found, reason=reason))
 
     def _match(self, base: Node, raw: Node, pieces: TensorPairs) -> TensorMatching:
         ours, theirs = self._taken(base), self._taken(raw)

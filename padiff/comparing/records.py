@@ -54,6 +54,12 @@ def record_of(
             status = "nonfinite"
     elif status == "missing":
         notes = _reasons(planned)
+    by_statistics = False
+    if figures is not None and base is not None and raw is not None:
+        told = any(section.header.tensors for section in planned.sections)
+        by_statistics = told and base.chunks != raw.chunks
+    if figures is not None and by_statistics:
+        figures = replace(figures, max_rel=None, cosine=None)
     known = base or raw
     sums = statistics or PairStatistics()
     squares = sums.squares_base, sums.squares_raw
@@ -70,6 +76,7 @@ def record_of(
         figures=figures,
         note="; ".join(notes),
         buffer=planned.buffer,
+        by_statistics=by_statistics,
     )
 
 

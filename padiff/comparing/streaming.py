@@ -12,6 +12,7 @@ import numpy as np
 from msgspec import Struct
 
 from padiff.comparing.arithmetic import of_pair
+from padiff.comparing.bounds import of_statistics
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
@@ -67,6 +68,11 @@ class TensorPair(Struct, frozen=True):
         return self.axes != tuple(range(len(self.axes)))
 
     @property
+    def by_statistics(self) -> bool:
+        """Whether a side has no elements."""
+        return bool(self.base_section.header.tensors or self.raw_section.header.tensors)
+
+    @property
     def same_digests(self) -> bool:
         """Whether both trees say that the same bytes were written."""
         return bool(self.base.chunks) and self.base.chunks == self.raw.chunks
@@ -107,6 +113,9 @@ def stream(
     with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
+                if pair.by_statistics:
+                    add(index, of_statistics(pair.base, pair.raw, work.criterion.rtol))
+                    continue
                 for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
                         add(index, part())

@@ -59,6 +59,13 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         lines.append(
             f"{found.nonfinite} of {record.size} elements are NaN or infinite on one side only"
         )
+    elif record.by_statistics:
+        return [
+            *lines,
+            f"by its statistics it differs by at least: max abs {number(found.max_abs)}, mean abs "
+            f"{number(found.mean_abs)}, rel L2 {number(found.rel_l2)}; an atol of at least "
+            f"{found.required_atol:.3g} would have passed, {comparison.criterion.atol:g} was given",
+        ]
     elif found.required_atol == float("inf"):
         lines.append(f"{found.mismatched} of {record.size} whole numbers differ")
     else:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 
-from padiff.errors import CorruptError
+from padiff.errors import CorruptError, UsageError
 from padiff.store.base import Array, Store
 from padiff.store.format import check_array_path, header_from_json
 from padiff.tree import LayerTree, Node, TensorRecord
@@ -148,10 +148,15 @@ class Section:
     def array(self, record: TensorRecord) -> Array:
         """The array of one tensor of the tree.
 
-        Raises CorruptError when the tree points outside the section, or at an array of another
-        shape or dtype, or does not have a digest for each of its chunks, and when another section
-        has taken the place of this one.
+        Raises UsageError where the section holds statistics alone, CorruptError when the tree
+        points outside the section, or at an array of another shape or dtype, or does not have a
+        digest for each of its chunks, and when another section has taken the place of this one.
         """
+        if self.header.tensors is not None:
+            raise UsageError(
+                f"expected elements of {record.array} in {self.location}, found a section of "
+                f"{self.header.tensors} alone: record with tensors='full' to have them"
+            )
         check_array_path(record.array, self.location)
         array = self._store.array(f"{self._path}/{record.array}")
         self.check_present()

@@ -159,6 +159,8 @@ def _section(
         return
     yield Counts(sections=1)
     tensors = list(_distinct(tensor for node in section.tree.walk() for tensor in node.tensors))
+    if section.header.tensors is not None:  # whose tree is all there is
+        tensors = []
     yield from _layers(store, path, section, tensors)
     total, done = sum(len(tensor.chunks) for tensor in tensors), 0
     for tensor in tensors:

@@ -50,7 +50,7 @@ TIERS = """
     store
     comparing.criterion comparing.order
     comparing.statistics
-    comparing.arithmetic
+    comparing.arithmetic comparing.bounds
     comparing.partners comparing.pieces
     comparing.streaming
     comparing.comparison comparing.integrity
