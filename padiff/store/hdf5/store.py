@@ -61,6 +61,7 @@ class Hdf5Store(Store):
     def __init__(self, root: Path, *, lone: bool = False) -> None:
         self._root, self._lone = root, lone
         self._open: dict[Path, Hdf5File] = {}
+        self._files: dict[str, Path] = {}  # of sections
         self._opening = threading.Lock()
 
     @property
@@ -85,7 +86,7 @@ class Hdf5Store(Store):
         return header_text(loads(text, f"the attribute {ATTRIBUTE!r} of {path}")) if text else b""
 
     def identity(self, path: str) -> object:
-        file = resolve(self._root, path).file
+        file = self._holding(path)
         return None if file is None else identity_of(file)
 
     def groups(self, path: str) -> list[str]:
@@ -114,10 +115,19 @@ class Hdf5Store(Store):
         }
 
     def array(self, path: str) -> Array:
-        place = resolve(self._root, path)
-        if place.file is None or not place.inner:
+        names = path.split("/")
+        at = next((n for n, name in enumerate(names) if name in SECTIONS), len(names))
+        file = self._holding("/".join(names[: at + 1]))
+        if file is None or at == len(names):
             raise CorruptError(f"expected an array at {self._root / path}, found none")
-        return open_array(self._file(place.file), place.inner)
+        return open_array(self._file(file), "/".join(names[at:]))
+
+    def _holding(self, section: str) -> Path | None:
+        """The file of a section, looked for once: what takes its place has another identity."""
+        file = self._files.get(section)
+        if file is None and (file := resolve(self._root, section).file) is not None:
+            self._files[section] = file
+        return file
 
     def check_group(self, path: str) -> None:
         place = self._place(path)
