@@ -32,6 +32,9 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.record
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.hdf5
+	$(BIN)/python -m benchmarks.training
+	$(BIN)/python -m benchmarks.large
+	$(BIN)/python -m benchmarks.lazy
 	$(BIN)/python -m benchmarks.auto_diff
 
 # The frameworks come first and by exact version: a looser requirement makes pip weigh every build of

@@ -1,5 +1,6 @@
 """What recording costs: many small tensors, and a large one: `python -m benchmarks.record`."""
 
+import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,11 +19,13 @@ from benchmarks.measure import (
     write_report,
     writing,
 )
+from padiff.store.storage import Storage
 
 __all__ = ["main"]
 
 COUNT = 2000
-ROUNDS = 15
+ROUNDS = 9
+FAST = Storage(durable=False)
 
 
 def small(seed: int, scale: float) -> dict[str, NDArray[np.float32]]:
@@ -41,6 +44,22 @@ def write_files(directory: Path, tensors: Mapping[str, NDArray[np.float32]]) -> 
             file.write(values.data)
 
 
+def write_hierarchy(directory: Path, tensors: Mapping[str, NDArray[np.float32]]) -> None:
+    """As many directories and files as a Zarr hierarchy has, with nothing worked out."""
+    document = b"0" * 400
+    for name, values in tensors.items():
+        array = f"{directory}/{name}/forward.0"
+        os.makedirs(array)  # noqa: PTH103  # a text is faster
+        for path, data in (
+            (f"{directory}/{name}/zarr.json", document),
+            (f"{array}/zarr.json", document),
+            (f"{array}/c.0", values.data),
+        ):
+            file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL)
+            os.write(file, data)
+            os.close(file)
+
+
 def many_small(root: Path) -> list[Target]:
     """Write, then read and compare, the 2,000 tensors."""
     base, raw = small(2, 0.0), small(3, 1e-5)
@@ -51,7 +70,15 @@ def many_small(root: Path) -> list[Target]:
     assert len(comparison.records) == COUNT
     seconds = medians(
         {
-            "write": writing(root / "new.zarr", lambda path: write_report(path, base), keep=True),
+            "write": writing(
+                root / "new.zarr", lambda path: write_report(path, base, storage=FAST), keep=True
+            ),
+            "write, flushed": writing(
+                root / "flushed.zarr", lambda path: write_report(path, base), keep=True
+            ),
+            "write the same files": writing(
+                root / "same", lambda path: write_hierarchy(path, base), keep=True
+            ),
             "write plain files": writing(
                 root / "plain", lambda path: write_files(path, base), keep=True
             ),
@@ -64,7 +91,7 @@ def many_small(root: Path) -> list[Target]:
     each = {name: value / COUNT for name, value in seconds.items()}
     show(f"A tensor of 1 to 32 KiB, of {COUNT}", each, "write plain files", "ms")
     return [
-        Target("write a small tensor", each["write"] * 1e3, 0.4, "ms"),
+        Target("write a small tensor", each["write"] * 1e3, 0.25, "ms"),
         Target("read and compare a small tensor", each["read and compare"] * 1e3, 0.2, "ms"),
     ]
 
@@ -79,12 +106,35 @@ def one_large(root: Path) -> list[Target]:
             "copy in memory": Candidate(lambda: np.copyto(elsewhere, large)),
             "plain write": writing(root / "large.bin", lambda path: large.tofile(path)),
             "numpy.save": writing(root / "large.npy", lambda path: np.save(path, large)),
-            "padiff": writing(root / "large.zarr", lambda path: write_report(path, {"a": large})),
+            "numpy.save, flushed": writing(root / "large.npy", lambda path: save(path, large)),
+            "padiff": writing(
+                root / "large.zarr",
+                lambda path: write_report(path, {"a": large}, storage=FAST),
+            ),
+            "padiff, flushed": writing(
+                root / "large.zarr", lambda path: write_report(path, {"a": large})
+            ),
         },
         ROUNDS,
     )
     show("One tensor of 1 GiB", seconds, "numpy.save")
-    return [Target("write 1 GiB", seconds["padiff"] / seconds["numpy.save"], 1.5, "x numpy.save")]
+    return [
+        Target(
+            f"write 1 GiB{how}",
+            seconds[f"padiff{how}"] / seconds[f"numpy.save{how}"],
+            1.25,
+            "x numpy.save",
+        )
+        for how in ("", ", flushed")
+    ]
+
+
+def save(path: Path, values: NDArray[np.float32]) -> None:
+    """numpy.save, and on the disk."""
+    with path.open("wb") as file:
+        np.save(file, values)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def main() -> int:
