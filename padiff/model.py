@@ -2,7 +2,8 @@
 
 import functools
 import itertools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
@@ -145,7 +146,8 @@ class ProxyModel:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the model, and record it unless `try_dump` would not dump this step."""
-        self._check_background()
+        with self._telling():  # before the model runs: what it returns must not be lost
+            pass
         if (self._tries + 1) % self._per_step:
             self._passed_over = True
             return self.model(*args, **kwargs)
@@ -174,22 +176,22 @@ class ProxyModel:
         """
         if type(per_step) is not int or per_step < 1:
             raise UsageError(f"expected per_step to be a whole number from 1, got {per_step!r}")
-        self._check_background()
         self._per_step = per_step
         step = self._tries
         self._tries += 1
-        try:
-            if self._tries % per_step or (self._passed_over and not self._recording.roots):
-                return None
-            self._check_recorded()
-            with self._failing:
-                home = self._home(dir_path)
-                self._recording.dump_step(home, step=step)
-                return below(home, f"step_{step}")
-            return None
-        finally:
-            self._passed_over = False
-            self.clear_report()
+        written = None
+        with self._telling():
+            try:
+                if self._tries % per_step == 0 and (not self._passed_over or self._recording.roots):
+                    self._check_recorded()
+                    with self._failing:
+                        home = self._home(dir_path)
+                        self._recording.dump_step(home, step=step)
+                        written = below(home, f"step_{step}")
+            finally:
+                self._passed_over = False
+                self.clear_report()
+        return written
 
     def dump_report(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write what was recorded to `dir_path` (its `step_<step>` if given), replacing a report.
@@ -197,27 +199,23 @@ class ProxyModel:
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
-        self._check_background()
         self._check_recorded()
-        with self._failing:
+        with self._telling(), self._failing:
             self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
-        self._check_background()
-        with self._failing:
+        with self._telling(), self._failing:
             self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
     def dump_weights(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write parameters to `dir_path`, such as those an optimizer has just changed."""
-        self._check_background()
-        with self._failing:
+        with self._telling(), self._failing:
             self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
     def dump_grads(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
         """Write the gradients of the parameters to `dir_path`."""
-        self._check_background()
-        with self._failing:
+        with self._telling(), self._failing:
             self._recording.dump_parameters("grads", self._home(dir_path), step=step)
 
     def flush(self) -> None:
@@ -225,12 +223,20 @@ class ProxyModel:
 
         Raises what one of them raised, if that was not told yet; the next call does so too.
         """
-        with self._failing:
-            self._recording.flush()
+        self._recording.flush()
+        with self._telling():
+            pass
 
-    def _check_background(self) -> None:
-        with self._failing:
-            self._recording.check()
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """Raise what an earlier dump raised in the background, once what is asked for is done."""
+        error = self._recording.take_error()
+        try:
+            yield
+        finally:
+            if error is not None:
+                with self._failing:
+                    raise error
 
     def _check_recorded(self) -> None:
         if not self._recording.roots:

@@ -80,16 +80,24 @@ def write_dump(
     step: int | None,
     rank: int | None,
     storage: Storage,
-    spill: Spill | None,
+    spills: Sequence[Spill],
 ) -> None:
-    """Write sections of one dump, visible together. What is in `spill` is moved there."""
+    """Write sections of one dump, visible together. What is in `spills` is moved there.
+
+    They are gone afterwards, whether that succeeds or not.
+    """
     names = [contents.header.section for contents in sections]
-    with DumpWriter(location, *names, step=step, rank=rank, storage=storage, spill=spill) as dump:
-        for contents in sections:
-            writer = dump.section(contents.header.section)
-            writer.finish(replace(contents.header, tree=_write_tensors(contents, writer)))
-    if spill is not None:
-        spill.close()
+    spill = next(iter(spills), None)
+    try:
+        with DumpWriter(
+            location, *names, step=step, rank=rank, storage=storage, spill=spill
+        ) as dump:
+            for contents in sections:
+                writer = dump.section(contents.header.section)
+                writer.finish(replace(contents.header, tree=_write_tensors(contents, writer)))
+    finally:
+        for spill in spills:
+            spill.close()
 
 
 def _write_tensors(contents: Contents, writer: SectionWriter) -> LayerTree:

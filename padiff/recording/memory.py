@@ -83,7 +83,10 @@ class Memory:
                 self._idle -= room
             else:
                 self._let_go(room)
-                buffer = _new(room)
+                try:
+                    buffer = _new(room)
+                except (OSError, MemoryError):  # the system has less than the limit
+                    return None
             self._lent += room
             self._most = max(self._most, self._lent)
             return self._lend(buffer, size)

@@ -210,9 +210,13 @@ class Run:
                 draft.refuse(phase, place, "statistics of its parts do not give those of its sum")
                 return
             # several backward passes: their sum, as in a parameter
-            with np.errstate(all="ignore"):
-                values = earlier.kept.values() + total.kept.values()
-            total.kept = self._report.keep(total.leaf, values) or total.kept
+            kept = self._report.add_up(total.leaf, earlier.kept, total.kept)
+            if kept is None:
+                in_parts = True
+                draft.tensors.remove(total)
+                draft.refuse(phase, place, "there was no room for it")
+            else:
+                total.kept = kept
 
         try:
             if id(tensor) in handed:

@@ -22,7 +22,7 @@ from padiff.recording.memory import MEMORY_LIMIT, Memory, bytes_in
 from padiff.recording.recorder import Run
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
-from padiff.recording.spool import InMemory, Kept, Room, Tensors
+from padiff.recording.spool import InMemory, Kept, Room, Spool, Tensors
 from padiff.store.format import SectionName
 from padiff.store.location import Location
 from padiff.store.spill import Spill
@@ -70,7 +70,6 @@ class Recording:
         self._selection = selection
         self._reader = Reader(name, framework, selection, uuid.uuid4().hex, keeping.tensors)
         self._storage = storage
-        self._tensors = keeping.tensors
         memory = Memory(keeping.memory_limit)
         self._room = Room(memory, keeping.tensors, storage, home)
         self._background = Background() if keeping.background else None
@@ -130,16 +129,22 @@ class Recording:
 
     def clear(self) -> None:
         """Forget everything recorded so far."""
+        spill = self._report.spool.spill
         self._report.clear()
+        if spill is not None and self._background is not None:
+            self._background.submit(spill.close)  # once no dump needs it any more
+        elif spill is not None:
+            spill.close()
 
     def dump_step(self, location: Location, *, step: int) -> None:
         """Write what was recorded and the parameters as one step, visible together.
 
         The report is to be cleared then: what was spilled of it is moved.
         """
-        spill = self._report.spool.spill
-        sections = [self._read_report(), self._read_parameters("params")]
-        self._write(sections, location, step=step, spill=spill)
+        sections = [self._read_report()]
+        parameters, spool = self._read_parameters("params")
+        spilled, self._report.spool.spill = self._report.spool.spill, None
+        self._write([*sections, parameters], location, step=step, spills=(spilled, spool.spill))
 
     def dump_report(self, location: Location, *, step: int | None) -> None:
         """Write what was recorded."""
@@ -149,15 +154,15 @@ class Recording:
         self, section: SectionName, location: Location, *, step: int | None
     ) -> None:
         """Write `params`, `weights` or `grads` as they are now."""
-        self._write([self._read_parameters(section)], location, step=step)
+        contents, spool = self._read_parameters(section)
+        self._write([contents], location, step=step, spills=(spool.spill,))
 
-    def check(self) -> None:
-        """Raise what a dump in the background raised since this was last asked."""
-        if self._background is not None:
-            self._background.check()
+    def take_error(self) -> BaseException | None:
+        """What a dump in the background raised, of those that have ended; each is told once."""
+        return None if self._background is None else self._background.take_error()
 
     def flush(self) -> None:
-        """Wait until all dumps are written; raise what one of them raised."""
+        """Wait until all dumps are written."""
         if self._background is not None:
             self._background.flush()
 
@@ -170,11 +175,15 @@ class Recording:
             return contents
         return replace(contents, drafts=[draft.copy() for draft in contents.drafts])
 
-    def _read_parameters(self, section: SectionName) -> Contents:
-        snapshot = self._background is not None or self._tensors != "full"
-        keep = self._report.spool.keep if snapshot else _as_it_is
+    def _read_parameters(self, section: SectionName) -> tuple[Contents, Spool]:
+        """What a section of parameters will hold, and what keeps that until it is written."""
+        spool = Spool(self._room)
+        snapshot = self._background is not None or not spool.keeps_elements
+        keep = spool.keep if snapshot else _as_it_is
         contents = self._reader.parameters(section, self._report.parameters, keep)
-        return replace(contents, drafts=list(contents.drafts)) if self._background else contents
+        if self._background is not None:
+            contents = replace(contents, drafts=list(contents.drafts))
+        return contents, spool
 
     def _write(
         self,
@@ -182,7 +191,7 @@ class Recording:
         location: Location,
         *,
         step: int | None,
-        spill: Spill | None = None,
+        spills: tuple[Spill | None, ...] = (),
     ) -> None:
         job = partial(
             write_dump,
@@ -191,7 +200,7 @@ class Recording:
             step=step,
             rank=self._framework.rank(),
             storage=self._storage,
-            spill=spill,
+            spills=[spill for spill in spills if spill is not None],
         )
         self._room.place = location
         if self._background is None:

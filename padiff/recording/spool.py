@@ -1,5 +1,6 @@
 """Where captured tensors wait between the run that made them and the dump."""
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -135,6 +136,6 @@ class Spool:
         copied = self._room.memory.copy(values)
         if copied is not None:
             return InMemory(copied)
-        if self.spill is None:
+        if self.spill is None or self.spill.process != os.getpid():  # in a fork
             self.spill = self._room.begin_spill()
         return _OnDisk(self.spill.add(leaf, values, dims))

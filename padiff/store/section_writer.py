@@ -105,7 +105,11 @@ class SectionWriter:
 
         `path` comes from `array_path`, `dims` names the axes where their meaning is known.
         """
-        return self.begin(path, values, dims)()
+        try:
+            return self.begin(path, values, dims)()
+        except BaseException:
+            self._written.clear()  # whoever comes next is not to hear of it
+            raise
 
     def begin(
         self, path: str, values: NDArray[Any] | Array, dims: Sequence[str] | None = None

@@ -1,9 +1,11 @@
 """Tensors that go to the disk before it is settled which dump will hold them."""
 
 import itertools
+import os
 import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
@@ -12,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from padiff.errors import WriteError
 from padiff.store.address import Location, is_elsewhere, local_path
 from padiff.store.base import PartialDump, PartialSection
 from padiff.store.files import Writing
@@ -32,6 +35,7 @@ class Spill:
     """
 
     def __init__(self, parent: Path, backend: Format, storage: Storage) -> None:
+        made = [folder for folder in (parent, *parent.parents) if not folder.exists()]
         with Writing(parent, 0):
             parent.mkdir(parents=True, exist_ok=True)
             workplace = begin_alone(parent, "spill", what="what was spilled", among=True)
@@ -40,7 +44,10 @@ class Spill:
         # In a thread of its own: what HDF5 keeps in memory for each array would else lie between
         # the model's own tensors, and the room that these leave could not be used for others.
         self._thread = ThreadPoolExecutor(1, "padiff-spill")
-        self._end = weakref.finalize(self, _remove, self.partial, workplace, self._thread)
+        self.process = os.getpid()
+        self._end = weakref.finalize(
+            self, _remove, self.process, self.partial, workplace, self._thread, made
+        )
         self._section = self.partial.section("report")
         self._writer = SectionWriter(self._section, "report", storage)
         self._count = itertools.count()
@@ -49,13 +56,15 @@ class Spill:
     def beside(cls, location: Location, storage: Storage) -> "Spill":
         """One on the file system of a dump that may go to `location`, and of its format.
 
-        What goes to a URL is spilled to the directory for temporary files.
+        What goes to a URL, or where nothing can be written, is spilled to the directory for
+        temporary files.
         """
-        if is_elsewhere(location):
-            return cls(Path(gettempdir()), "zarr", storage)
-        path = local_path(location).absolute()
-        backend = storage.format or ("hdf5" if is_hdf5(path) else "zarr")
-        return cls(path.parent, backend, storage)
+        if not is_elsewhere(location):
+            path = local_path(location).absolute()
+            backend = storage.format or ("hdf5" if is_hdf5(path) else "zarr")
+            with suppress(WriteError):
+                return cls(path.parent, backend, storage)
+        return cls(Path(gettempdir()), "zarr", storage)
 
     def add(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> "Spilled":
         """Write a tensor now; `leaf` is the name that its array will have in the dump."""
@@ -81,7 +90,18 @@ class Spilled:
         return np.asarray(self.section.written(self.stored.array))
 
 
-def _remove(partial: PartialDump, workplace: Workplace, thread: ThreadPoolExecutor) -> None:
+def _remove(
+    process: int,
+    partial: PartialDump,
+    workplace: Workplace,
+    thread: ThreadPoolExecutor,
+    made: list[Path],
+) -> None:
+    if os.getpid() != process:  # a fork has a copy of what is its parent's
+        return
     thread.shutdown()
     partial.discard()
     workplace.remove()
+    with suppress(OSError):  # where something else lies by now
+        for folder in made:
+            folder.rmdir()

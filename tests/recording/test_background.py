@@ -1,7 +1,10 @@
 """Dumps that are written while the model goes on: the same bytes, and no error lost."""
 
+import os
 import subprocess
 import sys
+from concurrent.futures import wait
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +71,38 @@ def failing(tmp_path: Path, *, on_error: str = "raise") -> padiff.ProxyModel:
         on_error=on_error,  # type: ignore[arg-type]
     )
     proxy.dump_weights(occupied)
-    while proxy._recording._background and not proxy._recording._background._pending[0].done():
-        pass
+    wait_for(proxy)
     return proxy
+
+
+def wait_for(proxy: padiff.ProxyModel) -> None:
+    """Wait for what was asked for in the background, without being told what became of it."""
+    assert proxy._recording._background is not None
+    wait(proxy._recording._background._pending)
+
+
+FORK = """
+import os, sys, padiff, torch
+net = padiff.create_model(torch.nn.ReLU(), background=True, memory_limit=0)
+net(torch.ones(3))
+net.dump_report(sys.argv[1] + "/parent")
+child = os.fork()
+net.clear_report()
+net(torch.ones(5))
+net.dump_report(sys.argv[1] + ("/again" if child else "/child"))
+net.flush()
+if child:
+    assert os.waitpid(child, 0)[1] == 0
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="a system without forks")
+def test_a_fork_dumps_by_itself(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", FORK, str(tmp_path)]
+    subprocess.run(command, check=True, timeout=60, cwd=tmp_path, capture_output=True)
+    for name, size in (("parent", 3), ("again", 5), ("child", 5)):
+        (tensor,) = (open_dump(tmp_path / name).report[""].forward[0],)
+        assert tensor.shape == (size,)
 
 
 def test_errors_come_with_the_next_call(tmp_path: Path) -> None:
@@ -84,11 +116,31 @@ def test_errors_come_with_the_next_call(tmp_path: Path) -> None:
     assert open_dump(tmp_path / "run.zarr").report.tree.roots
 
 
-@pytest.mark.parametrize("call", ["dump_report", "dump_weights", "try_dump", "flush"])
+@pytest.mark.parametrize("call", ["dump_weights", "dump_grads", "flush"])
 def test_errors_come_with_any_call(call: str, tmp_path: Path) -> None:
+    padiff.set_dump_root_path(tmp_path / "root")
     proxy = failing(tmp_path)
     with pytest.raises(OccupiedError):
         getattr(proxy, call)()
+    proxy.flush()
+
+
+def test_an_error_takes_nothing_from_the_step_that_tells_it(tmp_path: Path) -> None:
+    proxy = create_model(ZOO["residual"].build("torch"), background=True)
+    args, kwargs = ZOO["residual"].inputs("torch")
+    for step in range(4):
+        proxy(*args, **kwargs)
+        if step == 1:
+            (tmp_path / "occupied").mkdir()
+            (tmp_path / "occupied" / "mine.txt").write_text("a user's")
+            proxy.dump_weights(tmp_path / "occupied")
+            wait_for(proxy)
+        with pytest.raises(OccupiedError) if step == 1 else nullcontext():
+            proxy.try_dump(1, tmp_path / "run")
+    proxy.flush()
+    found = open_dumps(tmp_path / "run").dumps
+    assert [len(dump.report.tree.roots) for dump in found.values()] == [1, 1, 1, 1]
+    assert [step for step, _ in found] == [0, 1, 2, 3]
 
 
 def test_errors_may_be_warnings(tmp_path: Path) -> None:
@@ -102,26 +154,36 @@ def test_errors_may_be_warnings(tmp_path: Path) -> None:
 PROGRAM = """
 import sys, torch, padiff
 net = padiff.create_model(torch.nn.Linear(1000, 1000), background=True)
-net(torch.ones(2000, 1000)).sum().backward()
-net.try_dump(1, sys.argv[1])
+for step in range({}):
+    net(torch.ones(2000, 1000)).sum().backward()
+    net.try_dump(1, sys.argv[1])
 {}
 """
 
 
 @pytest.mark.parametrize("end", ["", "raise SystemExit(3)", "del net"])
 def test_the_process_waits_for_what_is_unwritten(end: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-W", "error", "-c", PROGRAM.format(end), str(tmp_path / "run.zarr")]
+    """Several dumps wait then, of which each needs threads of its own."""
+    command = [
+        sys.executable,
+        "-W",
+        "error",
+        "-c",
+        PROGRAM.format(4, end),
+        str(tmp_path / "run.zarr"),
+    ]
     ran = subprocess.run(command, check=False, capture_output=True, text=True)
     assert ran.returncode == (3 if "3" in end else 0), ran.stderr
     assert ran.stderr == ""
     assert not padiff.verify(tmp_path / "run.zarr").damages
-    assert open_dump(tmp_path / "run.zarr" / "step_0").sections == ("report", "params")
+    found = open_dumps(tmp_path / "run.zarr").dumps
+    assert [dump.sections for dump in found.values()] == [("report", "params")] * 4
 
 
 @pytest.mark.parametrize("end", ["", "del net"])
 def test_an_error_that_nobody_asks_for_is_a_warning(end: str, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("a user's")
-    command = [sys.executable, "-c", PROGRAM.format(end), str(tmp_path)]
+    command = [sys.executable, "-c", PROGRAM.format(1, end), str(tmp_path)]
     ran = subprocess.run(command, check=True, capture_output=True, text=True)
     assert "PadiffWarning: a dump in the background failed: expected" in ran.stderr
     assert "Traceback" not in ran.stderr

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -129,8 +130,11 @@ def test_gradients_of_several_passes_are_added_up_on_the_disk_too(
         np.testing.assert_array_equal(values, found[1][key])
 
 
-def test_what_there_is_no_room_for_is_told_when_it_is_dumped(root: Path, tmp_path: Path) -> None:
+def test_what_there_is_no_room_for_is_told_when_it_is_dumped(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     root.write_text("a file")  # no directory can be made here
+    monkeypatch.setattr(tempfile, "tempdir", str(root / "below"))
     model = ZOO["residual"].build("torch")
     args, kwargs = ZOO["residual"].inputs("torch")
     proxy = create_model(model, memory_limit=0)
@@ -182,14 +186,60 @@ print(peak() - before)
 @suffixes
 @ways
 def test_memory_stays_below_its_limit(suffix: str, background: bool, tmp_path: Path) -> None:
-    """Reports of 384 MiB in 128 MiB of memory, and a fifth of that for all else."""
-    limit = 128 * 2**20
-    arguments = [str(limit), "12", str(tmp_path), str(background), f"run{suffix}"]
+    """Reports of 460 MiB in 192 MiB of memory, and a fifth of that for all else."""
+    limit = 192 * 2**20
+    arguments = [str(limit), "14", str(tmp_path), str(background), f"run{suffix}"]
     command = [sys.executable, "-W", "error", "-c", RECORD, *arguments]
     ran = subprocess.run(command, check=True, capture_output=True, text=True)
     assert int(ran.stdout) < 1.2 * limit
     assert open_dump(tmp_path / f"run{suffix}" / "step_1").report.tree.roots
     assert not spills(tmp_path)
+
+
+def test_where_the_dump_root_cannot_be_written_there_is_another_place(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root.write_text("a file")
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    proxy = create_model(ZOO["residual"].build("torch"), memory_limit=0)
+    step(proxy)
+    assert spills(tmp_path / "temporary")
+    assert proxy.try_dump(1, tmp_path / "run.zarr")
+    assert not spills(tmp_path)
+
+
+def test_directories_made_for_a_spill_are_removed(root: Path, tmp_path: Path) -> None:
+    proxy = create_model(ZOO["residual"].build("torch"), memory_limit=0)
+    step(proxy)
+    assert spills(root)
+    proxy.try_dump(1, tmp_path / "run.zarr")
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("compression", [None, "gzip"])
+@pytest.mark.parametrize("suffix", [".zarr", ".h5"])
+def test_sums_leave_parts_behind_that_no_dump_holds(
+    suffix: str, compression: str | None, tmp_path: Path
+) -> None:
+    proxy = create_model(ZOO["residual"].build("torch"), memory_limit=0, compression=compression)
+    for _ in range(2):
+        args, kwargs = ZOO["residual"].inputs("torch")
+        out = proxy(*args, **kwargs)
+        for _ in range(2):
+            proxy.backward(SIDES["torch"].loss(out), retain_graph=True)
+        proxy.try_dump(1, tmp_path / f"run{suffix}")
+    verified = padiff.verify(tmp_path / f"run{suffix}")
+    assert not verified.damages
+    assert not verified.uncovered
+
+
+def test_parameters_in_the_background_leave_nothing(tmp_path: Path) -> None:
+    proxy = create_model(ZOO["residual"].build("torch"), memory_limit=0, background=True)
+    for number in range(3):
+        proxy.dump_weights(tmp_path / f"{number}.zarr")
+        proxy.flush()
+        assert not spills(tmp_path)
 
 
 def test_what_a_killed_process_spilled_is_removed_by_the_next(tmp_path: Path) -> None:

@@ -57,6 +57,8 @@ class Hdf5PartialDump(PartialDump):
         ours, theirs = self._file, other._file
         try:
             theirs.move_to(self._new, self._workplaces)
+        except PadiffError:
+            raise
         except OSError:  # it lies on another file system
             return
         self._file, other._file = theirs, None

@@ -73,7 +73,8 @@ class NewFile:
         def forget(_: str, found: h5py.Group | h5py.Dataset) -> None:
             if isinstance(found, h5py.Dataset):
                 for extent in extents_of(found.id):
-                    self.extents.remove(extent)
+                    if extent in self.extents:  # those that go through HDF5 are not known yet
+                        self.extents.remove(extent)
 
         with WritingHdf5(self.path, 0):
             for name in [n for n in self.id if n.startswith(_ASIDE.encode())]:
