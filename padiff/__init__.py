@@ -21,8 +21,9 @@ if TYPE_CHECKING:
     from padiff.comparing.comparison import Comparison
     from padiff.comparing.engine import compare
     from padiff.diff import auto_diff
+    from padiff.dump_root import get_dump_root_path, set_dump_root_path
     from padiff.errors import PadiffError, PadiffWarning
-    from padiff.model import ProxyModel, create_model, get_dump_root_path, set_dump_root_path
+    from padiff.model import ProxyModel, create_model
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
     from padiff.store.verify import verify
@@ -69,9 +70,9 @@ _HOME = {
     "check_weights": "padiff.check",
     "compare": "padiff.comparing.engine",
     "create_model": "padiff.model",
-    "get_dump_root_path": "padiff.model",
+    "get_dump_root_path": "padiff.dump_root",
     "open_dump": "padiff.store.reader",
-    "set_dump_root_path": "padiff.model",
+    "set_dump_root_path": "padiff.dump_root",
     "verify": "padiff.store.verify",
 }
 

@@ -1,4 +1,4 @@
-"""Recording a model: `create_model`, the proxy it returns, and where dumps go."""
+"""Recording a model: `create_model`, and the proxy it returns."""
 
 import functools
 import itertools
@@ -8,6 +8,7 @@ from pathlib import Path
 from types import MethodType
 from typing import Any, Literal
 
+from padiff.dump_root import get_dump_root_path
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
@@ -18,31 +19,14 @@ from padiff.recording.selection import Mode, Selection
 from padiff.recording.spool import Tensors
 from padiff.store.chunks import CHUNK_BYTES
 from padiff.store.format import safe_name
-from padiff.store.location import Location, below, is_url
+from padiff.store.location import Location, below
 from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
 from padiff.weights.special import is_special
 
-__all__ = ["ProxyModel", "create_model", "get_dump_root_path", "set_dump_root_path"]
+__all__ = ["ProxyModel", "create_model"]
 
-_dump_root = "padiff_dump"
 _proxies = itertools.count()
-
-
-def set_dump_root_path(path: str | Path) -> None:
-    """Where dumps without a `dir_path` go from now on; made when the first is written."""
-    if is_url(path):
-        raise UsageError(
-            f"expected a directory for dumps that are given no place, got {path}: "
-            "give the URL to try_dump or dump_report as dir_path"
-        )
-    global _dump_root
-    _dump_root = str(path)
-
-
-def get_dump_root_path() -> str:
-    """Where dumps without a `dir_path` go: `padiff_dump` in the working directory, unless set."""
-    return _dump_root
 
 
 def create_model(

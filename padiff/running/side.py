@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from padiff.dump_root import get_dump_root_path
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of_tensor
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
-from padiff.model import ProxyModel, get_dump_root_path
+from padiff.model import ProxyModel
 from padiff.recording.boundary import Aliases, Boundary
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection

@@ -75,7 +75,7 @@ TIERS = """
     recording.report
     recording.dump recording.recorder
     recording.recording
-    recording
+    recording dump_root
     weights.special
     weights.inventory
     weights.pairing weights.partners weights.values
@@ -97,7 +97,7 @@ TIERS = """
 
 # The store is all that the two halves share: neither side of it imports the other.
 COMPARING = ("comparing", "render")
-RECORDING = ("frameworks", "recording", "weights", "model")
+RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
 
 
 def tiers() -> dict[str, int]:
