@@ -25,7 +25,10 @@ def of_statistics(base: TensorRecord, raw: TensorRecord, rtol: float) -> PairSta
     """
     size = math.prod(base.shape)
     ours, theirs = base.stats, raw.stats
+    kinds = [dtype_named(side.dtype).kind for side in (base, raw)]
     agreeing = min(ours.nan, theirs.nan) + min(ours.inf, theirs.inf)
+    if "complex" in kinds:  # whose parts may be both: all such numbers are alike
+        agreeing = min(ours.nan + ours.inf, theirs.nan + theirs.inf)
     nonfinite = max(ours.nan + ours.inf, theirs.nan + theirs.inf) - agreeing
     finite = size - agreeing - nonfinite
     if base.dtype == raw.dtype and base.chunks == raw.chunks and base.dims == raw.dims:
@@ -35,15 +38,18 @@ def of_statistics(base: TensorRecord, raw: TensorRecord, rtol: float) -> PairSta
         return PairStatistics(finite, agreeing, nonfinite, mismatched=nonfinite)
     share = (finite + 2) * _EPS  # of the sum of the absolutes, by which a sum may be off
     sizes = (ours.mean_abs or 0.0) + (theirs.mean_abs or 0.0)
-    means = _apart(ours.mean, theirs.mean), _apart(ours.mean_abs, theirs.mean_abs)
+    means = [_apart(ours.mean_abs, theirs.mean_abs)]
+    extremes = [0.0]
+    if kinds[0] == kinds[1] or "complex" not in kinds:  # of which all else is of absolutes
+        means.append(_apart(ours.mean, theirs.mean))
+        extremes = [_apart(ours.min, theirs.min), _apart(ours.max, theirs.max)]
     norms = (ours.l2 or 0.0) + (theirs.l2 or 0.0)
     norm = _less(_apart(ours.l2, theirs.l2), share * norms)
     sum_abs = max(_less(max(means), share * sizes) * finite, norm)
-    extremes = _apart(ours.min, theirs.min), _apart(ours.max, theirs.max)
     largest = _largest(ours)
     most = max(sum_abs / finite, _less(max(extremes), _EPS * (largest + _largest(theirs))))
     excess = max(0.0, most - rtol * largest)
-    exact = dtype_named(base.dtype).kind == dtype_named(raw.dtype).kind == "exact"
+    exact = kinds == ["exact", "exact"]
     return PairStatistics(
         finite=finite,
         agreeing=agreeing,

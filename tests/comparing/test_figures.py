@@ -68,7 +68,7 @@ def figures_of_stores(
     return record.figures
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(
     pair=pairs(),
     data=st.data(),

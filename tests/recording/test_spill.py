@@ -183,8 +183,7 @@ print(peak() - before)
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="tells memory on Linux alone")
-@suffixes
-@ways
+@pytest.mark.parametrize(("suffix", "background"), [(".zarr", False), (".h5", True)])
 def test_memory_stays_below_its_limit(suffix: str, background: bool, tmp_path: Path) -> None:
     """Reports of 460 MiB in 192 MiB of memory, and a fifth of that for all else."""
     limit = 192 * 2**20
