@@ -5,7 +5,6 @@ from typing import Any, Literal, get_args
 
 from padiff.errors import UsageError
 from padiff.frameworks.base import Framework, Layer
-from padiff.tree import NodeType
 
 __all__ = ["Mode", "Selection", "parent_route"]
 
@@ -69,10 +68,6 @@ class Selection:
 
     def _routes(self) -> dict[int, str]:
         return {id(layer): route for route, layer in self._framework.named_layers(self._model)}
-
-    def node_type(self, route: str) -> NodeType:
-        """What the layer tree calls the layer at `route`."""
-        return "in map" if route in self._mapped else "net"
 
     def layers(self) -> dict[str, Layer]:
         """The recorded layers by route, in definition order, the model first."""

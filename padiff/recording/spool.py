@@ -22,12 +22,10 @@ Tensors = Literal["full", "statistics"]
 class Kept(ABC):
     """A tensor in the keeping of a spool, for as long as this object lives."""
 
-    __slots__ = ()
+    __slots__ = ("shape",)
 
-    @property
-    @abstractmethod
-    def shape(self) -> tuple[int, ...]:
-        """The tensor's shape."""
+    def __init__(self, shape: tuple[int, ...]) -> None:
+        self.shape = shape
 
     @abstractmethod
     def values(self) -> NDArray[Any]:
@@ -44,11 +42,8 @@ class InMemory(Kept):
     __slots__ = ("_values",)
 
     def __init__(self, values: NDArray[Any]) -> None:
+        super().__init__(values.shape)
         self._values = values
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._values.shape
 
     def values(self) -> NDArray[Any]:
         return self._values
@@ -63,11 +58,8 @@ class _OnDisk(Kept):
     __slots__ = ("_spilled",)
 
     def __init__(self, spilled: Spilled) -> None:
+        super().__init__(spilled.stored.shape)
         self._spilled = spilled
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._spilled.stored.shape
 
     def values(self) -> NDArray[Any]:
         return self._spilled.values()
@@ -82,11 +74,8 @@ class _Measured(Kept):
     __slots__ = ("_stored",)
 
     def __init__(self, stored: Stored) -> None:
+        super().__init__(stored.shape)
         self._stored = stored
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        return self._stored.shape
 
     def values(self) -> NDArray[Any]:
         raise TypeError("expected a tensor whose elements were kept, got one of statistics alone")
