@@ -14,6 +14,7 @@ from padiff.errors import OccupiedError, PadiffError
 from padiff.store.format import SectionName
 from padiff.store.leftovers import begin_alone
 from padiff.store.location import Location, below
+from padiff.store.media.directory import Directory
 from padiff.store.reader import Section, open_dump, open_dumps
 from padiff.store.storage import Storage
 from tests.store.backends import LOCAL, Backend, hidden, on
@@ -92,6 +93,26 @@ def test_ranks_that_make_a_store_at_the_same_moment(tmp_path: Path, backend: Bac
         assert list(dumps) == [(step, rank) for step in range(2) for rank in range(2)]
         assert all(number_in(found.report) == found.rank for found in dumps.values())
     assert hidden(tmp_path) == []
+
+
+def test_a_root_that_appears_while_it_is_looked_at(tmp_path: Path) -> None:
+    """A directory that another rank makes just now is as free a place as none."""
+    root = tmp_path / "run"
+    done = threading.Event()
+
+    def other() -> None:
+        while not done.is_set():
+            root.mkdir()
+            root.rmdir()
+
+    rank = threading.Thread(target=other)
+    rank.start()
+    try:
+        for _ in range(5000):
+            Directory(root).refuse_occupied("")
+    finally:
+        done.set()
+        rank.join()
 
 
 @backends

@@ -192,11 +192,14 @@ class Directory(Medium):
 
     def refuse_occupied(self, path: str) -> None:
         place = self._root / path
-        if place.is_dir():
-            # hidden files may be those of another rank that makes the same group just now
-            occupied = any(not entry.name.startswith(".") for entry in place.iterdir())
-        else:
-            occupied = place.exists() or place.is_symlink()
+        try:
+            # hidden files may be those of another rank that makes the same group just now, and the
+            # directory itself may appear any time: it is looked at once
+            occupied = any(not name.startswith(".") for name in os.listdir(place))  # noqa: PTH208
+        except FileNotFoundError:
+            occupied = place.is_symlink()
+        except NotADirectoryError:
+            occupied = True
         if occupied:
             kind = "a directory with other files" if place.is_dir() else "a file"
             raise OccupiedError(
