@@ -1,5 +1,5 @@
-/* The loops over elements that decide what padiff costs: the figures of one tensor, and of a pair, and
-   the copy that puts the axes of one side in the order of the other's.
+/* The loops over elements that decide what padiff costs: the figures of one tensor, and of a pair, whose
+   axes may lie in different orders.
 
    All arithmetic is in double precision. Elements are widened a block at a time, small enough for the
    nearest cache, so that memory is read once and each figure costs no pass of its own. The sums of
@@ -86,18 +86,21 @@ static const struct { const char *name; Py_ssize_t size; } table[TYPES] = {
     FOR_EACH_TYPE(DESCRIBE)
 };
 
-/* `count` elements from `start` on, as doubles. */
-INLINE void load(Type type, const void *data, Py_ssize_t start, int count, double *restrict out) {
+/* `count` elements as doubles, each `step` bytes after the one before. */
+INLINE void load(Type type, const char *from, Py_ssize_t step, int count, double *restrict out) {
     switch (type) {
-#define LOAD(name, type, widen)                          \
-    case TYPE_##name: {                                  \
-        const char *from = (const char *)data + start * (Py_ssize_t)sizeof(type); \
-        for (int i = 0; i < count; i++) {                \
-            type element; /* copied: memory need not be aligned */ \
-            memcpy(&element, from + (size_t)i * sizeof element, sizeof element); \
-            out[i] = widen(element);                     \
-        }                                                \
-        break;                                           \
+#define LOAD(name, type, widen)                                                           \
+    case TYPE_##name:                                                                     \
+        if (step == sizeof(type)) /* told apart, so that it is done in lanes */           \
+            for (int i = 0; i < count; i++) LOAD_ONE(type, widen, sizeof(type))           \
+        else                                                                              \
+            for (int i = 0; i < count; i++) LOAD_ONE(type, widen, step)                   \
+        break;
+#define LOAD_ONE(type, widen, step)                                                       \
+    {                                                                                     \
+        type element; /* copied: memory need not be aligned */                            \
+        memcpy(&element, from + (Py_ssize_t)i * (Py_ssize_t)(step), sizeof element);      \
+        out[i] = widen(element);                                                          \
     }
         FOR_EACH_TYPE(LOAD)
     case TYPES: break;
@@ -136,12 +139,13 @@ static int drop_nonfinite(double *x, int count, Stats *all) {
     return kept;
 }
 
-CLONES static void describe(Type type, const void *data, Py_ssize_t size, Stats *result) {
+CLONES static void describe(Type type, const char *data, Py_ssize_t size, Stats *result) {
     Stats all = {.min = INFINITY, .max = -INFINITY};
+    Py_ssize_t step = table[type].size;
     double x[BLOCK];
     for (Py_ssize_t start = 0; start < size; start += BLOCK) {
         int count = size - start < BLOCK ? (int)(size - start) : BLOCK;
-        load(type, data, start, count, x);
+        load(type, data + start * step, step, count, x);
         Stats block = sums_of_one(x, count);
         if (!(block.sum_abs <= DBL_MAX)) block = sums_of_one(x, drop_nonfinite(x, count, &all));
         all.count += block.count;
@@ -162,13 +166,30 @@ typedef struct {
     double sum_abs, sum_base, squares, squares_base, squares_raw, product;
 } Figures;
 
+/* A matrix: the steps to the next row and column are in bytes. */
 typedef struct {
-    Type base_type, raw_type;
-    const void *base, *raw;
-    const double *errors; /* given, where the doubles' difference is not it; else NULL */
-    Py_ssize_t size;
+    Type type;
+    const char *data;
+    Py_ssize_t down, right;
+} Side;
+
+typedef struct {
+    Side base, raw;
+    Py_ssize_t rows, columns;
+    Py_ssize_t first, apart; /* in C order: the place of its first element, and from row to row */
+    const double *errors;    /* given, where the doubles' difference is not it; else NULL */
     double atol, rtol;
 } Pair;
+
+/* Some rows of a pair, of which so many columns are looked at. */
+typedef struct {
+    Py_ssize_t first, apart;
+    int rows, columns;
+} Block;
+
+INLINE Py_ssize_t place_of(const Block *block, int at) {
+    return block->first + at / block->columns * block->apart + at % block->columns;
+}
 
 /* The sums and extremes of one block of a pair: `worst` and `max_rel` are left to the caller. */
 INLINE Figures sums_of_pair(const double *restrict b, const double *restrict r,
@@ -210,9 +231,9 @@ INLINE double greatest_ratio(const double *restrict e, const double *restrict b,
 
 /* Elements that are not finite are counted, and 0 stands for them on both sides. Where errors are given,
    NaN marks such elements: absolute values of complex numbers may overflow. */
-static void drop_nonfinite_pairs(double *b, double *r, double *e, Py_ssize_t start, int count,
-                                 int given, Figures *all) {
-    for (int i = 0; i < count; i++) {
+static void drop_nonfinite_pairs(double *b, double *r, double *e, const Block *block, int given,
+                                 Figures *all) {
+    for (int i = 0; i < block->rows * block->columns; i++) {
         if (e[i] <= DBL_MAX) continue;
         if (given ? !isnan(b[i]) && !isnan(r[i]) : isfinite(b[i]) && isfinite(r[i])) {
             all->excess = INFINITY; /* finite numbers so far apart that their distance is not */
@@ -220,126 +241,151 @@ static void drop_nonfinite_pairs(double *b, double *r, double *e, Py_ssize_t sta
         }
         if (b[i] == r[i] || (isnan(b[i]) && isnan(r[i]))) {
             all->agreeing++;
-        } else if (all->parted++ == 0) {
-            all->worst = start + i;
+        } else {
+            Py_ssize_t place = place_of(block, i);
+            if (all->parted++ == 0 || place < all->worst) all->worst = place;
         }
         b[i] = r[i] = e[i] = 0;
     }
 }
 
-CLONES static void compare(const Pair *pair, Figures *result) {
-    Figures all = {.worst = -1};
-    double b[BLOCK], r[BLOCK], e[BLOCK], least;
-    for (Py_ssize_t start = 0; start < pair->size; start += BLOCK) {
-        int count = pair->size - start < BLOCK ? (int)(pair->size - start) : BLOCK;
-        load(pair->base_type, pair->base, start, count, b);
-        load(pair->raw_type, pair->raw, start, count, r);
-        if (pair->errors) {
-            memcpy(e, pair->errors + start, sizeof(double) * (size_t)count);
-        } else {
-            for (int i = 0; i < count; i++) e[i] = fabs(r[i] - b[i]);
-        }
-        Figures block = sums_of_pair(b, r, e, count, pair->atol, pair->rtol, &least);
-        if (!(block.sum_abs <= DBL_MAX)) {
-            drop_nonfinite_pairs(b, r, e, start, count, pair->errors != NULL, &all);
-            block = sums_of_pair(b, r, e, count, pair->atol, pair->rtol, &least);
-        }
-        /* divisions take longer than all the rest, and seldom can find a new greatest */
-        if (block.max_abs > all.max_rel * least)
-            all.max_rel = greatest_ratio(e, b, count, all.max_rel);
-        if (block.max_abs > all.max_abs) {
-            all.max_abs = block.max_abs;
-            if (!all.parted) {
-                int at = 0;
-                while (e[at] != block.max_abs) at++;
-                all.worst = start + at;
-            }
-        }
-        all.excess = block.excess > all.excess ? block.excess : all.excess;
-        all.mismatched += block.mismatched;
-        all.sum_abs += block.sum_abs;
-        all.sum_base += block.sum_base;
-        all.squares += block.squares;
-        all.squares_base += block.squares_base;
-        all.squares_raw += block.squares_raw;
-        all.product += block.product;
-    }
-    all.finite = pair->size - all.agreeing - all.parted;
-    all.mismatched += all.parted;
-    *result = all;
+INLINE void load_block(const Side *from, const Block *block, double *restrict out) {
+    for (int row = 0; row < block->rows; row++)
+        load(from->type, from->data + row * from->down, from->right, block->columns, out + row * block->columns);
 }
 
-/* --- axes in another order ------------------------------------------------------------------------ */
-
-typedef struct { uint64_t halves[2]; } wide;
-
-/* A matrix is copied in strips as wide as a cache line of the target, and so long that they stay in the
-   nearest cache: what is read lies side by side, and so does what is written. `down` and `right` are the
-   steps to the next row and column in bytes; the target's columns lie side by side. */
-enum { LINE = 64, LONG = 256 };
-#define TURN(type)                                                                        \
-    INLINE void turn_##type(const char *from, Py_ssize_t down, Py_ssize_t right, char *to, \
-                            Py_ssize_t to_down, Py_ssize_t rows, Py_ssize_t columns) {    \
-        enum { WIDE = LINE / sizeof(type) };                                              \
-        type strip[LONG][WIDE];                                                           \
-        for (Py_ssize_t row = 0; row < rows; row += LONG) {                               \
-            Py_ssize_t high = rows - row < LONG ? rows - row : LONG;                      \
-            for (Py_ssize_t column = 0; column < columns; column += WIDE) {               \
-                Py_ssize_t broad = columns - column < WIDE ? columns - column : WIDE;     \
-                const char *line = from + row * down + column * right;                    \
-                char *place = to + row * to_down + column * (Py_ssize_t)sizeof(type);     \
-                for (Py_ssize_t j = 0; j < broad; j++, line += right)                     \
-                    for (Py_ssize_t i = 0; i < high; i++)                                 \
-                        memcpy(&strip[i][j], line + i * down, sizeof(type));              \
-                if (broad == WIDE)                                                        \
-                    for (Py_ssize_t i = 0; i < high; i++) memcpy(place + i * to_down, strip[i], LINE); \
-                else                                                                      \
-                    for (Py_ssize_t i = 0; i < high; i++)                                 \
-                        memcpy(place + i * to_down, strip[i], (size_t)broad * sizeof(type)); \
-            }                                                                             \
-        }                                                                                 \
+/* Add the figures of a block to those of what came before; the sides begin where it does. */
+INLINE void add_block(const Pair *pair, const Side *base, const Side *raw, const Block *block, Figures *all) {
+    double b[BLOCK], r[BLOCK], e[BLOCK], least;
+    int count = block->rows * block->columns;
+    load_block(base, block, b);
+    load_block(raw, block, r);
+    if (pair->errors) {
+        memcpy(e, pair->errors + block->first, sizeof(double) * (size_t)count);
+    } else {
+        for (int i = 0; i < count; i++) e[i] = fabs(r[i] - b[i]);
     }
-TURN(uint8_t)
-TURN(uint16_t)
-TURN(uint32_t)
-TURN(uint64_t)
-TURN(wide)
-
-/* The last axis of the target, and the one along which the source's elements lie closest, make the matrix;
-   all others are gone through one by one. */
-CLONES static void arrange(const Py_buffer *source, const Py_buffer *target) {
-    int last = target->ndim - 1, close = last;
-    Py_ssize_t index[PyBUF_MAX_NDIM] = {0}, one = 1;
-    for (int axis = 0; axis < last; axis++) {
-        Py_ssize_t step = source->strides[axis], known = source->strides[close];
-        if (source->shape[axis] > 1 && (step < 0 ? -step : step) < (known < 0 ? -known : known)) close = axis;
+    Figures found = sums_of_pair(b, r, e, count, pair->atol, pair->rtol, &least);
+    if (!(found.sum_abs <= DBL_MAX)) {
+        drop_nonfinite_pairs(b, r, e, block, pair->errors != NULL, all);
+        found = sums_of_pair(b, r, e, count, pair->atol, pair->rtol, &least);
     }
-    if (close == last && last > 0) close = last - 1;
-    int flat = last == 0;
-    Py_ssize_t rows = flat ? one : source->shape[close], down = flat ? 0 : source->strides[close];
-    Py_ssize_t to_down = flat ? 0 : target->strides[close], right = source->strides[last];
-    const char *from = source->buf;
-    char *to = target->buf;
-    for (;;) {
-        switch (source->itemsize) {
-        case 1: turn_uint8_t(from, down, right, to, to_down, rows, source->shape[last]); break;
-        case 2: turn_uint16_t(from, down, right, to, to_down, rows, source->shape[last]); break;
-        case 4: turn_uint32_t(from, down, right, to, to_down, rows, source->shape[last]); break;
-        case 8: turn_uint64_t(from, down, right, to, to_down, rows, source->shape[last]); break;
-        default: turn_wide(from, down, right, to, to_down, rows, source->shape[last]); break;
+    /* divisions take longer than all the rest, and seldom can find a new greatest */
+    if (found.max_abs > all->max_rel * least) all->max_rel = greatest_ratio(e, b, count, all->max_rel);
+    /* blocks do not come in C order: of equal errors the first is wanted */
+    int rivals = found.max_abs > 0 && found.max_abs == all->max_abs && block->first < all->worst;
+    if (!all->parted && (found.max_abs > all->max_abs || rivals)) {
+        int at = 0;
+        while (e[at] != found.max_abs) at++;
+        Py_ssize_t place = place_of(block, at);
+        if (!rivals || place < all->worst) all->worst = place;
+    }
+    all->max_abs = found.max_abs > all->max_abs ? found.max_abs : all->max_abs;
+    all->excess = found.excess > all->excess ? found.excess : all->excess;
+    all->mismatched += found.mismatched;
+    all->sum_abs += found.sum_abs;
+    all->sum_base += found.sum_base;
+    all->squares += found.squares;
+    all->squares_base += found.squares_base;
+    all->squares_raw += found.squares_raw;
+    all->product += found.product;
+}
+
+/* Where raw's columns are far apart its elements are brought together first, in a strip that stays in the
+   nearest cache: of each cache line all is taken at once, whatever else has its place in the caches. */
+enum { LINE = 64, STRIP = 4096, WIDE = STRIP / LINE };
+
+INLINE Side gather(const Side *raw, Py_ssize_t rows, Py_ssize_t columns, Py_ssize_t pitch, char *strip) {
+    Py_ssize_t size = table[raw->type].size, run = rows * size;
+    const char *from = raw->data;
+    char *to = strip;
+    for (Py_ssize_t column = 0; column < columns; column++, from += raw->right, to += pitch) {
+        if (raw->down != size)
+            for (Py_ssize_t row = 0; row < rows; row++) memcpy(to + row * size, from + row * raw->down, (size_t)size);
+        else if (run == LINE)
+            memcpy(to, from, LINE); /* of a length that is known: it is no call */
+        else
+            memcpy(to, from, (size_t)run);
+    }
+    return (Side){raw->type, strip, size, pitch};
+}
+
+INLINE Py_ssize_t least_of(Py_ssize_t a, Py_ssize_t b) { return a < b ? a : b; }
+
+INLINE Side at(const Side *side, Py_ssize_t row, Py_ssize_t column) {
+    return (Side){side->type, side->data + row * side->down + column * side->right, side->down, side->right};
+}
+
+/* Add the figures of a matrix. */
+CLONES static void compare(const Pair *pair, Figures *all) {
+    char strip[STRIP];
+    Py_ssize_t size = table[pair->raw.type].size;
+    int turned = pair->columns > 1 && pair->raw.right != size;
+    Py_ssize_t wide = least_of(pair->columns, turned ? WIDE : BLOCK), at_once = BLOCK / wide;
+    Py_ssize_t pitch = STRIP / wide / LINE * LINE, high = turned ? pitch / size : at_once;
+    for (Py_ssize_t top = 0; top < pair->rows; top += high) {
+        Py_ssize_t rows = least_of(high, pair->rows - top);
+        for (Py_ssize_t column = 0; column < pair->columns; column += wide) {
+            Block block = {.columns = (int)least_of(wide, pair->columns - column), .apart = pair->apart};
+            Side raw = at(&pair->raw, top, column);
+            if (turned) raw = gather(&raw, rows, block.columns, pitch, strip);
+            for (Py_ssize_t row = 0; row < rows; row += at_once) {
+                Side base_part = at(&pair->base, top + row, column), raw_part = at(&raw, row, 0);
+                block.rows = (int)least_of(at_once, rows - row);
+                block.first = pair->first + (top + row) * pair->apart + column;
+                add_block(pair, &base_part, &raw_part, &block, all);
+            }
         }
-        int axis = last - 1;
+    }
+}
+
+/* The last axis, and of the others the one along which raw's elements lie closest, make the matrix; all
+   others are gone through one by one. */
+static void compare_all(const Py_buffer *base, const Py_buffer *raw, Pair *pair, Figures *all) {
+    int axes = base->ndim, last = axes - 1, close = last - 1;
+    Py_ssize_t apart[PyBUF_MAX_NDIM], index[PyBUF_MAX_NDIM] = {0}, size = 1;
+    for (int axis = last; axis >= 0; axis--) {
+        apart[axis] = size;
+        size *= base->shape[axis];
+        if (axis < last && base->shape[axis] > 1 && Py_ABS(raw->strides[axis]) < Py_ABS(raw->strides[close]))
+            close = axis;
+    }
+    pair->base.data = base->buf;
+    pair->raw.data = raw->buf;
+    pair->rows = 1;
+    pair->columns = size;
+    pair->base.right = base->itemsize;
+    pair->raw.right = raw->itemsize;
+    int flat = PyBuffer_IsContiguous(base, 'C') && PyBuffer_IsContiguous(raw, 'C');
+    if (!flat) {
+        pair->columns = base->shape[last];
+        pair->base.right = base->strides[last];
+        pair->raw.right = raw->strides[last];
+    }
+    if (!flat && close >= 0) {
+        pair->rows = base->shape[close];
+        pair->apart = apart[close];
+        pair->base.down = base->strides[close];
+        pair->raw.down = raw->strides[close];
+    }
+    while (size > 0) {
+        compare(pair, all);
+        int axis = flat ? -1 : last - 1;
         for (; axis >= 0; axis--) {
             if (axis == close) continue;
-            from += source->strides[axis];
-            to += target->strides[axis];
-            if (++index[axis] < source->shape[axis]) break;
-            from -= index[axis] * source->strides[axis];
-            to -= index[axis] * target->strides[axis];
+            pair->base.data += base->strides[axis];
+            pair->raw.data += raw->strides[axis];
+            pair->first += apart[axis];
+            if (++index[axis] < base->shape[axis]) break;
+            pair->base.data -= index[axis] * base->strides[axis];
+            pair->raw.data -= index[axis] * raw->strides[axis];
+            pair->first -= index[axis] * apart[axis];
             index[axis] = 0;
         }
-        if (axis < 0) return;
+        if (axis < 0) break;
     }
+    all->finite = size - all->agreeing - all->parted;
+    all->mismatched += all->parted;
 }
 
 /* --- a part of an array in a file ----------------------------------------------------------------- */
@@ -392,12 +438,6 @@ static int type_named(const char *name, Type *type) {
     return -1;
 }
 
-static int is_of_size(const Py_buffer *buffer, const char *name, Py_ssize_t itemsize, Py_ssize_t size) {
-    if (buffer->len == size * itemsize) return 1;
-    PyErr_Format(PyExc_ValueError, "expected %zd bytes for %s, got %zd", size * itemsize, name, buffer->len);
-    return 0;
-}
-
 static PyObject *py_describe(PyObject *self, PyObject *args) {
     Py_buffer data;
     const char *name;
@@ -415,71 +455,50 @@ static PyObject *py_describe(PyObject *self, PyObject *args) {
     return Py_BuildValue("(ndddddnn)", s.count, s.min, s.max, s.sum, s.sum_abs, s.sum_squares, s.nan, s.inf);
 }
 
+/* Whether the elements are of the type's size; NULL, or what else does not go together. */
+static const char *not_alike(const Pair *pair, const Py_buffer *base, const Py_buffer *raw, const Py_buffer *errors) {
+    if (base->itemsize != table[pair->base.type].size) return "elements of base of its type's size";
+    if (raw->itemsize != table[pair->raw.type].size) return "elements of raw of its type's size";
+    if (base->ndim != raw->ndim) return "as many axes on either side";
+    for (int axis = 0; axis < base->ndim; axis++)
+        if (base->shape[axis] != raw->shape[axis]) return "one shape on either side";
+    if (!errors->obj) return NULL;
+    if (errors->len != base->len / base->itemsize * (Py_ssize_t)sizeof(double)) return "as many errors as elements";
+    if (!PyBuffer_IsContiguous(base, 'C') || !PyBuffer_IsContiguous(raw, 'C')) return "both sides in C order beside errors";
+    return NULL;
+}
+
 static PyObject *py_compare(PyObject *self, PyObject *args) {
-    Py_buffer base, raw, errors = {0};
+    Py_buffer base = {0}, raw = {0}, errors = {0};
     const char *base_name, *raw_name;
-    PyObject *given;
-    Pair pair;
-    if (!PyArg_ParseTuple(args, "y*sy*sddO:compare", &base, &base_name, &raw, &raw_name, &pair.atol,
-                          &pair.rtol, &given))
+    PyObject *first, *second, *given;
+    Pair pair = {0};
+    if (!PyArg_ParseTuple(args, "OsOsddO:compare", &first, &base_name, &second, &raw_name, &pair.atol, &pair.rtol,
+                          &given))
         return NULL;
-    Figures f;
-    int valid = type_named(base_name, &pair.base_type) == 0 && type_named(raw_name, &pair.raw_type) == 0;
-    valid = valid && (given == Py_None || PyObject_GetBuffer(given, &errors, PyBUF_SIMPLE) == 0);
-    if (valid) {
-        pair.base = base.buf;
-        pair.raw = raw.buf;
-        pair.errors = errors.buf;
-        pair.size = base.len / table[pair.base_type].size;
-        valid = is_of_size(&raw, "raw", table[pair.raw_type].size, pair.size) &&
-                (given == Py_None || is_of_size(&errors, "errors", sizeof(double), pair.size));
+    Figures f = {.worst = -1};
+    int valid = type_named(base_name, &pair.base.type) == 0 && type_named(raw_name, &pair.raw.type) == 0 &&
+                PyObject_GetBuffer(first, &base, PyBUF_STRIDED_RO) == 0 &&
+                PyObject_GetBuffer(second, &raw, PyBUF_STRIDED_RO) == 0 &&
+                (given == Py_None || PyObject_GetBuffer(given, &errors, PyBUF_SIMPLE) == 0);
+    const char *expected = valid ? not_alike(&pair, &base, &raw, &errors) : NULL;
+    if (expected) {
+        PyErr_Format(PyExc_ValueError, "expected %s", expected);
+        valid = 0;
     }
     if (valid) {
+        pair.errors = errors.buf;
         Py_BEGIN_ALLOW_THREADS
-        compare(&pair, &f);
+        compare_all(&base, &raw, &pair, &f);
         Py_END_ALLOW_THREADS
     }
-    PyBuffer_Release(&base);
-    PyBuffer_Release(&raw);
+    if (base.obj) PyBuffer_Release(&base);
+    if (raw.obj) PyBuffer_Release(&raw);
     if (errors.obj) PyBuffer_Release(&errors);
     if (!valid) return NULL;
     return Py_BuildValue("(nnnndddddddddn)", f.finite, f.agreeing, f.parted, f.mismatched, f.max_abs,
                          f.max_rel, f.excess, f.sum_abs, f.sum_base, f.squares, f.squares_base,
                          f.squares_raw, f.product, f.worst);
-}
-
-/* NULL, or what does not go together. */
-static const char *not_alike(const Py_buffer *source, const Py_buffer *target) {
-    Py_ssize_t size = target->itemsize;
-    if (source->ndim != target->ndim || source->ndim < 1) return "arrays of as many axes, and of one at least";
-    for (int axis = 0; axis < source->ndim; axis++)
-        if (source->shape[axis] != target->shape[axis]) return "arrays of one shape";
-    if (source->itemsize != size) return "elements of one size";
-    if (size != 1 && size != 2 && size != 4 && size != 8 && size != 16) return "elements of 1 to 16 bytes";
-    return PyBuffer_IsContiguous(target, 'C') ? NULL : "a target in C order";
-}
-
-static PyObject *py_arrange(PyObject *self, PyObject *args) {
-    Py_buffer source, target;
-    PyObject *from, *to;
-    if (!PyArg_ParseTuple(args, "OO:arrange", &from, &to)) return NULL;
-    if (PyObject_GetBuffer(from, &source, PyBUF_STRIDED_RO) != 0) return NULL;
-    if (PyObject_GetBuffer(to, &target, PyBUF_STRIDED) != 0) {
-        PyBuffer_Release(&source);
-        return NULL;
-    }
-    const char *expected = not_alike(&source, &target);
-    if (expected) {
-        PyErr_Format(PyExc_ValueError, "expected %s", expected);
-    } else if (source.len > 0) {
-        Py_BEGIN_ALLOW_THREADS
-        arrange(&source, &target);
-        Py_END_ALLOW_THREADS
-    }
-    PyBuffer_Release(&source);
-    PyBuffer_Release(&target);
-    if (expected) return NULL;
-    Py_RETURN_NONE;
 }
 
 static int parse_steps(PyObject *tuple, int axes, Py_ssize_t *steps) {
@@ -518,7 +537,6 @@ static PyObject *py_read_part(PyObject *self, PyObject *args) {
 }
 
 static PyMethodDef methods[] = {
-    {"arrange", py_arrange, METH_VARARGS, "Copy elements of any strides in C order; see the stub."},
     {"read_part", py_read_part, METH_VARARGS, "Read a part of an array from a file; see the stub."},
     {"compare", py_compare, METH_VARARGS, "The figures of a pair of tensors; see the stub."},
     {"describe", py_describe, METH_VARARGS, "The figures of one tensor; see the stub."},

@@ -12,13 +12,6 @@ def describe(
     others are NaN, and how many infinite. Raises TypeError for another dtype.
     """
 
-def arrange(source: NDArray[Any], target: NDArray[Any], /) -> None:
-    """Copy elements of any strides to memory in C order, of one shape with one axis at least.
-
-    Of elements their size alone matters, of 1, 2, 4, 8 or 16 bytes. Raises ValueError where the
-    two do not go together.
-    """
-
 def read_part(file: int, start: int, steps: tuple[int, ...], target: NDArray[Any], /) -> bool:
     """Fill `target` from a file in which a step along each axis takes `steps` bytes, from `start`.
 
@@ -35,11 +28,11 @@ def compare(
     errors: NDArray[Any] | None,
     /,
 ) -> tuple[int, int, int, int, float, float, float, float, float, float, float, float, float, int]:
-    """The figures of two runs of contiguous elements, of as many on either side.
+    """The figures of two arrays of one shape and any strides.
 
     Types as for `describe`. Returns the fields of `PairStatistics` in their order, and last the
-    place of the worst element: the first that is not finite on one side alone, else the first of
-    the greatest error; -1 where all are equal. `errors` are float64 and take the place of
-    `abs(raw - base)`; elements to be left out are then NaN in them, and in base or raw.
-    Raises ValueError when the lengths do not go together.
+    place in C order of the worst element: of the first that is not finite on one side alone, else
+    of the first of the greatest error; -1 where all are equal. `errors` are float64 and take the
+    place of `abs(raw - base)`, beside arrays in C order; elements to be left out are then NaN in
+    them, and in base or raw. Raises ValueError when these do not go together.
     """

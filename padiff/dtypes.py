@@ -93,12 +93,12 @@ def absolute(values: NDArray[Any]) -> NDArray[np.float64]:
         return np.minimum(sizes, np.finfo(np.float64).max, out=sizes, where=np.isfinite(wide))
 
 
-def kernel_input(values: NDArray[Any]) -> tuple[NDArray[np.uint8], str]:
-    """The bytes of C-contiguous real elements, and the name of a type that the kernel reads.
+def kernel_input(values: NDArray[Any]) -> tuple[NDArray[np.void], str]:
+    """Real elements as mere bytes, and the name of a type that the kernel reads.
 
     It reads all but float8, of which float32 holds every value, and complex numbers.
     """
     name = dtype_of(values.dtype).name
     if name.startswith("float8"):
         values, name = values.astype(np.float32), "float32"
-    return values.reshape(-1).view(np.uint8), name
+    return values.view(f"V{values.itemsize}"), name

@@ -11,50 +11,39 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff._kernel import arrange, compare
+from padiff._kernel import compare
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.statistics import PairStatistics, Value, Worst, merge
 from padiff.dtypes import absolute, dtype_of, kernel_input
-from padiff.store.chunks import blocks, empty, near_cube
+from padiff.store.chunks import blocks, near_cube
 
 __all__ = ["of_pair"]
 
-# Elements of what must be copied or converted first: a block stays in the processor's cache.
+# Elements of what must be converted first: a block stays in the processor's cache.
 _BLOCK = 2**16
 
 Values = NDArray[Any]
 
 
 def of_pair(
-    base: Values,
-    raw: Values,
-    criterion: Criterion,
-    origin: tuple[int, ...] = (),
-    scratch: Values | None = None,
+    base: Values, raw: Values, criterion: Criterion, origin: tuple[int, ...] = ()
 ) -> PairStatistics:
     """The figures of two arrays of one shape and any strides, of any types in the table.
 
     `origin` is where the arrays lie in the tensors they are part of, for the index of the worst
-    element. `scratch` are bytes in which raw may be put in order as a whole.
+    element.
     """
     origin = origin or (0,) * base.ndim
     exact = dtype_of(base.dtype).kind == dtype_of(raw.dtype).kind == "exact"
     atol, rtol = (0.0, 0.0) if exact else (criterion.atol, criterion.rtol)
-    if scratch is not None:
-        raw = _arranged(raw, scratch)
-    if _is_ready(base) and _is_ready(raw):
-        return _of_block(base, raw, atol, rtol, origin)
+    if not (_is_converted(base) or _is_converted(raw)):
+        return _compared((base, raw), (base, raw), atol, rtol, origin)
     total = PairStatistics()
     for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
         part: Any = (*selection, ...)  # the dots keep a 0-d array an array
         corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
-        total = merge(total, _of_block(base[part], raw[part], atol, rtol, corner))
+        total = merge(total, _of_converted(base[part], raw[part], atol, rtol, corner))
     return total
-
-
-def _is_ready(values: Values) -> bool:
-    """Whether the kernel can read the elements as they lie."""
-    return values.flags.c_contiguous and not _is_converted(values)
 
 
 def _is_converted(values: Values) -> bool:
@@ -81,30 +70,34 @@ def _in_c_order(values: Values) -> bool:
     return all(a >= b for a, b in pairwise(strides))
 
 
-def _of_block(
+def _of_converted(
     base: Values, raw: Values, atol: float, rtol: float, corner: tuple[int, ...]
 ) -> PairStatistics:
-    """The figures of what the kernel reads at once; `corner` is where it begins."""
-    left, right = _arranged(base), _arranged(raw)
+    """The figures of a block, of which the kernel reads copies; `corner` is where it begins."""
+    left, right = np.ascontiguousarray(base), np.ascontiguousarray(raw)
     errors = product = None
     if "c" in (base.dtype.kind, raw.dtype.kind):
         left, right, errors, product = _complex_parts(left, right)
     elif _is_wide_integer(base) or _is_wide_integer(raw):
         errors = _wide_integer_errors(left, right)
+    return _compared((base, raw), (left, right), atol, rtol, corner, errors, product)
+
+
+def _compared(
+    pair: tuple[Values, Values],
+    read: tuple[Values, Values],
+    atol: float,
+    rtol: float,
+    corner: tuple[int, ...],
+    errors: Values | None = None,
+    product: float | None = None,
+) -> PairStatistics:
+    """What the kernel finds in what it is to `read` for a pair."""
+    left, right = read
     found = compare(*kernel_input(left), *kernel_input(right), atol, rtol, errors)
     figures, known_product, at = found[:12], found[12], found[13]
-    worst = None if at < 0 else _worst(at, base, raw, corner)
+    worst = None if at < 0 else _worst(at, *pair, corner)
     return PairStatistics(*figures, known_product if product is None else product, worst)
-
-
-def _arranged(values: Values, into: Values | None = None) -> Values:
-    """The same in C order; NumPy's own copy takes four times as long where axes change places."""
-    if _in_c_order(values):
-        return np.ascontiguousarray(values)
-    copy = empty(values.shape, values.dtype, into)
-    anything = f"V{values.itemsize}"
-    arrange(values.view(anything), copy.view(anything))
-    return copy
 
 
 def _worst(flat: int, base: Values, raw: Values, corner: tuple[int, ...]) -> Worst:

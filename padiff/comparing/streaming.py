@@ -17,7 +17,13 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
 from padiff.store.base import Array
-from padiff.store.chunks import CHUNK_BYTES, Selection, blocks, chunk_grid, near_cube
+from padiff.store.chunks import (
+    CHUNK_BYTES,
+    Selection,
+    blocks,
+    chunk_grid,
+    near_cube,
+)
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord
 
@@ -34,10 +40,10 @@ Part = Callable[[], PairStatistics]
 
 
 class _Scratch(local):
-    """Memory of one thread, for what must be put together and in order; used again and again."""
+    """Memory of one thread, for what must be put together; used again and again."""
 
     def __init__(self) -> None:
-        self.base, self.raw, self.turned = (np.empty(_TURNED, np.uint8) for _ in range(3))
+        self.base, self.raw = (np.empty(_TURNED, np.uint8) for _ in range(2))
 
 
 class Work(Struct, frozen=True):
@@ -218,7 +224,6 @@ def _compare_turned(
         raw.read(_of_raw(selection, axes), scratch.raw).transpose(axes),
         criterion,
         tuple(along.start for along in selection),
-        scratch.turned,
     )
 
 

@@ -62,7 +62,7 @@ class Memory:
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        self._limit = limit
         self._lent = self._idle = self._most = 0  # bytes
         # those that are idle, by their size
         self._buffers: defaultdict[int, list[Buffer]] = defaultdict(list)
@@ -76,7 +76,7 @@ class Memory:
         room = _rounded(size)
         with self._lock:
             self._take_back()
-            if self._lent + room > self.limit:
+            if self._lent + room > self._limit:
                 return None
             if held := self._buffers[room]:
                 buffer = held.pop()

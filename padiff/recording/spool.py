@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from padiff.recording.memory import Memory
 from padiff.store.address import Location
 from padiff.store.section_writer import Later, SectionWriter, Stored, measured
-from padiff.store.spill import Spill, Spilled
+from padiff.store.spill import Spill
 from padiff.store.storage import Storage
 
 __all__ = ["InMemory", "Kept", "Room", "Spool", "Tensors"]
@@ -53,19 +53,19 @@ class InMemory(Kept):
 
 
 class _OnDisk(Kept):
-    """What did not fit into memory."""
+    """What did not fit into memory; its spill stays as long as this."""
 
-    __slots__ = ("_spilled",)
+    __slots__ = ("_spill", "_stored")
 
-    def __init__(self, spilled: Spilled) -> None:
-        super().__init__(spilled.stored.shape)
-        self._spilled = spilled
+    def __init__(self, spill: Spill, stored: Stored) -> None:
+        super().__init__(stored.shape)
+        self._spill, self._stored = spill, stored
 
     def values(self) -> NDArray[Any]:
-        return self._spilled.values()
+        return self._spill.values(self._stored)
 
     def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
-        return writer.adopt(path, self._spilled.stored, self._spilled.section)
+        return writer.adopt(path, self._stored, self._spill.section)
 
 
 class _Measured(Kept):
@@ -127,4 +127,4 @@ class Spool:
             return InMemory(copied)
         if self.spill is None or self.spill.process != os.getpid():  # in a fork
             self.spill = self._room.begin_spill()
-        return _OnDisk(self.spill.add(leaf, values, dims))
+        return _OnDisk(self.spill, self.spill.add(leaf, values, dims))

@@ -6,7 +6,6 @@ import weakref
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from tempfile import gettempdir
 from typing import Any
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 
 from padiff.errors import WriteError
 from padiff.store.address import Location, is_elsewhere, local_path
-from padiff.store.base import PartialDump, PartialSection
+from padiff.store.base import PartialDump
 from padiff.store.files import Writing
 from padiff.store.format import safe_name
 from padiff.store.hdf5.locating import is_hdf5
@@ -25,13 +24,13 @@ from padiff.store.location import store_in
 from padiff.store.section_writer import SectionWriter, Stored
 from padiff.store.storage import Format, Storage
 
-__all__ = ["Spill", "Spilled"]
+__all__ = ["Spill"]
 
 
 class Spill:
-    """A dump that is never finished, in a hidden directory: `partial`.
+    """A dump that is never finished, `partial`, with one `section`, in a hidden directory.
 
-    It is removed when nobody has this, nor anything in it, any more.
+    It is removed when nobody has this any more.
     """
 
     def __init__(self, parent: Path, backend: Format, storage: Storage) -> None:
@@ -48,8 +47,8 @@ class Spill:
         self._end = weakref.finalize(
             self, _remove, self.process, self.partial, workplace, self._thread, made
         )
-        self._section = self.partial.section("report")
-        self._writer = SectionWriter(self._section, "report", storage)
+        self.section = self.partial.section("report")
+        self._writer = SectionWriter(self.section, "report", storage)
         self._count = itertools.count()
 
     @classmethod
@@ -66,28 +65,18 @@ class Spill:
                 return cls(path.parent, backend, storage)
         return cls(Path(gettempdir()), "zarr", storage)
 
-    def add(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> "Spilled":
+    def add(self, leaf: str, values: NDArray[Any], dims: Sequence[str] | None = None) -> Stored:
         """Write a tensor now; `leaf` is the name that its array will have in the dump."""
         path = f"{next(self._count)}/{safe_name(leaf)}"
-        stored = self._thread.submit(self._writer.add, path, values, dims).result()
-        return Spilled(self, self._section, stored)
+        return self._thread.submit(self._writer.add, path, values, dims).result()
+
+    def values(self, stored: Stored) -> NDArray[Any]:
+        """The elements of a tensor that was added, read from the disk."""
+        return np.asarray(self.section.written(stored.array))
 
     def close(self) -> None:
         """Remove what is left of it now. Safe to call twice."""
         self._end()
-
-
-@dataclass(frozen=True, slots=True)
-class Spilled:
-    """A tensor in a spill."""
-
-    spill: Spill
-    section: PartialSection
-    stored: Stored
-
-    def values(self) -> NDArray[Any]:
-        """The elements, read from the disk."""
-        return np.asarray(self.section.written(self.stored.array))
 
 
 def _remove(
