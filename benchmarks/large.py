@@ -3,16 +3,19 @@
 import argparse
 import os
 import shutil
+import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from statistics import median
 
 import ml_dtypes
 import numpy as np
+import torch
 from numpy.typing import DTypeLike, NDArray
 
 import padiff
@@ -127,16 +130,26 @@ def read_plainly(path: Path) -> None:
             pass
 
 
+@contextmanager
+def busy() -> Iterator[None]:
+    """While one processor has other work: of a virtual machine the disk may need it too."""
+    with subprocess.Popen([sys.executable, "-c", "while True: pass"]) as process:
+        yield
+        process.kill()
+
+
 def cold(stores: Sequence[Path]) -> list[Target]:
     """Beside reading the same files in order, by as many threads as reads them fastest."""
     seconds: dict[str, list[float]] = {}
     for _ in range(ROUNDS):
-        for threads in (1, 2):
+        for threads, beside in ((1, nullcontext), (2, nullcontext), (2, busy)):
             forget(stores)
-            start = time.perf_counter()
-            with ThreadPoolExecutor(threads) as pool:
+            with beside(), ThreadPoolExecutor(threads) as pool:
+                start = time.perf_counter()
                 list(pool.map(read_plainly, files_of(stores)))
-            seconds.setdefault(f"read, {threads}", []).append(time.perf_counter() - start)
+                taken = time.perf_counter() - start
+            name = f"read, {threads}{', one processor busy' if beside is busy else ''}"
+            seconds.setdefault(name, []).append(taken)
         forget(stores)
         start = time.perf_counter()
         padiff.compare(*stores, mode="strict", atol=1)
@@ -167,6 +180,17 @@ def write_linear(location: Path, values: NDArray[np.float32], dims: tuple[str, s
         writer.finish(SectionHeader("weights", "Linear", "torch", "0", (), tree, now))
 
 
+def in_memory(base: NDArray[np.float32]) -> dict[str, Candidate]:
+    """The same weight, which nobody has to read: putting it in order alone, and a mean error."""
+    turned = np.ascontiguousarray(base.T)
+    out = torch.empty(base.shape)
+    return {
+        "torch, a copy in order": Candidate(lambda: out.copy_(torch.from_numpy(turned).t())),
+        "numpy, a copy in order": Candidate(lambda: np.copyto(out.numpy(), turned.T)),
+        "numpy, the mean error": Candidate(lambda: np.abs(base - turned.T).mean()),
+    }
+
+
 def transposed(root: Path, side: int) -> list[Target]:
     """One weight beside itself with an error, in the same and in the other layout."""
     base = np.random.default_rng(0).standard_normal((side, side), dtype=np.float32)
@@ -176,13 +200,10 @@ def transposed(root: Path, side: int) -> list[Target]:
         write_linear(places[0], base, ("out", "in"))
         write_linear(places[1], base + np.float32(ATOL / 10), ("out", "in"))
         write_linear(places[2], (base + np.float32(ATOL / 10)).T, ("in", "out"))
-        seconds = medians(
-            {
-                place.stem: Candidate(partial(padiff.compare, places[0], place))
-                for place in places[1:]
-            },
-            ROUNDS,
-        )
+        candidates = {
+            place.stem: Candidate(partial(padiff.compare, places[0], place)) for place in places[1:]
+        }
+        seconds = medians(candidates | in_memory(base), ROUNDS)
         show(f"float32 of {side} x {side}, {suffix}", seconds, "straight")
         ratio = seconds["turned"] / seconds["straight"]
         targets.append(Target(f"{suffix}: transposed / straight", ratio, 2, "times the time"))
