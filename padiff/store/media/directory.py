@@ -198,8 +198,8 @@ class Directory(Medium):
             occupied = any(not name.startswith(".") for name in os.listdir(place))  # noqa: PTH208
         except FileNotFoundError:
             occupied = place.is_symlink()
-        except NotADirectoryError:
-            occupied = True
+        except NotADirectoryError:  # which it is, or what it is in
+            occupied = place.exists() or place.is_symlink()
         if occupied:
             kind = "a directory with other files" if place.is_dir() else "a file"
             raise OccupiedError(
