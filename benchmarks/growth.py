@@ -98,14 +98,12 @@ def main() -> int:
                     each = [
                         times[at] / amount for times, amount in zip(found, amounts, strict=True)
                     ]
-                    targets.append(
-                        Target(
-                            f"{name} {suffix}: a share of the {unit} at most / one before",
-                            each[-1] / each[-2],
-                            MOST,
-                            "",
-                        )
-                    )
+                    share = each[-1] / each[-2]
+                    if name == "dump":  # the system holds back so much, and then the disk is heard
+                        alone = [times[2] for times in found]
+                        share /= max(1.0, alone[-1] / alone[-2] * amounts[-2] / amounts[-1])
+                    what = f"{name} {suffix}: a share of the {unit} at most / one before"
+                    targets.append(Target(what, share, MOST, ""))
                     ax.loglog(
                         amounts, [times[at] for times in found], "o-", label=f"{name} {suffix}"
                     )

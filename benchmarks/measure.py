@@ -72,15 +72,16 @@ def medians(candidates: Mapping[str, Candidate], rounds: int) -> dict[str, float
 def scratch(needed: int) -> Iterator[Path]:
     """An empty directory on this repository's disk with room for `needed` bytes, removed after.
 
-    As much memory is touched once: a virtual machine may have to ask its host for each page that
-    it has not used lately, which takes ten times as long as writing to it.
+    As much memory, or what is there, is touched once: a virtual machine may have to ask its host
+    for each page that it has not used lately, which takes ten times as long as writing to it.
     """
     results = Path(__file__).parent / "results"
     results.mkdir(exist_ok=True)
     free = shutil.disk_usage(results).free
     if free < needed:
         raise SystemExit(f"expected {needed >> 20} MiB free below {results}, found {free >> 20}")
-    np.ones(needed // 8)
+    there = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    np.ones(min(needed, there * 3 // 4) // 8)
     with tempfile.TemporaryDirectory(dir=results) as name:
         yield Path(name)
 

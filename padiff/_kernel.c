@@ -347,7 +347,8 @@ static void compare_all(const Py_buffer *base, const Py_buffer *raw, Pair *pair,
     for (int axis = last; axis >= 0; axis--) {
         apart[axis] = size;
         size *= base->shape[axis];
-        if (axis < last && base->shape[axis] > 1 && Py_ABS(raw->strides[axis]) < Py_ABS(raw->strides[close]))
+        if (axis < last && base->shape[axis] > 1 &&
+            (base->shape[close] == 1 || Py_ABS(raw->strides[axis]) < Py_ABS(raw->strides[close])))
             close = axis;
     }
     pair->base.data = base->buf;

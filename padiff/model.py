@@ -213,14 +213,15 @@ class ProxyModel:
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
-        """Raise what an earlier dump raised in the background, once what is asked for is done."""
-        error = self._recording.take_error()
-        try:
-            yield
-        finally:
-            if error is not None:
-                with self._failing:
-                    raise error
+        """Raise what an earlier dump raised in the background, once what is asked for is done.
+
+        Where that raises, or is interrupted, the next call tells it.
+        """
+        error = self._recording.background_error
+        yield
+        if error is not None:
+            with self._failing:
+                self._recording.tell_background_error()
 
     def _check_recorded(self) -> None:
         if not self._recording.roots:

@@ -48,8 +48,8 @@ def of_statistics(base: TensorRecord, raw: TensorRecord, rtol: float) -> PairSta
     sum_abs = max(_less(max(means), share * sizes) * finite, norm)
     largest = _largest(ours)
     most = max(sum_abs / finite, _less(max(extremes), _EPS * (largest + _largest(theirs))))
-    excess = max(0.0, most - rtol * largest)
-    exact = kinds == ["exact", "exact"]
+    exact = kinds == ["exact", "exact"]  # to which no tolerance applies
+    excess = max(0.0, most - (0.0 if exact else rtol) * largest)
     return PairStatistics(
         finite=finite,
         agreeing=agreeing,

@@ -16,7 +16,7 @@ from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_dumps
 from padiff.comparing.records import CONVENTION, record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
-from padiff.comparing.streaming import Progress, Work, stream
+from padiff.comparing.streaming import Progress, TensorPair, Work, stream
 from padiff.errors import FormatError, UsageError
 from padiff.store.format import SectionHeader
 from padiff.store.location import Location
@@ -145,9 +145,7 @@ def _compare_step(
     doubted = (
         pair
         for pair, record in zip(pairs, records, strict=True)
-        if pair
-        and not pair.by_statistics
-        and (record.diverged or (pair.same_digests and not record.identical))
+        if pair and _is_doubted(pair, record, work)
     )
     check_intact(doubted, work.jobs)
     planned, records = _noise_last(planned, records, explained_by_noise(records, before))
@@ -160,6 +158,13 @@ def _compare_step(
         sum(plan.layers for plan in plans),
         _trees(planned, records, dumps[0]),
     )
+
+
+def _is_doubted(pair: TensorPair, record: Record, work: Work) -> bool:
+    """Whether what was found may be damage on disk; of statistics nothing was read at all."""
+    if pair.by_statistics:
+        return not work.digests
+    return record.diverged or (pair.same_digests and not record.identical)
 
 
 def _noise_last(

@@ -26,8 +26,9 @@ def check_intact(pairs: Iterable[TensorPair], jobs: int) -> None:
 
 
 def _check_pair(pair: TensorPair) -> None:
-    _check_array(pair.base_section, whole_of(pair.base))
-    _check_array(pair.raw_section, whole_of(pair.raw))
+    for section, tensor in ((pair.base_section, pair.base), (pair.raw_section, pair.raw)):
+        if not section.header.tensors:  # or there is nothing but statistics
+            _check_array(section, whole_of(tensor))
 
 
 def _check_array(section: Section, tensor: TensorRecord) -> None:

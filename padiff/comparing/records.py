@@ -40,9 +40,13 @@ def record_of(
     figures: Figures | None = None
     status: Status = "missing" if base is None or raw is None else "shape"
     notes: list[str] = []
+    by_statistics = False
     if statistics is not None and base is not None and raw is not None:
         exact = all(dtype_named(tensor.dtype).kind == "exact" for tensor in (base, raw))
         figures = figures_of(statistics, criterion, exact=exact)
+        told = any(section.header.tensors for section in planned.sections)
+        if by_statistics := told and base.chunks != raw.chunks:
+            figures = replace(figures, max_rel=None, cosine=None)
         notes = _notes(statistics, base, raw)
         larger = statistics.squares_raw > statistics.squares_base
         as_known = planned.explained > 0 if larger else planned.explained < 0
@@ -54,12 +58,6 @@ def record_of(
             status = "nonfinite"
     elif status == "missing":
         notes = _reasons(planned)
-    by_statistics = False
-    if figures is not None and base is not None and raw is not None:
-        told = any(section.header.tensors for section in planned.sections)
-        by_statistics = told and base.chunks != raw.chunks
-    if figures is not None and by_statistics:
-        figures = replace(figures, max_rel=None, cosine=None)
     known = base or raw
     sums = statistics or PairStatistics()
     squares = sums.squares_base, sums.squares_raw
@@ -111,12 +109,17 @@ def figures_of(statistics: PairStatistics, criterion: Criterion, *, exact: bool)
 def _by_convention(figures: Figures, base: TensorRecord, explained: float) -> Figures:
     """The figures, with the atol for what is left of the difference once a share is explained.
 
-    No element is off by more than `max_rel` of its size, so none has more left than that.
+    No element is off by more than `max_rel` of its size, so none has more left than that. Where
+    statistics alone are known, some element is off by `max_abs`, of which no more is explained than
+    the share of the largest.
     """
-    if figures.max_rel is None or not isfinite(figures.max_rel):
-        return figures
     largest = max(abs(base.stats.min or 0), abs(base.stats.max or 0))
-    left = max(0.0, figures.max_rel - explained) * largest
+    if figures.max_rel is None and figures.max_abs is not None:
+        left = max(0.0, figures.max_abs - explained * largest)
+    elif figures.max_rel is not None and isfinite(figures.max_rel):
+        left = max(0.0, figures.max_rel - explained) * largest
+    else:
+        return figures
     return replace(figures, required_atol=min(figures.required_atol, left))
 
 

@@ -1,5 +1,6 @@
 """Writing what was recorded, or the model's parameters, as sections of a dump."""
 
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -87,7 +88,7 @@ def write_dump(
     They are gone afterwards, whether that succeeds or not.
     """
     names = [contents.header.section for contents in sections]
-    spill = next(iter(spills), None)
+    spill = next((spill for spill in spills if spill.process == os.getpid()), None)
     try:
         with DumpWriter(
             location, *names, step=step, rank=rank, storage=storage, spill=spill

@@ -157,9 +157,18 @@ class Recording:
         contents, spool = self._read_parameters(section)
         self._write([contents], location, step=step, spills=(spool.spill,))
 
-    def take_error(self) -> BaseException | None:
-        """What a dump in the background raised, of those that have ended; each is told once."""
-        return None if self._background is None else self._background.take_error()
+    @property
+    def background_error(self) -> BaseException | None:
+        """What a dump in the background raised, the first of those that have not been told."""
+        return None if self._background is None else self._background.error()
+
+    def tell_background_error(self) -> None:
+        """Raise that, and have it told."""
+        assert self._background is not None
+        error = self._background.error()
+        assert error is not None
+        self._background.told()
+        raise error
 
     def flush(self) -> None:
         """Wait until all dumps are written."""

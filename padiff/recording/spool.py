@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from numpy.typing import NDArray
 
+from padiff.errors import WriteError
 from padiff.recording.memory import Memory
 from padiff.store.address import Location
 from padiff.store.section_writer import Later, SectionWriter, Stored, measured
@@ -62,10 +63,19 @@ class _OnDisk(Kept):
         self._spill, self._stored = spill, stored
 
     def values(self) -> NDArray[Any]:
+        self._check_process()
         return self._spill.values(self._stored)
 
     def write(self, writer: SectionWriter, path: str, dims: Sequence[str] | None) -> Later:
+        self._check_process()
         return writer.adopt(path, self._stored, self._spill.section)
+
+    def _check_process(self) -> None:
+        if self._spill.process != os.getpid():
+            raise WriteError(
+                "expected to dump what this process has recorded, got what another one spilled "
+                "before it was forked: dump it there, or clear the report and record again"
+            )
 
 
 class _Measured(Kept):

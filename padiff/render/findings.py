@@ -59,6 +59,8 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         lines.append(
             f"{found.nonfinite} of {record.size} elements are NaN or infinite on one side only"
         )
+        if record.by_statistics:
+            return lines
     elif record.by_statistics:
         return [
             *lines,

@@ -55,6 +55,7 @@ class Lock:
     descriptor: int | None = None
 
     def __init__(self, directory: Path, *, patience: float = 0.0) -> None:
+        self._process = os.getpid()
         until = time.monotonic() + patience
         try:
             self._take(directory)
@@ -83,8 +84,9 @@ class Lock:
 
     def release(self) -> None:
         """Let others have it. Safe to call twice."""
+        ours = self.held and self._process == os.getpid()  # a fork has a copy of its parent's
         try:
-            if self.held and self.descriptor is not None and sys.platform != "win32":
+            if ours and self.descriptor is not None and sys.platform != "win32":
                 # a process that was forked meanwhile has the descriptor too, and may keep it long
                 fcntl.flock(self.descriptor, fcntl.LOCK_UN)
         finally:

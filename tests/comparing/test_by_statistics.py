@@ -4,7 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
+import torch
 from click.testing import CliRunner
 from hypothesis import given
 from hypothesis import strategies as st
@@ -18,7 +20,7 @@ from padiff.cli.commands import group
 from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.bounds import of_statistics
 from padiff.comparing.criterion import Criterion
-from padiff.errors import UsageError
+from padiff.errors import CorruptError, UsageError
 from padiff.store.section_writer import measured, record_of
 from padiff.store.storage import Storage
 from padiff.tree import TensorRecord
@@ -129,6 +131,64 @@ def test_the_command_says_so(tmp_path: Path) -> None:
     assert "compared by their statistics" in ran.output
     ran = CliRunner().invoke(group, ["check", str(tmp_path / "a"), str(tmp_path / "a")])
     assert ran.exit_code == 0
+
+
+def test_damage_of_the_side_that_has_elements_is_found_on_request(tmp_path: Path) -> None:
+    model = ZOO["residual"].build("torch")
+    record(model, "torch", tmp_path / "a", "statistics")
+    record(model, "torch", tmp_path / "b", "full")
+    assert padiff.compare(tmp_path / "a", tmp_path / "b", digests=False).aligned
+    chunk = next(path for path in (tmp_path / "b").rglob("c.0*") if path.stat().st_size > 8)
+    data = bytearray(chunk.read_bytes())
+    data[5] ^= 1
+    chunk.write_bytes(data)
+    for sides in (("a", "b"), ("b", "a")):
+        base, raw = (tmp_path / side for side in sides)
+        assert padiff.compare(base, raw).aligned
+        with pytest.raises(CorruptError, match="digest"):
+            padiff.compare(base, raw, digests=False)
+
+
+def test_nan_on_one_side_is_told_as_what_it_is(tmp_path: Path) -> None:
+    model = ZOO["residual"].build("torch")
+    record(model, "torch", tmp_path / "a", "statistics")
+    next(model.parameters()).data.view(-1)[3] = float("nan")
+    record(model, "torch", tmp_path / "b", "full")
+    arguments = ["check", str(tmp_path / "a"), str(tmp_path / "b"), "--section", "params"]
+    ran = CliRunner().invoke(group, arguments)
+    assert ran.exit_code == 1
+    assert "NaN or infinite on one side only" in ran.output
+    assert "no element is finite" not in ran.output
+
+
+def test_no_tolerance_applies_to_whole_numbers() -> None:
+    values = np.arange(1000, dtype=np.int32) + 1000
+    for dtype in (np.int32, np.int64):  # the second has no digests to tell them apart
+        found = of_statistics(tensor(values), tensor((values + 1).astype(dtype)), 0.01)
+        assert found.mismatched == 1
+        assert found.excess > 0
+
+
+@pytest.mark.parametrize(("factor", "status"), [(0.5, "mismatch"), (1.0, "match")])
+def test_a_convention_explains_no_more_than_its_share(
+    factor: float, status: str, tmp_path: Path
+) -> None:
+    """The running variance of the unbiased variance, and one that is off by far more."""
+    values = np.random.default_rng(0).standard_normal((16, 4)).astype(np.float32)
+    sides = {
+        "torch": (torch.nn.BatchNorm1d(4), torch.from_numpy(values)),
+        "paddle": (paddle.nn.BatchNorm1D(4), paddle.to_tensor(values)),
+    }
+    for name, (layer, x) in sides.items():
+        proxy = create_model(layer, "m", tensors="statistics")
+        proxy(x)
+        if name == "paddle":
+            layer._variance.set_value(layer._variance * factor)
+        proxy.dump_report(tmp_path / name)
+        proxy.dump_params(tmp_path / name)
+    found = padiff.compare(tmp_path / "torch", tmp_path / "paddle", sections=["params"])
+    (variance,) = (r for r in found.records if "var" in str(r.base.tensor))
+    assert (variance.by_statistics, variance.status) == (True, status)
 
 
 def test_gradients_in_several_parts_are_listed(tmp_path: Path) -> None:

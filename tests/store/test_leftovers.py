@@ -6,12 +6,14 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from padiff.errors import OccupiedError
+from padiff.store.leftovers import begin_alone
 from padiff.store.location import Location, below
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.verify import verify
@@ -102,3 +104,18 @@ def test_a_group_of_any_name_is_made(tmp_path: Path) -> None:
     for name in ("a**b", "[1]", "?"):
         write(tmp_path / "run.zarr" / name, {"layer": np.ones(3)})
         assert verify(tmp_path / "run.zarr" / name).intact
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="which has no fork")
+def test_a_fork_that_ends_lets_go_of_nothing(tmp_path: Path) -> None:
+    """Of what its parent has locked: it ends as any process does, and clears up."""
+    place = begin_alone(tmp_path, "report", what="a report")
+    child = get_context("fork").Process(target=place.remove)
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    with pytest.raises(OccupiedError, match="another writer at work"):
+        begin_alone(tmp_path, "report", what="a report")
+    assert place.path.is_dir()
+    place.remove()
+    begin_alone(tmp_path, "report", what="a report").remove()

@@ -44,11 +44,6 @@ def open_array(file: Hdf5File, path: str) -> Array:
         return _Decoded(file, where, layout, dataset)
 
 
-def _of(selection: Selection) -> tuple[Any, ...]:
-    """An index that gives an array in any case, and no number."""
-    return (*selection, ...)
-
-
 class _Dataset(Array):
     """What both kinds have in common."""
 

@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from math import prod
@@ -54,6 +55,8 @@ class NewFile:
         with WritingHdf5(path, _METADATA_BLOCK):
             self.id = h5f.create(os.fsencode(path), h5f.ACC_EXCL, fapl=access)
         self.descriptor = os.open(path, os.O_WRONLY)
+        self._held = self.id.get_vfd_handle()  # of HDF5's own descriptor
+        _being_written.add(self)
         _set_text(h5g.open(self.id, b"/"), dumps(root_attributes()[ATTRIBUTE]).encode())
 
     def move_to(self, path: Path, workplaces: Sequence[Workplace]) -> None:
@@ -87,9 +90,13 @@ class NewFile:
         Where it cannot write that, as on a full disk, it takes the process down later on.
         """
         if self.id.valid:
-            with _nowhere() as spare:
-                os.dup2(spare.fileno(), self.id.get_vfd_handle())
+            self._divert()
         self.close()
+
+    def _divert(self) -> None:
+        """What HDF5 still writes goes nowhere."""
+        with _nowhere() as spare:
+            os.dup2(spare.fileno(), self._held)
 
     def close(self) -> None:
         """Let go of the file; what was written is in it. Safe to call twice."""
@@ -99,6 +106,20 @@ class NewFile:
         if self.id.valid:
             with WritingHdf5(self.path, sum(length for _, length in self.extents)):
                 self.id.close()
+
+
+_being_written: weakref.WeakSet[NewFile] = weakref.WeakSet()
+
+
+def _divert_all() -> None:
+    """A fork must not write to its parent's files what HDF5 had not written by then."""
+    for file in list(_being_written):
+        if file.descriptor >= 0:
+            file._divert()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_divert_all)
 
 
 def _nowhere() -> IO[bytes]:
