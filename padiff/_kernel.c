@@ -339,10 +339,12 @@ CLONES static void compare(const Pair *pair, Figures *all) {
     }
 }
 
-/* The last axis, and of the others the one along which raw's elements lie closest, make the matrix; all
-   others are gone through one by one. */
+/* The last axis that is longer than one, and of those before it the one along which raw's elements lie
+   closest, make the matrix; all others are gone through one by one. */
 static void compare_all(const Py_buffer *base, const Py_buffer *raw, Pair *pair, Figures *all) {
-    int axes = base->ndim, last = axes - 1, close = last - 1;
+    int last = base->ndim - 1;
+    while (last > 0 && base->shape[last] == 1) last--;
+    int close = last - 1;
     Py_ssize_t apart[PyBUF_MAX_NDIM], index[PyBUF_MAX_NDIM] = {0}, size = 1;
     for (int axis = last; axis >= 0; axis--) {
         apart[axis] = size;
