@@ -102,8 +102,8 @@ def intact(section: Section) -> str:
     """The label of a section of which every bit is as it was written; ValueError for another."""
     label = section.header.run or ""
     for layer in _SHAPES:
-        array = section[layer].forward[0]
         (tensor,) = section[layer].node.tensors
+        array = section.stored(tensor)
         found: NDArray[Any] = np.asarray(array)
         if found.tobytes() != values_of(label, section.header.section, layer).tobytes():
             raise ValueError(f"{layer} of {section.location} is not what {label} wrote")

@@ -20,6 +20,7 @@ __all__ = [
     "TensorRecord",
     "TensorStats",
     "Unrecorded",
+    "is_zero",
     "outlined",
 ]
 
@@ -61,9 +62,6 @@ class TensorStats(Struct, frozen=True, gc=False):
                 force_setattr(self, name, NAMED_NUMBERS[value])
 
 
-_NO_FIGURES = TensorStats(None, None, None, None, None, 0, 0)
-
-
 class TensorRecord(Struct, frozen=True, gc=False):
     """One stored tensor.
 
@@ -72,12 +70,13 @@ class TensorRecord(Struct, frozen=True, gc=False):
     the gradient of what it was given, and `loss` for where a backward pass began; None for a
     parameter's value and `backward` for its gradient. `place` says where in the layer's output (or
     input) the tensor stood, `0` for a lone one, `logits` or `1.hidden` in structures; for a
-    parameter it is the parameter's name. `order` is the event's number in the run. `dims` names
-    the axes of a parameter whose layout is known, so that two frameworks that store it transposed
-    can be told. `chunks` holds one digest per chunk, in C order of the chunk grid; `metadata` the
-    digest of the array's own metadata. `tied` is the `array` of the first place at which the model
-    holds the same parameter, None for that place itself. `buffer` marks what the layer keeps beside
-    its parameters, such as the running statistics of a batch norm: no optimizer changes it.
+    parameter it is the parameter's name. `order` is the event's number in the run. `stats` is None
+    of what another tool wrote, and of what is stored nowhere. `dims` names the axes of a parameter
+    whose layout is known, so that two frameworks that store it transposed can be told. `chunks`
+    holds one digest per chunk, in C order of the chunk grid; `metadata` the digest of the array's
+    own metadata. `tied` is the `array` of the first place at which the model holds the same
+    parameter, None for that place itself. `buffer` marks what the layer keeps beside its
+    parameters, such as the running statistics of a batch norm: no optimizer changes it.
     """
 
     array: str
@@ -87,7 +86,7 @@ class TensorRecord(Struct, frozen=True, gc=False):
     dtype: str
     device: str
     order: Count
-    stats: TensorStats
+    stats: TensorStats | None
     chunks: tuple[str, ...]
     metadata: str
     dims: tuple[str, ...] | None = None
@@ -95,9 +94,15 @@ class TensorRecord(Struct, frozen=True, gc=False):
     buffer: bool = False
 
 
+def is_zero(record: TensorRecord) -> bool:
+    """Whether a tensor is known to have no element but zeros."""
+    stats = record.stats
+    return stats is not None and not (stats.min or stats.max or stats.nan or stats.inf)
+
+
 def outlined(phase: Phase | None, place: str, shape: tuple[int, ...]) -> TensorRecord:
     """A tensor that is stored nowhere, for matching: it looks at phase, place and shape alone."""
-    return TensorRecord("", phase, place, shape, "", "", 0, _NO_FIGURES, (), "")
+    return TensorRecord("", phase, place, shape, "", "", 0, None, (), "")
 
 
 class Frame(Struct, frozen=True, gc=False):

@@ -15,7 +15,9 @@ LEAST = (
 )
 
 
-def of_statistics(base: TensorRecord, raw: TensorRecord, rtol: float) -> PairStatistics:
+def of_statistics(
+    base: TensorRecord, raw: TensorRecord, stats: tuple[TensorStats, TensorStats], rtol: float
+) -> PairStatistics:
     """The least that the figures of a pair can be; those of equal tensors where digests are equal.
 
     With `e = raw - base` over n elements that are finite on both sides, `sum(abs(e))` is at least
@@ -24,7 +26,7 @@ def of_statistics(base: TensorRecord, raw: TensorRecord, rtol: float) -> PairSta
     `abs(e)`, and the distance of the extremes. What the sums may have been rounded by is taken off.
     """
     size = math.prod(base.shape)
-    ours, theirs = base.stats, raw.stats
+    ours, theirs = stats
     kinds = [dtype_named(side.dtype).kind for side in (base, raw)]
     agreeing = min(ours.nan, theirs.nan) + min(ours.inf, theirs.inf)
     if "complex" in kinds:  # whose parts may be both: all such numbers are alike

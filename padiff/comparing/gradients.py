@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from padiff.comparing.comparison import SideName
 from padiff.matching.tensors import match_inputs, match_tensors
 from padiff.store.reader import Section
-from padiff.tree import Node, TensorRecord
+from padiff.tree import Node, TensorRecord, is_zero
 
 __all__ = ["ExpectedGradients"]
 
@@ -41,7 +41,7 @@ class ExpectedGradients:
 
         `others_paired` says that the layers have gradients in common.
         """
-        if tensor.stats.l2 in (0, None) and not (tensor.stats.nan or tensor.stats.inf):
+        if is_zero(tensor):
             return False  # no gradient is one of zeros
         node, giver = layers if lacking == "base" else layers[::-1]
         if tensor.phase == "grad_output":

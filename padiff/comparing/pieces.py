@@ -8,9 +8,8 @@ import numpy as np
 from msgspec.structs import asdict
 from numpy.typing import NDArray
 
-from padiff.errors import CorruptError
 from padiff.layouts import Layout, Part, layout_of
-from padiff.store.base import Array
+from padiff.store.array import Array
 from padiff.store.chunks import Selection
 from padiff.store.reader import Section
 from padiff.tree import Node, Phase, TensorRecord
@@ -119,12 +118,6 @@ class _PieceArray(Array):
         start = at * self.shape[0] if self.shape else 0
         rows = [slice(along.start + start, along.stop + start) for along in selection[:1]]
         return self._whole.read((*rows, *selection[1:]), into)
-
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        raise CorruptError("expected to be asked for the chunks of what is stored, not of a part")
-
-    def metadata_digest(self) -> str:
-        return self._whole.metadata_digest()
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._whole.file_of(None)

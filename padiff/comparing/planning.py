@@ -16,7 +16,7 @@ from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
-from padiff.tree import GRADIENTS, Node, Phase, TensorRecord, Unrecorded
+from padiff.tree import GRADIENTS, Node, Phase, TensorRecord, Unrecorded, is_zero
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
 
@@ -297,9 +297,7 @@ def _first_array(tensor: TensorRecord) -> str:
 
 def _is_no_gradient(tensor: TensorRecord) -> bool:
     """Whether it is a gradient of zeros: what clearing gradients leaves is a framework's choice."""
-    stats = tensor.stats
-    nonzero = stats.min or stats.max or stats.nan or stats.inf
-    return tensor.phase == "backward" and not nonzero
+    return tensor.phase == "backward" and is_zero(tensor)
 
 
 def _silent(calls: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:

@@ -11,7 +11,7 @@ from padiff.comparing.planning import Planned
 from padiff.comparing.statistics import PairStatistics
 from padiff.comparing.streaming import TensorPair, axes_of_raw
 from padiff.dtypes import dtype_named
-from padiff.tree import Node, TensorRecord
+from padiff.tree import Node, TensorRecord, TensorStats
 
 __all__ = ["CONVENTION", "figures_of", "record_of", "to_compare"]
 
@@ -51,7 +51,8 @@ def record_of(
         larger = statistics.squares_raw > statistics.squares_base
         as_known = planned.explained > 0 if larger else planned.explained < 0
         if as_known and not criterion.accepts(figures.required_atol):
-            figures = _by_convention(figures, base, abs(planned.explained))
+            stats = planned.sections[0].stats(base)
+            figures = _by_convention(figures, stats, abs(planned.explained))
             notes.append(CONVENTION)
         status = "match" if criterion.accepts(figures.required_atol) else "mismatch"
         if statistics.nonfinite:
@@ -106,14 +107,14 @@ def figures_of(statistics: PairStatistics, criterion: Criterion, *, exact: bool)
     return figures
 
 
-def _by_convention(figures: Figures, base: TensorRecord, explained: float) -> Figures:
+def _by_convention(figures: Figures, base: TensorStats, explained: float) -> Figures:
     """The figures, with the atol for what is left of the difference once a share is explained.
 
     No element is off by more than `max_rel` of its size, so none has more left than that. Where
     statistics alone are known, some element is off by `max_abs`, of which no more is explained than
     the share of the largest.
     """
-    largest = max(abs(base.stats.min or 0), abs(base.stats.max or 0))
+    largest = max(abs(base.min or 0), abs(base.max or 0))
     if figures.max_rel is None and figures.max_abs is not None:
         left = max(0.0, figures.max_abs - explained * largest)
     elif figures.max_rel is not None and isfinite(figures.max_rel):
@@ -148,11 +149,13 @@ def _reasons(planned: Planned) -> list[str]:
 
 
 def _sized(tensor: TensorRecord | None, squares: float) -> TensorRecord | None:
-    """A piece with statistics of its own: of its elements the norm is known, which bounds them."""
-    if not isinstance(tensor, Piece):
+    """A tensor that nobody has measured, or a piece of one that somebody has: of its elements the
+    norm is known, which bounds them.
+    """
+    if tensor is None or (tensor.stats is not None and not isinstance(tensor, Piece)):
         return tensor
     norm = sqrt(squares)
-    return replace(tensor, stats=replace(tensor.stats, min=-norm, max=norm, l2=norm))
+    return replace(tensor, stats=TensorStats(-norm, norm, None, None, norm, 0, 0))
 
 
 def _side(node: Node | None, tensor: TensorRecord | None) -> Side:

@@ -16,7 +16,7 @@ from padiff.comparing.bounds import of_statistics
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.pieces import array_of
 from padiff.comparing.statistics import PairStatistics, merge, with_equal_rest
-from padiff.store.base import Array
+from padiff.store.array import Array
 from padiff.store.chunks import (
     CHUNK_BYTES,
     Selection,
@@ -25,7 +25,7 @@ from padiff.store.chunks import (
     near_cube,
 )
 from padiff.store.reader import Section
-from padiff.tree import TensorRecord
+from padiff.tree import TensorRecord, TensorStats
 
 __all__ = ["Progress", "TensorPair", "Work", "axes_of_raw", "stream"]
 
@@ -78,6 +78,10 @@ class TensorPair(Struct, frozen=True):
         """Whether a side has no elements."""
         return bool(self.base_section.header.tensors or self.raw_section.header.tensors)
 
+    def stats(self) -> tuple[TensorStats, TensorStats]:
+        """Those of both sides, measured where they were not when they were written."""
+        return self.base_section.stats(self.base), self.raw_section.stats(self.raw)
+
     @property
     def same_digests(self) -> bool:
         """Whether both trees say that the same bytes were written."""
@@ -120,7 +124,8 @@ def stream(
         try:
             for index, pair in enumerate(pairs):
                 if pair.by_statistics:
-                    add(index, of_statistics(pair.base, pair.raw, work.criterion.rtol))
+                    known = of_statistics(pair.base, pair.raw, pair.stats(), work.criterion.rtol)
+                    add(index, known)
                     continue
                 for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
@@ -137,7 +142,7 @@ def stream(
     if progress is not None:
         progress(total, total)  # what is known to be equal was not counted
     return [
-        with_equal_rest(result, pair.size, pair.base.stats, pair.raw.stats)
+        result if result.size == pair.size else with_equal_rest(result, pair.size, *pair.stats())
         for pair, result in zip(pairs, results, strict=True)
     ]
 
@@ -184,7 +189,7 @@ def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, .
         return set()
     # with chunks left to read, the figures of the others come from the statistics of the whole,
     # which do not tell in which chunk a NaN lies
-    odd = any(side.stats.nan or side.stats.inf for side in (pair.base, pair.raw))
+    odd = any(stats.nan or stats.inf for stats in pair.stats())
     return set() if odd and not all(same) else set(compress(indices, same))
 
 

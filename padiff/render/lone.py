@@ -86,7 +86,9 @@ def _changes(tree: LayerTree, node: Node) -> bool:
     """Whether a layer returned something else than what came before it."""
     given = [tensor for tensor in node.tensors if tensor.phase == "input"] or _latest(tree, node)
     returned = [tensor for tensor in node.tensors if tensor.phase == "forward"]
-    return not given or not returned or given[0].stats != returned[0].stats
+    if not given or not returned or given[0].stats is None:
+        return True
+    return given[0].stats != returned[0].stats
 
 
 def _latest(tree: LayerTree, node: Node) -> list[TensorRecord]:

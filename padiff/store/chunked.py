@@ -4,11 +4,9 @@ import itertools
 from abc import abstractmethod
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
-from padiff._kernel import read_part
-from padiff.store.base import Array
+from padiff.store.array import Array
 from padiff.store.chunks import Selection, chunk_selection, empty
 
 __all__ = ["ChunkedArray"]
@@ -24,8 +22,8 @@ class ChunkedArray(Array):
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         """One whole chunk, padding included; CorruptError when it is missing or cut short."""
 
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        return self._chunk(index).reshape(-1).view(np.uint8).data
+    def check_present(self, index: tuple[int, ...]) -> None:
+        self._chunk(index)
 
     def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         if self.chunk_shape == self.shape:
@@ -57,31 +55,16 @@ class ChunkedArray(Array):
         """Put what is selected of one chunk into `out`, by indices of the whole array."""
         out[...] = self._part(index, selection)
 
-    def _fill_from(
-        self, file: int, start: int, out: NDArray[Any], index: tuple[int, ...], selection: Selection
-    ) -> bool:
-        """The same from a file in which the chunk begins at `start`; False where that is too short.
-
-        Of a chunk that several blocks take thin slices of, no more is read than these: a map would
-        bring in, and count as memory, all that lies around them.
-        """
-        shape, steps = self.chunk_shape, [self.element.itemsize] * len(self.chunk_shape)
-        for axis in range(len(shape) - 1, 0, -1):
-            steps[axis - 1] = steps[axis] * shape[axis]
-        start += sum(
-            (part.start - i * chunk) * step
-            for part, i, chunk, step in zip(selection, index, shape, steps, strict=True)
-        )
-        return read_part(file, start, tuple(steps), out.view(f"V{out.itemsize}"))
-
     def _part(self, index: tuple[int, ...], selection: Selection) -> NDArray[Any]:
         """What lies in one chunk, by indices of the whole array."""
-        return self._chunk(index)[
-            tuple(
-                slice(part.start - i * chunk, part.stop - i * chunk)
-                for part, i, chunk in zip(selection, index, self.chunk_shape, strict=True)
-            )
-        ]
+        return self._chunk(index)[self._inside(index, selection)]
+
+    def _inside(self, index: tuple[int, ...], selection: Selection) -> Selection:
+        """What lies in one chunk, by indices of the chunk."""
+        return tuple(
+            slice(part.start - i * chunk, part.stop - i * chunk)
+            for part, i, chunk in zip(selection, index, self.chunk_shape, strict=True)
+        )
 
     def _chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         # Neighbouring blocks lie in one chunk: opening it once for all of them is most of the

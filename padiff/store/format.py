@@ -64,7 +64,8 @@ class SectionHeader:
     `run` is the same in all that one ProxyModel wrote. `backward` tells of a report whether a
     backward pass was run over it, `updated` of params whether they were changed since the model's
     last recorded call. `tensors` is `statistics` where the tree has those of each tensor, and the
-    section no arrays. Each is None where it was not recorded.
+    section no arrays. Each is None where it was not recorded. `foreign` names the format of what
+    another tool wrote, which has neither statistics nor digests.
     """
 
     section: SectionName
@@ -78,6 +79,7 @@ class SectionHeader:
     backward: bool | None = None
     updated: bool | None = None
     tensors: Literal["statistics"] | None = None
+    foreign: str | None = None
 
 
 def digest(data: bytes | memoryview) -> str:

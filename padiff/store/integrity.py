@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 
 from padiff.errors import CorruptError
-from padiff.store.base import Array
+from padiff.store.array import StoredArray
 from padiff.store.chunks import chunk_grid
 from padiff.store.format import digest
 from padiff.store.section import Section
@@ -13,22 +13,26 @@ from padiff.tree import TensorRecord
 __all__ = ["check_chunk", "check_metadata", "chunks_of"]
 
 
-def check_metadata(section: Section, tensor: TensorRecord) -> Array:
+def check_metadata(section: Section, tensor: TensorRecord) -> StoredArray:
     """The array of a tensor; CorruptError when it is not the one that the tree describes."""
-    array = section.array(tensor)
+    array = section.stored(tensor)
     if array.metadata_digest() != tensor.metadata:
         raise _changed("the metadata", section, tensor, array.file_of(None))
     return array
 
 
-def chunks_of(array: Array, tensor: TensorRecord) -> Iterator[tuple[tuple[int, ...], str]]:
+def chunks_of(array: StoredArray, tensor: TensorRecord) -> Iterator[tuple[tuple[int, ...], str]]:
     """The index of every chunk, and the digest that the tree gives for it."""
     grid = chunk_grid(array.shape, array.chunk_shape)
     return zip(product(*map(range, grid)), tensor.chunks, strict=True)
 
 
 def check_chunk(
-    section: Section, tensor: TensorRecord, array: Array, index: tuple[int, ...], expected: str
+    section: Section,
+    tensor: TensorRecord,
+    array: StoredArray,
+    index: tuple[int, ...],
+    expected: str,
 ) -> int:
     """How many bytes a chunk has; CorruptError when they are not those that were written."""
     data = array.chunk_bytes(index)

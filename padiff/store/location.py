@@ -19,7 +19,7 @@ from padiff.store.address import (
     local_path,
     tidy,
 )
-from padiff.store.base import Store
+from padiff.store.base import WritableStore
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, check_root, has_meaning, numbered
 from padiff.store.hdf5.locating import documented, dumps_at, is_hdf5, place_for
@@ -43,7 +43,7 @@ __all__ = [
 ]
 
 
-def locate_for_reading(location: Location) -> tuple[Store, str]:
+def locate_for_reading(location: Location) -> tuple[WritableStore, str]:
     """The store that holds `location`, and the path of the group it names.
 
     Raises LocationError when nothing lies there, FormatError when it is no padiff store.
@@ -62,7 +62,7 @@ def locate_for_reading(location: Location) -> tuple[Store, str]:
         ) from None
 
 
-def _store_at(path: Path) -> tuple[Store, str]:
+def _store_at(path: Path) -> tuple[WritableStore, str]:
     if path.is_symlink() and not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found a link that leads nowhere: check the path"
@@ -101,7 +101,7 @@ def _store_at(path: Path) -> tuple[Store, str]:
     return store, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
 
 
-def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
+def _store_in(archive: Path, path: Path) -> tuple[WritableStore, str]:
     if not archive.exists():
         raise LocationError(f"expected a padiff store at {archive}, found nothing there")
     store = ZarrStore(Archive(archive))
@@ -117,7 +117,7 @@ def _archive_of(path: Path) -> Path | None:
     return None
 
 
-def _store_behind(url: str) -> tuple[Store, str]:
+def _store_behind(url: str) -> tuple[WritableStore, str]:
     root = _enclosing_url(url)
     if root is None and not Remote(url).has(DOCUMENT):
         raise LocationError(f"expected a padiff store at {url}, found none there: check the URL")
@@ -132,7 +132,7 @@ def locate_for_writing(
     step: int | None = None,
     rank: int | None = None,
     backend: Format | None = None,
-) -> tuple[Store, str]:
+) -> tuple[WritableStore, str]:
     """The store a dump at `location` goes to, which need not exist yet, and the dump's path in it.
 
     The root is the store that already encloses `location`; else the outermost part of it that ends
@@ -192,12 +192,12 @@ def _goes_to_hdf5(location: Location, backend: Format | None) -> bool:
     return is_hdf5(local_path(location))
 
 
-def store_in(root: Path, backend: Format | None) -> Store:
+def store_in(root: Path, backend: Format | None) -> WritableStore:
     """The store whose root is a directory, which need not be there yet."""
     return _hdf5_store(root) if backend == "hdf5" else ZarrStore(Directory(root))
 
 
-def _hdf5_store(root: Path, *, lone: bool = False) -> Store:
+def _hdf5_store(root: Path, *, lone: bool = False) -> WritableStore:
     """The store of HDF5 dumps in a directory."""
     from padiff.store.hdf5.store import Hdf5Store  # only those who use it wait for its library
 

@@ -2,14 +2,21 @@
 
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
-from functools import cached_property
+from functools import cached_property, reduce
 
-from padiff.errors import CorruptError, UsageError
-from padiff.store.base import Array, Store
-from padiff.store.format import check_array_path, header_from_json
-from padiff.tree import LayerTree, Node, TensorRecord
+import numpy as np
+
+from padiff.errors import CorruptError, FormatError, UsageError
+from padiff.store.array import Array, StoredArray
+from padiff.store.base import Store
+from padiff.store.chunks import blocks
+from padiff.store.format import check_array_path
+from padiff.store.stats import PartialStats, finish, merge, of_contiguous
+from padiff.tree import LayerTree, Node, TensorRecord, TensorStats
 
 __all__ = ["Layer", "Section", "Tensors"]
+
+_MEASURED = 2**20  # elements at a time
 
 
 class Tensors(Mapping[str, Array]):
@@ -106,7 +113,7 @@ class Section:
         self._store = store
         self._path = path
         self._identity = store.identity(path)  # before the header: what comes between is noticed
-        self.header = header_from_json(store.header(path), self.location)
+        self.header = store.header(path)
 
     @property
     def tree(self) -> LayerTree:
@@ -145,6 +152,30 @@ class Section:
     def __len__(self) -> int:
         return len(self._nodes)
 
+    def stats(self, record: TensorRecord) -> TensorStats:
+        """The statistics of one tensor of the tree, measured where its writer did not.
+
+        Raises what `array` does.
+        """
+        if record.stats is not None:
+            return record.stats
+        array = self.array(record)
+        parts = (
+            of_contiguous(np.ascontiguousarray(array.read(selection)))
+            for selection in blocks(array.shape, array.chunk_shape, _MEASURED)
+        )
+        return finish(reduce(merge, parts, PartialStats()))
+
+    def stored(self, record: TensorRecord) -> StoredArray:
+        """The same as `array` of a section that padiff wrote; FormatError where it did not."""
+        array = self.array(record)
+        if not isinstance(array, StoredArray):
+            raise FormatError(
+                f"expected a section that padiff wrote at {self.location}, which has digests, "
+                f"found {self.header.foreign}"
+            )
+        return array
+
     def array(self, record: TensorRecord) -> Array:
         """The array of one tensor of the tree.
 
@@ -166,7 +197,7 @@ class Section:
                 f"expected {record.dtype}{list(record.shape)} in the array {record.array} of "
                 f"{self.location}, as its tree says, found {array.element.name}{list(array.shape)}"
             )
-        if array.chunk_count != len(record.chunks):
+        if self.header.foreign is None and array.chunk_count != len(record.chunks):
             raise CorruptError(
                 f"expected {len(record.chunks)} chunks in the array {record.array} of "
                 f"{self.location}, as its tree says, found {array.chunk_count}"

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import DType, dtype_of
 from padiff.errors import FormatError
-from padiff.store.base import Array, PartialSection
+from padiff.store.array import Array
+from padiff.store.base import PartialSection
 from padiff.store.chunks import chunk_grid, chunk_selection, chunk_shape_for, padded
 from padiff.store.format import (
     LONGEST_HEADER,

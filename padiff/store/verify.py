@@ -12,7 +12,8 @@ from padiff.errors import (
     LocationError,
     UnreadableError,
 )
-from padiff.store.base import Array, Store
+from padiff.store.array import StoredArray
+from padiff.store.base import WritableStore
 from padiff.store.format import check_array_path
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import Location, locate_for_reading
@@ -84,7 +85,7 @@ def verify(
     )
 
 
-def _check_there(store: Store, path: str) -> None:
+def _check_there(store: WritableStore, path: str) -> None:
     """LocationError where nothing is, nor was begun, damaged or not."""
     names = path.split("/") if path else []
     for depth, name in enumerate(names):
@@ -131,7 +132,7 @@ class _Work:
 
 
 def _attempts(
-    store: Store, path: str, work: _Work, progress: Callable[[float], None]
+    store: WritableStore, path: str, work: _Work, progress: Callable[[float], None]
 ) -> list[Found]:
     """What is found in a section, all of it in one that was not dumped again meanwhile."""
     for _ in range(_ATTEMPTS):
@@ -143,7 +144,7 @@ def _attempts(
 
 
 def _section(
-    store: Store, path: str, work: _Work, progress: Callable[[float], None]
+    store: WritableStore, path: str, work: _Work, progress: Callable[[float], None]
 ) -> Iterator[Found]:
     location = location_of(store, path)
     try:
@@ -176,7 +177,7 @@ def _distinct(tensors: Iterable[TensorRecord]) -> Iterable[TensorRecord]:
 
 
 def _layers(
-    store: Store, path: str, section: Section, tensors: list[TensorRecord]
+    store: WritableStore, path: str, section: Section, tensors: list[TensorRecord]
 ) -> Iterator[Found]:
     """The groups between the section and its arrays, each once."""
     layers: dict[str, None] = {}
@@ -208,7 +209,11 @@ def _array(section: Section, tensor: TensorRecord, work: _Work) -> Iterator[Foun
 
 
 def _chunk(
-    section: Section, tensor: TensorRecord, array: Array, index: tuple[int, ...], expected: str
+    section: Section,
+    tensor: TensorRecord,
+    array: StoredArray,
+    index: tuple[int, ...],
+    expected: str,
 ) -> Found:
     try:
         size = check_chunk(section, tensor, array, index, expected)

@@ -1,7 +1,7 @@
 """The groups of a store down to its sections, each of them checked."""
 
 from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
-from padiff.store.base import Store
+from padiff.store.base import WritableStore
 from padiff.store.format import SECTIONS, has_meaning, is_sealed
 from padiff.store.location import absolute_numbers
 from padiff.store.verification import Damage, damage_of
@@ -15,7 +15,7 @@ TOLD = (FormatError, LocationError)
 class Groups:
     """The groups from the root down to the sections at and below a path, each of them checked."""
 
-    def __init__(self, store: Store, path: str) -> None:
+    def __init__(self, store: WritableStore, path: str) -> None:
         self._store = store
         self.sections: list[str] = []
         self.unfinished: list[str] = []
@@ -49,7 +49,7 @@ class Groups:
             self._store.check_group(group)
             if not self._store.is_covered(group):
                 self.uncovered.append(location_of(self._store, group))
-            if not group and not is_sealed(self._store.header(group)):
+            if not group and not is_sealed(self._store.header_text(group)):
                 raise CorruptError(
                     f"expected the root {self._store.location} to have the digest that it gives, "
                     "found another: it was changed after it was written, so dump it again"
@@ -88,6 +88,6 @@ class Groups:
             self.damages.append(damage)
 
 
-def location_of(store: Store, path: str) -> str:
+def location_of(store: WritableStore, path: str) -> str:
     """Where a group of a store lies, as a user would type it."""
     return f"{store.location}/{path}".rstrip("/")

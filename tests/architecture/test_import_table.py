@@ -21,12 +21,13 @@ TIERS = """
     matching
     store.chunks store.exchange store.files store.format store.stats
     store.address store.flush store.rest store.storage
-    store.leftovers
-    store.base store.media.base store.hdf5.names
+    store.array store.leftovers
+    store.base store.chunked store.media.base store.hdf5.names
+    store.raw
     store.media.archive_seal
     store.media.archive store.media.directory store.media.remote
     store.media
-    store.chunked store.hdf5.errors store.hdf5.filters store.hdf5.locating
+    store.hdf5.errors store.hdf5.filters store.hdf5.locating
     store.hdf5.probe store.hdf5.seal store.hdf5.types
     store.hdf5.file store.hdf5.layout
     store.hdf5.array store.hdf5.section

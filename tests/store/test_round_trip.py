@@ -149,7 +149,7 @@ def test_digests_are_of_the_bytes_on_disk(tmp_path: Path) -> None:
     write(tmp_path / "run.zarr", {"layer": values})
     report = open_dump(tmp_path / "run.zarr").report
     (record,) = report["layer"].node.tensors
-    array = report["layer"].forward[0]
+    array = report.stored(record)
     path = tmp_path / "run.zarr/report" / record.array
     chunks = sorted(path.glob("c.*"))
     assert len(chunks) == 3

@@ -8,19 +8,20 @@ from h5py import h5d, h5s
 from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError
-from padiff.store.base import Array
+from padiff.store.array import StoredArray
 from padiff.store.chunked import ChunkedArray
-from padiff.store.chunks import Selection, chunk_selection, padded
+from padiff.store.chunks import chunk_selection, padded
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.file import Hdf5File, is_held
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
+from padiff.store.raw import RawArray
 
 __all__ = ["open_array"]
 
 _MOST_BYTES = 2**63 - 1
 
 
-def open_array(file: Hdf5File, path: str) -> Array:
+def open_array(file: Hdf5File, path: str) -> StoredArray:
     """The tensor at a path in a file; CorruptError when none is there."""
     where = f"{file.path}/{path}"
     with Reading(f"the array {where}"):
@@ -44,82 +45,39 @@ def open_array(file: Hdf5File, path: str) -> Array:
         return _Decoded(file, where, layout, dataset)
 
 
-class _Dataset(Array):
-    """What both kinds have in common."""
+class _Mapped(RawArray, StoredArray):
+    """What lies in one piece: a chunk by the rule of the format is a part of that, mapped alone."""
 
-    def __init__(self, where: str, layout: Layout) -> None:
+    def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
+        super().__init__(file.raw, where, layout.shape, layout.element, offset)
+        self._layout = layout
+        self._open = file  # as long as this is there
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return padded(self._chunk(index), self.chunk_shape).reshape(-1).view(np.uint8).data
+
+    def metadata_digest(self) -> str:
+        return metadata_digest(self._layout)
+
+
+class _Decoded(ChunkedArray, StoredArray):
+    """What was put through filters, or cut in chunks of another size."""
+
+    def __init__(self, file: Hdf5File, where: str, layout: Layout, dataset: h5d.DatasetID) -> None:
         super().__init__()
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
         self._layout, self._where = layout, where
+        self._file, self._dataset = file, dataset  # which is open as long as its file is
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return self._chunk(index).reshape(-1).view(np.uint8).data
 
     def metadata_digest(self) -> str:
         return metadata_digest(self._layout)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where
-
-
-class _Mapped(_Dataset, ChunkedArray):
-    """What lies in one piece: a chunk by the rule of the format is a part of that, mapped alone.
-
-    Were the file mapped whole, all that was read of it would count as memory of the process.
-    """
-
-    def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
-        super().__init__(where, layout)
-        if offset + self.nbytes > file.size:
-            raise self._cut_short(offset)
-        self._file, self._offset = file, offset
-
-    def _cut_short(self, offset: int) -> CorruptError:
-        return CorruptError(
-            f"expected {self.nbytes} bytes of the array {self._where} from {offset} on, found the "
-            "end of the file before: it was cut short or changed, so dump it again"
-        )
-
-    def check_present(self, index: tuple[int, ...]) -> None:
-        pass  # the file was long enough when it was opened, and has the identity that it had
-
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        return padded(self._chunk(index), self.chunk_shape).reshape(-1).view(np.uint8).data
-
-    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        selection = chunk_selection(index, self.shape, self.chunk_shape)
-        shape = [part.stop - part.start for part in selection]
-        count = prod(shape)
-        with Reading(f"the chunk {index} of the array {self._where}"):
-            data = self._file.part(self._start(selection), count * self.element.itemsize)
-        if len(data) < count * self.element.itemsize:
-            raise self._cut_short(self._offset)
-        values = np.frombuffer(data, self.dtype, count).reshape(shape)
-        if not values.flags.aligned:  # other tools put them anywhere
-            values = values.copy()
-            values.flags.writeable = False
-        return values
-
-    def _start(self, selection: Selection) -> int:
-        """Where in the file the first of what is selected lies."""
-        place = 0
-        for part, length in zip(selection, self.shape, strict=True):
-            place = place * length + part.start
-        return self._offset + place * self.element.itemsize
-
-    def _fill(self, out: NDArray[Any], index: tuple[int, ...], selection: Selection) -> None:
-        chunk = chunk_selection(index, self.shape, self.chunk_shape)
-        with Reading(f"the chunk {index} of the array {self._where}"):
-            start = self._start(chunk)
-            complete = self._fill_from(self._file.descriptor, start, out, index, selection)
-        if not complete:
-            raise self._cut_short(self._offset)
-
-
-class _Decoded(_Dataset, ChunkedArray):
-    """What was put through filters, or cut in chunks of another size."""
-
-    def __init__(self, file: Hdf5File, where: str, layout: Layout, dataset: h5d.DatasetID) -> None:
-        super().__init__(where, layout)
-        self._file, self._dataset = file, dataset  # which is open as long as its file is
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         selection = chunk_selection(index, self.shape, self.chunk_shape)

@@ -93,7 +93,7 @@ class Hdf5PartialDump(PartialDump):
         source = Hdf5File(self._final)
         others = [n for n in SECTIONS if n in source.groups("") and n not in self._sections]
         extents: list[Extent] = []
-        with WritingHdf5(self._new, source.size), h5py.File(self._new, "r+") as target:
+        with WritingHdf5(self._new, source.raw.size), h5py.File(self._new, "r+") as target:
             for name in SECTIONS:  # of an earlier attempt
                 if name in target and name not in self._sections:
                     del target[name]

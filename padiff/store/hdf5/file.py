@@ -2,7 +2,6 @@
 
 import mmap
 import os
-import stat
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +10,18 @@ import numpy as np
 from h5py import h5a, h5g, h5l, h5o
 from numpy.typing import NDArray
 
-from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
+from padiff.errors import CorruptError, FormatError, LocationError, UnreadableError
 from padiff.jsonio import Json, loads
-from padiff.store.files import unreadable
 from padiff.store.format import ATTRIBUTE, check_root
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.probe import check_walk
 from padiff.store.hdf5.seal import check_seal
+from padiff.store.raw import RawFile, open_file
 
 __all__ = ["Hdf5File", "Identity", "identity_of", "is_held"]
 
 Identity = tuple[int, int, int]
-_MAP_FROM = 2**18  # bytes; below, reading is cheaper than mapping
 _ATTEMPTS = 3  # at a file that is dumped again while it is opened
-# A pipe in the place of a file must not be waited for.
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
 
 def identity_of(path: Path) -> Identity | None:
@@ -47,9 +43,7 @@ class Hdf5File:
         self.path = path
         for _ in range(_ATTEMPTS):
             self.identity = identity_of(path)
-            held = _mapped(path)
-            self.size = len(held)
-            self.is_sealed = check_seal(held, str(path))
+            self.is_sealed, size = _is_sealed(path)
             if not self.is_sealed:
                 check_walk(path)
             with Reading(str(path)):
@@ -62,25 +56,8 @@ class Hdf5File:
                 "again meanwhile: open it again"
             )
         self.id = self._file.id
+        self.raw = RawFile(path, int(self.id.get_vfd_handle()), size)
         check_root(self.attributes(""), str(path))
-
-    @property
-    def descriptor(self) -> int:
-        """The file as the system knows it, open as long as this is there."""
-        return int(self.id.get_vfd_handle())
-
-    def part(self, start: int, size: int) -> memoryview:
-        """Some bytes of the file, mapped where they are many; fewer where it ends before."""
-        if size < _MAP_FROM:
-            return memoryview(os.pread(self.descriptor, size, start))
-        before = start % mmap.ALLOCATIONGRANULARITY
-        try:
-            held = mmap.mmap(
-                self.descriptor, before + size, access=mmap.ACCESS_READ, offset=start - before
-            )
-        except ValueError:  # the file was cut short since
-            return memoryview(b"")
-        return memoryview(held)[before:]
 
     def text(self, path: str) -> bytes:
         """The attribute of ours that a group has, as it lies in the file; empty without."""
@@ -133,20 +110,18 @@ def _is_group(above: h5g.GroupID, name: bytes) -> bool:
     return is_held(above, name) and bool(h5o.get_info(above, name).type == h5o.TYPE_GROUP)
 
 
-def _mapped(path: Path) -> mmap.mmap:
+def _is_sealed(path: Path) -> tuple[bool, int]:
+    """Whether the file has a seal, and its bytes; what `check_seal` raises."""
     try:
-        file = os.open(path, _OPEN_FLAGS)
-        try:
-            if not stat.S_ISREG(os.fstat(file).st_mode):
-                raise FormatError(f"expected an HDF5 file at {path}, found no regular file")
-            return mmap.mmap(file, 0, access=mmap.ACCESS_READ)
-        finally:
-            os.close(file)
-    except PadiffError:
+        file, size = open_file(path)
+    except UnreadableError:
         raise
-    except (FileNotFoundError, NotADirectoryError):
+    except LocationError:
         raise LocationError(f"expected an HDF5 file at {path}, found none") from None
-    except OSError as error:
-        raise unreadable(path, error) from None
-    except ValueError:  # no file of 0 bytes can be mapped
-        raise FormatError(f"expected an HDF5 file at {path}, found an empty file") from None
+    try:
+        if not size:  # which cannot be mapped
+            raise FormatError(f"expected an HDF5 file at {path}, found an empty file")
+        with mmap.mmap(file, 0, access=mmap.ACCESS_READ) as held:
+            return check_seal(held, str(path)), len(held)
+    finally:
+        os.close(file)

@@ -14,7 +14,8 @@ from padiff.errors import (
     VersionError,
 )
 from padiff.jsonio import Json, dumps, loads
-from padiff.store.base import Array, Store
+from padiff.store.array import StoredArray
+from padiff.store.base import WritableStore
 from padiff.store.files import Writing, unreadable
 from padiff.store.flush import flush_directory
 from padiff.store.format import (
@@ -51,7 +52,7 @@ _MOST_OPEN = 8  # files; each takes two descriptors
 _MOST_BYTES = 2**20  # of the document of a root
 
 
-class Hdf5Store(Store):
+class Hdf5Store(WritableStore):
     """The dumps in and below a directory.
 
     With `lone` its files are dumps that say all of themselves, as where a user named a file to dump
@@ -74,7 +75,7 @@ class Hdf5Store(Store):
             return self._file(place.file).attributes(place.inner)
         return {} if path else self._document()
 
-    def header(self, path: str) -> bytes:
+    def header_text(self, path: str) -> bytes:
         if not path:
             return header_text(self._document()[ATTRIBUTE])
         place = self._place(path)
@@ -114,7 +115,7 @@ class Hdf5Store(Store):
             if section not in finished
         }
 
-    def array(self, path: str) -> Array:
+    def array(self, path: str) -> StoredArray:
         names = path.split("/")
         at = next((n for n, name in enumerate(names) if name in SECTIONS), len(names))
         file = self._holding("/".join(names[: at + 1]))

@@ -7,11 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError, LocationError, UsageError
+from padiff.store.array import StoredArray
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import Selection
 from padiff.store.files import unreadable
 from padiff.store.format import digest
 from padiff.store.media.base import Medium, cut_short
+from padiff.store.raw import fill_part, strides_of
 from padiff.store.zarr.codecs import decode
 from padiff.store.zarr.document import DOCUMENT, chunk_key, layout_of
 from padiff.store.zarr.shards import ShardLayout, parse_index
@@ -23,7 +25,7 @@ _MOST_BYTES = 2**62  # where a chunk may begin in its shard
 _MOST_MORE = 2**20  # bytes that a codec may need beyond twice those of the chunk
 
 
-class ZarrArray(ChunkedArray):
+class ZarrArray(ChunkedArray, StoredArray):
     """One array of a Zarr hierarchy; raw chunks are mapped, others decoded whole."""
 
     def __init__(self, medium: Medium, path: str) -> None:
@@ -46,6 +48,9 @@ class ZarrArray(ChunkedArray):
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
         self._indices: dict[tuple[int, ...], NDArray[Any]] = {}  # of the shards
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return self._chunk(index).reshape(-1).view(np.uint8).data
 
     def metadata_digest(self) -> str:
         return digest(self._document)
@@ -74,10 +79,12 @@ class ZarrArray(ChunkedArray):
         if opened is None:
             super()._fill(out, index, selection)
             return
+        strides = strides_of(self.chunk_shape, self.element.itemsize)
+        inside = self._inside(index, selection)
         with opened as file:
             self.check_current()
             try:
-                complete = self._fill_from(file, 0, out, index, selection)
+                complete = fill_part(file, 0, strides, inside, out)
             except OSError as error:
                 raise unreadable(f"the chunk {self.file_of(index)}", error) from None
         if not complete:

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from padiff.dtypes import dtype_named
 from padiff.errors import OccupiedError, UnreadableError
 from padiff.jsonio import Json
-from padiff.store.base import Store
+from padiff.store.base import WritableStore
 from padiff.store.format import SECTIONS, SectionName, check_root, root_attributes
 from padiff.store.leftovers import PARTIAL, is_group_begun
 from padiff.store.media.base import Medium
@@ -33,7 +33,7 @@ from padiff.store.zarr.section import ZarrPartialDump
 __all__ = ["ZarrStore"]
 
 
-class ZarrStore(Store):
+class ZarrStore(WritableStore):
     """A Zarr hierarchy whose objects lie on `medium`."""
 
     def __init__(self, medium: Medium) -> None:
@@ -43,7 +43,7 @@ class ZarrStore(Store):
     def location(self) -> str:
         return self._medium.location
 
-    def header(self, path: str) -> bytes:
+    def header_text(self, path: str) -> bytes:
         return header_of(self._medium, path)
 
     def attributes(self, path: str) -> Json:
