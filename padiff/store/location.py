@@ -19,8 +19,9 @@ from padiff.store.address import (
     local_path,
     tidy,
 )
-from padiff.store.base import WritableStore
+from padiff.store.base import Store, WritableStore
 from padiff.store.files import Writing
+from padiff.store.foreign.locating import READ, foreign_store
 from padiff.store.format import ATTRIBUTE, check_root, has_meaning, numbered
 from padiff.store.hdf5.locating import documented, dumps_at, is_hdf5, place_for
 from padiff.store.hdf5.names import ROOT_DOCUMENT, SUFFIXES
@@ -43,17 +44,19 @@ __all__ = [
 ]
 
 
-def locate_for_reading(location: Location) -> tuple[WritableStore, str]:
+def locate_for_reading(location: Location) -> tuple[Store, str]:
     """The store that holds `location`, and the path of the group it names.
 
-    Raises LocationError when nothing lies there, FormatError when it is no padiff store.
+    Raises LocationError when nothing lies there, FormatError when it is nothing that padiff reads.
     """
     if is_elsewhere(location):
         return _store_behind(tidy(str(location)))
     path = local_path(location)
     try:
         archive = _archive_of(path)
-        return _store_at(path) if archive is None else _store_in(archive, path)
+        if archive is not None:
+            return _store_in(archive, path)
+        return _store_at(path)
     except PadiffError:
         raise
     except OSError as error:
@@ -62,7 +65,7 @@ def locate_for_reading(location: Location) -> tuple[WritableStore, str]:
         ) from None
 
 
-def _store_at(path: Path) -> tuple[WritableStore, str]:
+def _store_at(path: Path) -> tuple[Store, str]:
     if path.is_symlink() and not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found a link that leads nowhere: check the path"
@@ -73,15 +76,14 @@ def _store_at(path: Path) -> tuple[WritableStore, str]:
         store = _hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
         store.attributes("")  # what is no root's document is damage
         return store, below_it
+    if not (path / DOCUMENT).is_file() and (foreign := foreign_store(path)) is not None:
+        return foreign, ""
     if not path.exists():
         raise LocationError(
             f"expected a padiff store at {path}, found nothing there: check the path"
         )
     if not path.is_dir():
-        raise FormatError(
-            f"expected a padiff store (a directory) at {path}, found a file: "
-            "name the directory that was dumped to"
-        )
+        raise FormatError(f"expected {READ} at {path}, found a file that is none of these")
     if not (path / DOCUMENT).exists():
         names = sorted(entry.name for entry in path.iterdir())
         ours = [n for n in names if has_meaning(n) and (path / n / DOCUMENT).is_file()]

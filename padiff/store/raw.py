@@ -48,6 +48,7 @@ class RawFile:
     """A file that somebody holds open: what it was then, whatever takes its place."""
 
     def __init__(self, path: Path, descriptor: int, size: int) -> None:
+        """`descriptor` is -1 where what it holds must be unpacked to be read."""
         self.path, self.descriptor, self.size = path, descriptor, size
 
     def part(self, start: int, size: int) -> memoryview:
@@ -161,7 +162,7 @@ class RawArray(ChunkedArray):
         return values
 
     def _fill(self, out: NDArray[Any], index: tuple[int, ...], selection: Selection) -> None:
-        if self._swapped:
+        if self._swapped or self._file.descriptor < 0:
             super()._fill(out, index, selection)
             return
         try:

@@ -1,0 +1,81 @@
+"""Which tool's file or directory lies at a path, told by what is in it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from padiff.errors import FormatError
+from padiff.store.base import Store
+from padiff.store.foreign.contents import Contents, below
+from padiff.store.foreign.named import NamedArrays
+from padiff.store.foreign.npy import MAGIC, read_npy, read_npy_directory, read_npz
+from padiff.store.foreign.paddle_files import read_paddle
+from padiff.store.foreign.safetensors import is_safetensors, read_safetensors
+from padiff.store.foreign.shards import INDEX, index_in, read_index, read_shards
+from padiff.store.foreign.torch_distributed import METADATA, read_distributed
+from padiff.store.foreign.torch_files import LEGACY, is_torch_zip, read_legacy, read_torch
+from padiff.store.foreign.zips import members_of
+from padiff.store.raw import OpenFile
+
+__all__ = ["READ", "foreign_store"]
+
+READ = (
+    "a padiff store, .safetensors, .npz, .npy, what torch or paddle saves, HDF5, Zarr, or a "
+    "directory of such files"
+)
+
+
+def foreign_store(path: Path) -> Store | None:
+    """What another tool wrote to `path`, or the part of it that the end of `path` names.
+
+    None where nothing is that padiff knows. Raises what reading it does.
+    """
+    file = next((each for each in (path, *path.parents) if each.exists()), path)
+    prefix = ".".join(path.relative_to(file).parts)
+    if prefix and not file.is_file():
+        return None
+    contents = _contents(file)
+    if contents is None:
+        return None
+    if not contents.entries:
+        reasons = "; ".join(f"{name}: {why}" for name, why in list(contents.refused.items())[:3])
+        raise FormatError(
+            f"expected arrays in {file}, found {contents.kind} that has none"
+            f"{f' ({reasons})' if reasons else ''}: name another file"
+        )
+    return NamedArrays(path, below(contents, prefix, str(file)))
+
+
+def _contents(path: Path) -> Contents | None:
+    reader = _reader_of_directory(path) if path.is_dir() else _reader_of_file(path)
+    return None if reader is None else reader(path)
+
+
+def _reader_of_file(path: Path) -> Callable[[Path], Contents] | None:
+    file = OpenFile(path)
+    start = bytes(file.part(0, 64))
+    if start[:4] == b"PK\3\4":
+        members = members_of(file)
+        if is_torch_zip(members):
+            return read_torch
+        return read_npz if any(name.endswith(".npy") for name in members) else None
+    if start.startswith(MAGIC):
+        return read_npy
+    if start.startswith(LEGACY):
+        return read_legacy
+    if start[:1] == b"\x80" and start[1:2] in b"\2\3\4\5":
+        return read_paddle
+    if path.name.endswith(INDEX):
+        return read_index
+    if is_safetensors(start) or path.suffix == ".safetensors":
+        return read_safetensors
+    return None
+
+
+def _reader_of_directory(path: Path) -> Callable[[Path], Contents] | None:
+    if (path / METADATA).is_file():
+        return read_distributed
+    if (index := index_in(path)) is not None:
+        return lambda _: read_index(index)
+    if any(path.glob("*.safetensors")):
+        return read_shards
+    return read_npy_directory if next(path.rglob("*.npy"), None) else None

@@ -1,0 +1,210 @@
+"""Directories of `torch.distributed.checkpoint`: tensors in pieces, over the files of all ranks."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from padiff.dtypes import DType
+from padiff.errors import CorruptError, FormatError, PadiffError
+from padiff.store.array import Array
+from padiff.store.chunks import Selection, empty
+from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.elements import torch_element
+from padiff.store.foreign.pickles import Object, as_text, read_pickle
+from padiff.store.foreign.torch_files import NAMES, tensor_in_zip
+from padiff.store.raw import OpenFile
+
+__all__ = ["METADATA", "read_distributed"]
+
+METADATA = ".metadata"
+KIND = "a directory of torch.distributed.checkpoint"
+_ABOUT = "torch.distributed.checkpoint."
+_NAMES = (
+    *NAMES,
+    *(f"{_ABOUT}metadata.{name}" for name in ("Metadata", "MetadataIndex", "StorageMeta")),
+    *(f"{_ABOUT}metadata.{name}" for name in ("TensorStorageMetadata", "BytesStorageMetadata")),
+    *(f"{_ABOUT}metadata.{name}" for name in ("ChunkStorageMetadata", "TensorProperties")),
+    f"{_ABOUT}metadata._MEM_FORMAT_ENCODING",
+    f"{_ABOUT}filesystem._StorageInfo",
+    *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath"),
+    *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Piece:
+    """A part of a tensor, and where it lies: a file of torch in a part of a file."""
+
+    selection: Selection
+    file: str
+    start: int
+    size: int
+
+
+def read_distributed(path: Path) -> Contents:
+    """The tensors that the metadata of a directory tells of."""
+    file = OpenFile(path / METADATA)
+    metadata, _ = read_pickle(file.part(0, file.size), 0, _NAMES, str(path / METADATA))
+    try:
+        return _contents(path, metadata)
+    except PadiffError:
+        raise
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise CorruptError(
+            f"expected the metadata of a checkpoint at {path / METADATA}, found something else "
+            f"({type(error).__name__} {error}): save it again"
+        ) from None
+
+
+def _contents(path: Path, metadata: Any) -> Contents:
+    state = metadata.state
+    places: dict[tuple[str, tuple[int, ...]], _Place] = {}
+    for index, place in state["storage_data"].items():
+        key = index.state["fqn"], _sizes(index.state.get("offset"))
+        places[key] = _place(path, place)
+    entries: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    files: dict[str, OpenFile] = {}
+    for name, about in state["state_dict_metadata"].items():
+        if about.kind != f"{_ABOUT}metadata.TensorStorageMetadata":
+            continue  # a number or a text
+        try:
+            entries[name] = _entry(path, name, about.state, places, files)
+        except CorruptError:
+            raise
+        except FormatError as error:
+            refused[name] = str(error)
+    return Contents(KIND, "torch", entries, refused)
+
+
+_Place = tuple[str, int, int]  # the file, the first byte, and how many there are
+
+
+def _place(path: Path, value: Any) -> _Place:
+    name, start, size = (value.state[key] for key in ("relative_path", "offset", "length"))
+    if Path(name).name != name or type(start) is not int or type(size) is not int or start < 0:
+        raise CorruptError(
+            f"expected files of {path} in the metadata of it, found {name!r:.80}: save it again"
+        )
+    return name, start, size
+
+
+def _entry(
+    path: Path,
+    name: str,
+    about: Any,
+    places: dict[tuple[str, tuple[int, ...]], _Place],
+    files: dict[str, OpenFile],
+) -> Entry:
+    shape = _sizes(about["size"])
+    element = torch_element(as_text(_dtype(about["properties"])))
+    pieces = []
+    for chunk in about["chunks"]:
+        offsets, sizes = _sizes(chunk.state["offsets"]), _sizes(chunk.state["sizes"])
+        place = places.get((name, offsets)) or places.get((name, ()))
+        inside = all(a + n <= whole for a, n, whole in zip(offsets, sizes, shape, strict=True))
+        if place is None or not inside:
+            raise CorruptError(
+                f"expected all pieces of {name} in {path}, found none for the one at "
+                f"{list(offsets)}: save it again"
+            )
+        selection = tuple(slice(a, a + n) for a, n in zip(offsets, sizes, strict=True))
+        pieces.append(_Piece(selection, *place))
+    covered = sum(int(np.prod([s.stop - s.start for s in p.selection])) for p in pieces)
+    if covered != int(np.prod(shape)):
+        raise CorruptError(
+            f"expected pieces of {name} in {path} for all of its {list(shape)}, found them for "
+            f"{covered} elements: save it again"
+        )
+
+    def opened(file: str) -> OpenFile:
+        if file not in files:
+            files[file] = OpenFile(path / file)
+        return files[file]
+
+    return Entry(shape, element, lambda: _Pieces(f"{path}/{name}", shape, element, pieces, opened))
+
+
+def _dtype(properties: Any) -> Any:
+    """The type of the elements, which is the first of what is kept of a tensor."""
+    state = properties.state
+    return state["dtype"] if isinstance(state, dict) else state[0]
+
+
+def _sizes(value: Any) -> tuple[int, ...]:
+    """A shape or an index; () for none."""
+    if value is None:
+        return ()
+    if isinstance(value, Object) and value.kind == "torch.Size":
+        (value,) = value.args or ((),)
+    if type(value) is not tuple or not all(type(n) is int and n >= 0 for n in value):
+        raise ValueError("no sizes")
+    return value
+
+
+class _Pieces(Array):
+    """A tensor that is put together from pieces, each opened when something of it is read."""
+
+    def __init__(
+        self,
+        where: str,
+        shape: tuple[int, ...],
+        element: DType,
+        pieces: Sequence[_Piece],
+        opened: Callable[[str], OpenFile],
+    ) -> None:
+        self.shape, self.element = shape, element
+        self._where, self._pieces, self._files = where, pieces, opened
+        self._open: dict[int, Array] = {}
+        first = self._piece(0).chunk_shape if pieces else shape
+        self.chunk_shape = tuple(max(1, length) for length in first)
+
+    def _piece(self, number: int) -> Array:
+        """Opened once; a map of the last of its chunks stays open as long as the array."""
+        found = self._open.get(number)
+        if found is None:
+            piece = self._pieces[number]
+            entry = tensor_in_zip(self._files(piece.file), piece.start, piece.size, self._where)
+            expected = tuple(part.stop - part.start for part in piece.selection)
+            if (entry.shape, entry.element) != (expected, self.element):
+                raise CorruptError(
+                    f"expected {self.element.name}{list(expected)} in {piece.file} for a piece of "
+                    f"{self._where}, found {entry.element.name}{list(entry.shape)}: save it again"
+                )
+            found = self._open[number] = entry.open()
+        return found
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._where
+
+    def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
+        shape = [part.stop - part.start for part in selection]
+        out: NDArray[Any] | None = None
+        for number, piece in enumerate(self._pieces):
+            common = tuple(
+                slice(max(a.start, b.start), min(a.stop, b.stop))
+                for a, b in zip(selection, piece.selection, strict=True)
+            )
+            if any(part.stop <= part.start for part in common):
+                continue
+            inside = tuple(
+                slice(a.start - b.start, a.stop - b.start)
+                for a, b in zip(common, piece.selection, strict=True)
+            )
+            if common == selection:
+                return self._piece(number).read(inside, into)
+            if out is None:
+                out = empty(shape, self.dtype, into)
+            target = tuple(
+                slice(a.start - b.start, a.stop - b.start)
+                for a, b in zip(common, selection, strict=True)
+            )
+            out[target] = self._piece(number).read(inside)
+        if out is None:  # nothing is selected, or the pieces leave it out
+            out = np.zeros(shape, self.dtype)
+        out.flags.writeable = False
+        return out
