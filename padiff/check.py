@@ -8,8 +8,8 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
 from padiff.render.text import render
+from padiff.store.address import Location
 from padiff.store.format import SectionName
-from padiff.store.location import Location
 
 __all__ = ["check_dataloader", "check_grads", "check_params", "check_report", "check_weights"]
 

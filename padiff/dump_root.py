@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from padiff.errors import UsageError
-from padiff.store.location import is_url
+from padiff.store.address import is_url
 
 __all__ = ["get_dump_root_path", "set_dump_root_path"]
 

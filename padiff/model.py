@@ -17,9 +17,9 @@ from padiff.recording.memory import MEMORY_LIMIT, bytes_in
 from padiff.recording.recording import Keeping, Recording
 from padiff.recording.selection import Mode, Selection
 from padiff.recording.spool import Tensors
+from padiff.store.address import Location, below
 from padiff.store.chunks import CHUNK_BYTES
 from padiff.store.format import safe_name
-from padiff.store.location import Location, below
 from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
 from padiff.weights.special import is_special

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from msgspec import Meta, Struct, to_builtins
-from msgspec.structs import force_setattr
+from msgspec.structs import force_setattr, replace
 
 from padiff.errors import FormatError
 from padiff.jsonio import LONGEST, MOST_AXES, NAMED_NUMBERS, Json
@@ -175,6 +175,10 @@ class LayerTree:
         """The tree as JSON values."""
         return [to_builtins(root) for root in self.roots]
 
+    def only(self, phase: Phase | None) -> "LayerTree":
+        """The same layers with the tensors of one phase alone."""
+        return LayerTree(tuple(_only(root, phase) for root in self.roots))
+
     @classmethod
     def checked(cls, roots: tuple[Node, ...], where: str) -> "LayerTree":
         """The tree of nodes that come from a file; FormatError when it is deeper than any model."""
@@ -184,3 +188,12 @@ class LayerTree:
         if level:
             raise FormatError(f"expected at most {MAX_DEPTH} nested layers in {where}, found more")
         return cls(roots)
+
+
+def _only(node: Node, phase: Phase | None) -> Node:
+    return replace(
+        node,
+        children=tuple(_only(child, phase) for child in node.children),
+        tensors=tuple(tensor for tensor in node.tensors if tensor.phase == phase),
+        unrecorded=tuple(value for value in node.unrecorded if value.phase == phase),
+    )

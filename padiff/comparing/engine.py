@@ -18,8 +18,8 @@ from padiff.comparing.records import CONVENTION, record_of, to_compare
 from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
 from padiff.comparing.streaming import Progress, TensorPair, Work, stream
 from padiff.errors import FormatError, UsageError
+from padiff.store.address import Location
 from padiff.store.format import SectionHeader
-from padiff.store.location import Location
 from padiff.store.reader import open_dumps
 from padiff.threads import check_jobs
 from padiff.tree import LayerTree

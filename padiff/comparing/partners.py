@@ -2,6 +2,7 @@
 
 from functools import cached_property
 
+from padiff.matching.routes import has_classes, match_routes
 from padiff.matching.trees import Matching, match_trees
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, Section
@@ -39,6 +40,8 @@ class Partners:
 
     def _match(self, name: SectionName, known: Routes = ()) -> Matching:
         base, raw = (dump.section(name).header for dump in self._dumps)
+        if not (has_classes(base.tree) and has_classes(raw.tree)):
+            return match_routes(base.tree, raw.tree)
         return match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
 
 

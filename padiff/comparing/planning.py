@@ -12,6 +12,7 @@ from padiff.comparing.order import Positions, cause_of
 from padiff.comparing.partners import Partners
 from padiff.comparing.pieces import match_pieces, whole_of
 from padiff.comparing.scope import DumpPair, Scope
+from padiff.matching.routes import has_classes
 from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
@@ -86,6 +87,7 @@ class _Planner:
         self._gradients = ExpectedGradients(*sections)
         headers = [section.header for section in sections]
         self._by_statistics = any(header.tensors for header in headers)
+        self._has_classes = all(has_classes(header.tree) for header in headers)
         self._frameworks = headers[0].framework, headers[1].framework
         nodes = [{n.route: n for n in h.tree.walk()} for h in headers]
         self._nodes = nodes[0], nodes[1]
@@ -135,7 +137,8 @@ class _Planner:
     def _match(self, base: Node, raw: Node, pieces: TensorPairs) -> TensorMatching:
         ours, theirs = self._taken(base), self._taken(raw)
         of_inputs = self._name == "report" and any(t.phase == "backward" for t in ours)
-        found = match_tensors(ours, theirs, match_inputs(base, raw) if of_inputs else {})
+        inputs = match_inputs(base, raw) if of_inputs else {}
+        found = match_tensors(ours, theirs, inputs, in_order=self._has_classes)
         return replace(found, pairs=(*pieces, *found.pairs)) if pieces else found
 
     def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:

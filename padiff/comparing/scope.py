@@ -128,11 +128,7 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
         left, right = ours.get(key), theirs.get(key)
         unmatched += _lone("base", left, right, scope) + _lone("raw", right, left, scope)
         if left is not None and right is not None:
-            common = tuple(
-                name
-                for name in SECTIONS
-                if name in left.sections and name in right.sections and scope.takes_section(name)
-            )
+            common = tuple(name for name in _common(left, right) if scope.takes_section(name))
             if common:
                 pairs.append(DumpPair(left.step, left.rank, left, right, common, runs))
     _check_sections(scope, pairs, base, raw)
@@ -150,11 +146,22 @@ def _takes(scope: Scope, dump: Dump) -> bool:
     )
 
 
+def _common(left: Dump, right: Dump) -> tuple[SectionName, ...]:
+    """The sections that both dumps have: what is in one's params the other may have alone."""
+    ours, theirs = set(left.sections), set(right.sections)
+    if "params" not in ours & theirs:
+        for parts, whole in ((ours, theirs), (theirs, ours)):
+            whole |= parts & {"weights", "grads"} if "params" in whole else set()
+    return tuple(name for name in SECTIONS if name in ours & theirs)
+
+
 def _lone(side: SideName, dump: Dump | None, other: Dump | None, scope: Scope) -> list[Unmatched]:
     """Sections of a dump that the other side lacks."""
     if dump is None:
         return []
-    held = () if other is None else other.sections
+    held = set() if other is None else {*_common(dump, other), *other.sections}
+    if (held & {"weights", "grads"}) - set(dump.sections):
+        held.add("params")  # of which these are parts
     return [
         Unmatched(side, "section", name, dump.step, dump.rank)
         for name in dump.sections

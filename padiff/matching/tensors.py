@@ -40,11 +40,14 @@ def match_tensors(
     base: Sequence[TensorRecord],
     raw: Sequence[TensorRecord],
     inputs: Mapping[str, str] = MappingProxyType({}),
+    *,
+    in_order: bool = True,
 ) -> TensorMatching:
     """Pair the tensors of two matched nodes by phase and place.
 
     Then by a place that differs in case alone; then, where just as many are left of a phase on both
     sides and their shapes agree in turn, in order: a dict on one side may be a tuple on the other.
+    That is left out where not `in_order`, as names are all there is to go by.
     The gradient of an input goes with that of its partner in `inputs`, and with no other; a buffer
     with one of its name, in either framework's spelling, and with no other.
     """
@@ -59,7 +62,7 @@ def match_tensors(
     left, right = _rest(base, raw, pairs)
     pairs += _by_key(left, right, lambda record: (record.phase, record.place.casefold()))
     left, right = ([r for r in side if not r.buffer] for side in _rest(base, raw, pairs))
-    for phase in {record.phase for record in left}:
+    for phase in {record.phase for record in left} if in_order else ():
         ours = [r for r in left if r.phase == phase and id(r) not in partners]
         theirs = [r for r in right if r.phase == phase and (phase, r.place) not in taken]
         alone = all(

@@ -16,8 +16,8 @@ from padiff.recording.report import Report
 from padiff.recording.selection import Selection, parent_route
 from padiff.recording.source import frames
 from padiff.recording.spool import Tensors
+from padiff.store.address import Location
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.location import Location
 from padiff.store.section_writer import SectionWriter, record_of
 from padiff.store.spill import Spill
 from padiff.store.storage import Storage

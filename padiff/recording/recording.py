@@ -23,8 +23,8 @@ from padiff.recording.recorder import Run
 from padiff.recording.report import Report
 from padiff.recording.selection import Selection
 from padiff.recording.spool import InMemory, Kept, Room, Spool, Tensors
+from padiff.store.address import Location
 from padiff.store.format import SectionName
-from padiff.store.location import Location
 from padiff.store.spill import Spill
 from padiff.store.storage import DEFAULT, Storage
 

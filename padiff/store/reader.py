@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
+from padiff.store.address import Location
 from padiff.store.base import Store
 from padiff.store.format import (
     ATTRIBUTE,
@@ -12,7 +13,8 @@ from padiff.store.format import (
     SectionName,
     numbered,
 )
-from padiff.store.location import Location, absolute_numbers, locate_for_reading
+from padiff.store.location import locate_for_reading
+from padiff.store.roots import absolute_numbers
 from padiff.store.section import Layer, Section, Tensors
 
 __all__ = ["Dump", "Dumps", "Layer", "Section", "Tensors", "open_dump", "open_dumps"]
@@ -37,7 +39,12 @@ class Dump:
         return f"{self._store.location}/{self._path}".rstrip("/")
 
     def section(self, name: SectionName) -> Section:
-        """One section; IncompleteError when it was begun but not finished, UsageError if absent."""
+        """One section; IncompleteError when it was begun but not finished, UsageError if absent.
+
+        What lacks `weights` or `grads` has them in its `params`.
+        """
+        if name in ("weights", "grads") and not self._has(name) and "params" in self.sections:
+            return self.section("params").part(name)
         if name not in self.sections:
             if name in self.unfinished:
                 begun = f"{self._store.location}/{self.unfinished[name]}"
@@ -58,6 +65,9 @@ class Dump:
                 )
             self._open[name] = section
         return self._open[name]
+
+    def _has(self, name: SectionName) -> bool:
+        return name in self.sections or name in self.unfinished
 
     @property
     def report(self) -> Section:

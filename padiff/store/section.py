@@ -1,6 +1,8 @@
 """What one finished section holds: layers and their tensors, loaded when asked."""
 
 from collections.abc import Iterator, Mapping
+from copy import copy
+from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, reduce
 
@@ -10,7 +12,7 @@ from padiff.errors import CorruptError, FormatError, UsageError
 from padiff.store.array import Array, StoredArray
 from padiff.store.base import Store
 from padiff.store.chunks import blocks
-from padiff.store.format import check_array_path
+from padiff.store.format import SectionName, check_array_path
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.tree import LayerTree, Node, TensorRecord, TensorStats
 
@@ -203,6 +205,14 @@ class Section:
                 f"{self.location}, as its tree says, found {array.chunk_count}"
             )
         return array
+
+    def part(self, name: SectionName) -> "Section":
+        """The weights, or the grads, that are in params, as a section of that name."""
+        found = copy(self)
+        tree = self.tree.only("backward" if name == "grads" else None)
+        found.header = replace(self.header, section=name, tree=tree)
+        found.__dict__.pop("_nodes", None)
+        return found
 
     def check_present(self) -> None:
         """CorruptError when another section has taken the place of the one that was opened."""

@@ -20,7 +20,7 @@ from padiff.store.files import Writing
 from padiff.store.format import safe_name
 from padiff.store.hdf5.locating import is_hdf5
 from padiff.store.leftovers import Workplace, begin_alone
-from padiff.store.location import store_in
+from padiff.store.placing import store_in
 from padiff.store.section_writer import SectionWriter, Stored
 from padiff.store.storage import Format, Storage
 

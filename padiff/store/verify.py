@@ -12,11 +12,12 @@ from padiff.errors import (
     LocationError,
     UnreadableError,
 )
+from padiff.store.address import Location
 from padiff.store.array import StoredArray
 from padiff.store.base import WritableStore
 from padiff.store.format import check_array_path
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
-from padiff.store.location import Location, locate_for_reading
+from padiff.store.location import locate_for_reading
 from padiff.store.section import Section
 from padiff.store.verification import Counts, Damage, Verification, damage_of
 from padiff.store.verify_groups import TOLD, Groups, location_of
@@ -56,6 +57,11 @@ def verify(
     except (CorruptError, UnreadableError) as error:
         damage = damage_of("group", str(location), str(location), error)
         return Verification(str(location), Counts(), (damage,))
+    if not isinstance(store, WritableStore):
+        raise FormatError(
+            f"expected a store that padiff wrote at {location}, found what another tool did, of "
+            "whose bytes there are no digests: make a store of it with padiff convert"
+        )
     _check_there(store, path)
     groups = Groups(store, path)
     counts, damages = Counts(), groups.damages

@@ -3,7 +3,7 @@
 from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
 from padiff.store.base import WritableStore
 from padiff.store.format import SECTIONS, has_meaning, is_sealed
-from padiff.store.location import absolute_numbers
+from padiff.store.roots import absolute_numbers
 from padiff.store.verification import Damage, damage_of
 
 __all__ = ["TOLD", "Groups", "location_of"]

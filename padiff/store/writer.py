@@ -11,9 +11,10 @@ from types import TracebackType
 from typing import Self
 
 from padiff.errors import LocationError, PadiffError
+from padiff.store.address import Location
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, SectionName, safe_name
-from padiff.store.location import Location, locate_for_writing, store_in
+from padiff.store.placing import locate_for_writing, store_in
 from padiff.store.section_writer import SectionWriter
 from padiff.store.spill import Spill
 from padiff.store.storage import DEFAULT, Format, Storage

@@ -18,6 +18,7 @@ TIERS = """
     matching.alignment
     matching.siblings
     matching.trees
+    matching.routes
     matching
     store.chunks store.exchange store.files store.format store.stats
     store.address store.flush store.rest store.storage
@@ -42,7 +43,15 @@ TIERS = """
     store.zarr.section
     store.zarr.store
     store.zarr
-    store.location store.section_writer
+    store.foreign.contents store.foreign.elements store.foreign.pickles store.foreign.values
+    store.foreign.zips
+    store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files
+    store.foreign.safetensors store.foreign.torch_files store.foreign.zarr
+    store.foreign.shards store.foreign.torch_distributed
+    store.foreign.locating
+    store.foreign
+    store.roots
+    store.location store.placing store.section_writer
     store.reader store.spill
     store.writer
     store.integrity store.verification

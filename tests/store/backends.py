@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from padiff.store.address import Location, below
 from padiff.store.format import GENERATION
 from padiff.store.leftovers import PARTIAL
-from padiff.store.location import Location, below
 
 __all__ = ["BACKENDS", "LOCAL", "Backend", "everything", "hidden", "on"]
 

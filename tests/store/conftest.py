@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from padiff.store.location import Location
+from padiff.store.address import Location
 from tests.store.backends import BACKENDS, Backend
 from tests.store.media import BUCKET, Server, s3_server
 

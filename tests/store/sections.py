@@ -5,8 +5,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from padiff.store.address import Location
 from padiff.store.format import SectionHeader, SectionName, array_path
-from padiff.store.location import Location
 from padiff.store.section_writer import Stored, record_of
 from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import write_section

@@ -22,8 +22,8 @@ from padiff.errors import (
     UsageError,
 )
 from padiff.jsonio import dumps
+from padiff.store.address import Location
 from padiff.store.format import digest, header_from_json, header_to_json
-from padiff.store.location import Location
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.writer import DumpWriter, write_section
 from padiff.tree import LayerTree, Node
@@ -77,7 +77,7 @@ def test_not_a_store(tmp_path: Path, store: Path) -> None:
         "file": (FormatError, "found a file"),
         "empty": (FormatError, "it is empty"),
         "other": (FormatError, "notes.txt"),
-        "zarr2": (FormatError, "Zarr version 3 group"),
+        "zarr2": (FormatError, "a directory without zarr.json or any of these"),
         "list": (FormatError, "found list"),
         "broken": (FormatError, "JSON"),
         "deep": (FormatError, "nested too deeply"),

@@ -254,10 +254,10 @@ def test_links_lead_out_of_no_file(dumped: Path, tmp_path: Path) -> None:
 
 def test_what_is_no_dump(tmp_path: Path) -> None:
     with h5py.File(tmp_path / "other.h5", "w") as file:
-        file["x"] = np.arange(3)
+        file.create_group("x")  # and not one array
     (tmp_path / "text.h5").write_text("hello")
     os.mkfifo(tmp_path / "pipe.h5")
-    for name, words in (("other.h5", "attribute"), ("text.h5", "none"), ("pipe.h5", "pipe.h5")):
+    for name, words in (("other.h5", "has none"), ("text.h5", "none"), ("pipe.h5", "pipe.h5")):
         with pytest.raises(PadiffError, match=words):
             open_dump(tmp_path / name)
 

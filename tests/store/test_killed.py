@@ -17,7 +17,7 @@ import pytest
 
 import padiff
 from benchmarks.soak import Place, Soak
-from padiff.store.location import Location, below
+from padiff.store.address import Location, below
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.storage import Format, Storage
 from padiff.store.writer import DumpWriter, write_section

@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 from padiff.errors import OccupiedError
+from padiff.store.address import Location, below
 from padiff.store.leftovers import begin_alone
-from padiff.store.location import Location, below
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.verify import verify
 from padiff.store.writer import write_section

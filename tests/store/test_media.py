@@ -28,7 +28,7 @@ from padiff.errors import (
     UsageError,
     WriteError,
 )
-from padiff.store.location import Location
+from padiff.store.address import Location
 from padiff.store.reader import open_dump
 from padiff.store.storage import Storage
 from padiff.store.verify import verify

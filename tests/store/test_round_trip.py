@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from padiff.comparing.engine import compare
 from padiff.dtypes import dtype_named
+from padiff.store.address import Location, below
 from padiff.store.format import digest
-from padiff.store.location import Location, below
 from padiff.store.reader import open_dump
 from padiff.store.storage import Storage
 from padiff.store.verify import verify

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 
 from padiff.errors import OccupiedError, PadiffError
+from padiff.store.address import Location, below
 from padiff.store.format import SectionName
 from padiff.store.leftovers import begin_alone
-from padiff.store.location import Location, below
 from padiff.store.media.directory import Directory
 from padiff.store.reader import Section, open_dump, open_dumps
 from padiff.store.storage import Storage

@@ -17,7 +17,7 @@ from fsspec.implementations.memory import MemoryFileSystem
 import padiff
 from padiff.cli.commands import group
 from padiff.errors import FormatError, LocationError
-from padiff.store.location import Location, below
+from padiff.store.address import Location, below
 from padiff.store.storage import Storage
 from tests.store.backends import LOCAL, Backend, on
 from tests.store.sections import write

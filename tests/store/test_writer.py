@@ -17,8 +17,8 @@ from padiff.errors import (
     VersionError,
 )
 from padiff.store import exchange
+from padiff.store.address import Location, below
 from padiff.store.format import array_path, safe_name
-from padiff.store.location import Location, below
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.verify import verify
 from padiff.store.writer import DumpWriter, claim_store, write_section

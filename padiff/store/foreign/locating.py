@@ -13,15 +13,19 @@ from padiff.store.foreign.safetensors import is_safetensors, read_safetensors
 from padiff.store.foreign.shards import INDEX, index_in, read_index, read_shards
 from padiff.store.foreign.torch_distributed import METADATA, read_distributed
 from padiff.store.foreign.torch_files import LEGACY, is_torch_zip, read_legacy, read_torch
+from padiff.store.foreign.zarr import holds_zarr, read_zarr
 from padiff.store.foreign.zips import members_of
+from padiff.store.media.archive import Archive
+from padiff.store.media.base import Medium
+from padiff.store.media.directory import Directory
 from padiff.store.raw import OpenFile
 
-__all__ = ["READ", "foreign_store"]
+__all__ = ["READ", "foreign_hierarchy", "foreign_store"]
 
-READ = (
-    "a padiff store, .safetensors, .npz, .npy, what torch or paddle saves, HDF5, Zarr, or a "
-    "directory of such files"
-)
+READ = ".safetensors, .npz, .npy, HDF5, Zarr, or what torch or paddle saves"
+
+_HDF5 = b"\x89HDF\r\n\x1a\n"
+_USER_BLOCKS = (512, 1024, 2048)  # bytes before it that are the user's own
 
 
 def foreign_store(path: Path) -> Store | None:
@@ -42,7 +46,13 @@ def foreign_store(path: Path) -> Store | None:
             f"expected arrays in {file}, found {contents.kind} that has none"
             f"{f' ({reasons})' if reasons else ''}: name another file"
         )
-    return NamedArrays(path, below(contents, prefix, str(file)))
+    return NamedArrays(str(path), file, below(contents, prefix, str(file)))
+
+
+def foreign_hierarchy(medium: Medium) -> Store | None:
+    """The arrays of a Zarr hierarchy on any medium; None where it has none."""
+    contents = read_zarr(medium) if holds_zarr(medium) else None
+    return NamedArrays(medium.location, None, contents) if contents else None
 
 
 def _contents(path: Path) -> Contents | None:
@@ -57,7 +67,13 @@ def _reader_of_file(path: Path) -> Callable[[Path], Contents] | None:
         members = members_of(file)
         if is_torch_zip(members):
             return read_torch
-        return read_npz if any(name.endswith(".npy") for name in members) else None
+        if any(name.endswith(".npy") for name in members):
+            return read_npz
+        return (lambda path: read_zarr(Archive(path))) if holds_zarr(Archive(path)) else None
+    if any(bytes(file.part(at, 8)) == _HDF5 for at in (0, *_USER_BLOCKS)):
+        from padiff.store.foreign.hdf5 import read_hdf5  # only who has such a file waits for it
+
+        return read_hdf5
     if start.startswith(MAGIC):
         return read_npy
     if start.startswith(LEGACY):
@@ -78,4 +94,6 @@ def _reader_of_directory(path: Path) -> Callable[[Path], Contents] | None:
         return lambda _: read_index(index)
     if any(path.glob("*.safetensors")):
         return read_shards
+    if holds_zarr(Directory(path)):
+        return lambda path: read_zarr(Directory(path))
     return read_npy_directory if next(path.rglob("*.npy"), None) else None

@@ -1,6 +1,6 @@
 """A bare set of named arrays as a dump that has weights."""
 
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from padiff.errors import CorruptError, LocationError
 from padiff.jsonio import Json
@@ -18,23 +18,22 @@ _BUFFERS = ("running_mean", "running_var", "num_batches_tracked", "_mean", "_var
 
 
 class NamedArrays(Store):
-    """The arrays of a file, or of several files, of another tool; `path` is what a user named.
+    """The arrays of another tool at a location, which lie in the file or directory `held_in`.
 
     A name's last part is the parameter's, and all before it the route of its layer.
     """
 
-    def __init__(self, path: Path, contents: Contents) -> None:
-        self._path, self._contents = path, contents
-        self._identity = self.identity("")
+    def __init__(self, location: str, held_in: Path | None, contents: Contents) -> None:
+        self._location, self._held_in, self._contents = location, held_in, contents
         self._entries: dict[str, Entry] = {}
         tree = self._tree()
         self._header = SectionHeader(
             section=_SECTION,
-            model=path.name.partition(".")[0] or path.name,
+            model=_model_in(location),
             framework=contents.framework,
             framework_version="",
             layer_map=(),
-            tree=LayerTree.checked(tree.roots, str(path)),
+            tree=LayerTree.checked(tree.roots, location),
             created="",
             foreign=contents.kind,
         )
@@ -46,7 +45,7 @@ class NamedArrays(Store):
             route, place = split_name(name)
             array = array_path(route, 0, place)
             self._entries[array] = entry
-            _add(tensors, route, str(self._path))
+            _add(tensors, route, self._location)
             tensors[route].append(
                 TensorRecord(
                     array=array,
@@ -64,7 +63,7 @@ class NamedArrays(Store):
             )
         for name, reason in self._contents.refused.items():
             route, place = split_name(name)
-            _add(tensors, route, str(self._path))
+            _add(tensors, route, self._location)
             unrecorded.setdefault(route, []).append(Unrecorded(None, place, reason))
         children: dict[str, list[Node]] = {route: [] for route in tensors}
         for number, route in reversed(list(enumerate(tensors))):  # what is below comes later
@@ -85,19 +84,21 @@ class NamedArrays(Store):
 
     @property
     def location(self) -> str:
-        return str(self._path)
+        return self._location
 
     def attributes(self, path: str) -> Json:
         if path in ("", _SECTION):
             return {ATTRIBUTE: {"section": _SECTION}} if path else {}
-        raise LocationError(f"expected {path} in {self._path}, which has weights alone")
+        raise LocationError(f"expected {path} in {self._location}, which has weights alone")
 
     def header(self, path: str) -> SectionHeader:
         return self._header
 
     def identity(self, path: str) -> object:
+        if self._held_in is None:
+            return None
         try:
-            status = self._path.stat()
+            status = self._held_in.stat()
         except OSError:
             return None
         return status.st_ino, status.st_ctime_ns
@@ -111,7 +112,7 @@ class NamedArrays(Store):
     def array(self, path: str) -> Array:
         name = path.removeprefix(f"{_SECTION}/")
         if name not in self._entries:
-            raise CorruptError(f"expected an array {name} in {self._path}, found none")
+            raise CorruptError(f"expected an array {name} in {self._location}, found none")
         return self._entries[name].open()
 
 
@@ -119,6 +120,12 @@ def split_name(name: str) -> tuple[str, str]:
     """The route of a layer, and the name of its parameter."""
     route, _, place = name.rpartition(".")
     return (route, place) if route and place else ("", name)
+
+
+def _model_in(location: str) -> str:
+    """A name for what a location leads to, without what comes after the first dot."""
+    name = PurePath(location).name
+    return name.partition(".")[0] or name
 
 
 def _above(route: str) -> str:

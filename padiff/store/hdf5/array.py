@@ -4,19 +4,19 @@ from math import prod
 from typing import Any
 
 import numpy as np
-from h5py import h5d, h5s
+from h5py import h5d, h5s, h5t
 from numpy.typing import NDArray
 
 from padiff.errors import CorruptError, FormatError
 from padiff.store.array import StoredArray
 from padiff.store.chunked import ChunkedArray
-from padiff.store.chunks import chunk_selection, padded
+from padiff.store.chunks import Selection, chunk_selection, padded
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.file import Hdf5File, is_held
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
 from padiff.store.raw import RawArray
 
-__all__ = ["open_array"]
+__all__ = ["open_array", "read_selection"]
 
 _MOST_BYTES = 2**63 - 1
 
@@ -80,17 +80,24 @@ class _Decoded(ChunkedArray, StoredArray):
         return self._where
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        selection = chunk_selection(index, self.shape, self.chunk_shape)
         out = np.zeros(self.chunk_shape, self.dtype)
+        selection = chunk_selection(index, self.shape, self.chunk_shape)
         with Reading(f"the chunk {index} of the array {self._where}"):
-            if not self.shape:
-                self._dataset.read(h5s.ALL, h5s.ALL, out, self._dataset.get_type())
-            elif self.size:
-                counts = tuple(part.stop - part.start for part in selection)
-                memory = h5s.create_simple(self.chunk_shape)
-                memory.select_hyperslab((0,) * len(counts), counts)
-                space = self._dataset.get_space()
-                space.select_hyperslab(tuple(part.start for part in selection), counts)
-                self._dataset.read(memory, space, out, self._dataset.get_type())
+            read_selection(self._dataset, selection, out, self._dataset.get_type())
         out.flags.writeable = False
         return out
+
+
+def read_selection(
+    dataset: h5d.DatasetID, selection: Selection, out: NDArray[Any], kind: h5t.TypeID
+) -> None:
+    """Fill the start of each axis of `out` with what is selected, as elements of a type."""
+    if not selection:
+        dataset.read(h5s.ALL, h5s.ALL, out, kind)
+    elif out.size and all(part.stop > part.start for part in selection):
+        counts = tuple(part.stop - part.start for part in selection)
+        memory = h5s.create_simple(out.shape)
+        memory.select_hyperslab((0,) * len(counts), counts)
+        space = dataset.get_space()
+        space.select_hyperslab(tuple(part.start for part in selection), counts)
+        dataset.read(memory, space, out, kind)

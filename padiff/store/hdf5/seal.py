@@ -18,7 +18,7 @@ from padiff.store.files import Writing
 from padiff.store.format import digest
 from padiff.store.rest import Extent, digest_of_rest
 
-__all__ = ["append_seal", "check_seal"]
+__all__ = ["append_seal", "check_seal", "is_sealed"]
 
 _MAGIC = b"padiff1\n"
 _FOOTER = struct.Struct("<Q16s8s")  # bytes of the text, its digest, the magic number
@@ -45,6 +45,14 @@ def append_seal(path: Path, raw: Iterable[Extent]) -> None:
             file.seek(0, os.SEEK_END)
             file.write(trailer)
             file.flush()
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file ends as a sealed one does, whatever else is in it."""
+    with path.open("rb") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - len(_MAGIC)))
+        return file.read() == _MAGIC
 
 
 def check_seal(held: mmap.mmap, where: str) -> bool:

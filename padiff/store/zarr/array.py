@@ -14,46 +14,26 @@ from padiff.store.files import unreadable
 from padiff.store.format import digest
 from padiff.store.media.base import Medium, cut_short
 from padiff.store.raw import fill_part, strides_of
-from padiff.store.zarr.codecs import decode
-from padiff.store.zarr.document import DOCUMENT, chunk_key, layout_of
+from padiff.store.zarr.codecs import Chain, decode
+from padiff.store.zarr.document import DOCUMENT, Layout, chunk_key, layout_of
 from padiff.store.zarr.shards import ShardLayout, parse_index
 
-__all__ = ["ZarrArray"]
+__all__ = ["LONGEST_DOCUMENT", "ZarrArray", "ZarrChunks"]
 
-_LONGEST_DOCUMENT = 2**20  # bytes; that of an array has hundreds
+LONGEST_DOCUMENT = 2**20  # bytes; that of an array has hundreds
 _MOST_BYTES = 2**62  # where a chunk may begin in its shard
 _MOST_MORE = 2**20  # bytes that a codec may need beyond twice those of the chunk
 
 
-class ZarrArray(ChunkedArray, StoredArray):
-    """One array of a Zarr hierarchy; raw chunks are mapped, others decoded whole."""
+class ZarrChunks(ChunkedArray):
+    """The chunks of one array of a Zarr hierarchy; raw ones are mapped, others decoded whole."""
 
-    def __init__(self, medium: Medium, path: str) -> None:
+    def __init__(self, medium: Medium, path: str, layout: Layout) -> None:
         super().__init__()
-        self._medium, self._path = medium, path
-        try:
-            self._document = medium.document(f"{path}/{DOCUMENT}", _LONGEST_DOCUMENT)
-        except (CorruptError, LocationError):
-            raise
-        except FileNotFoundError:
-            raise CorruptError(
-                f"expected an array at {medium.location}/{path}, found no {DOCUMENT} in it"
-            ) from None
-        except OSError as error:
-            raise unreadable(f"{medium.location}/{path}/{DOCUMENT}", error) from None
-        try:
-            self._layout = layout = layout_of(self._document)
-        except FormatError as error:
-            raise CorruptError(f"{error}, in the array {medium.location}/{path}") from None
+        self._medium, self._path, self._layout = medium, path, layout
         self.shape, self.element = layout.shape, layout.element
         self.chunk_shape = layout.chunk_shape
         self._indices: dict[tuple[int, ...], NDArray[Any]] = {}  # of the shards
-
-    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
-        return self._chunk(index).reshape(-1).view(np.uint8).data
-
-    def metadata_digest(self) -> str:
-        return digest(self._document)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         name = f"{self._path}/{DOCUMENT}" if index is None else self._object(index)
@@ -105,7 +85,7 @@ class ZarrArray(ChunkedArray, StoredArray):
         if chain is None:
             return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
         try:
-            values = decode(data, self.element, self.chunk_shape, chain)
+            values = self._decode(data, chain)
         except UsageError:
             raise
         except Exception as error:  # of any codec there is
@@ -113,8 +93,22 @@ class ZarrArray(ChunkedArray, StoredArray):
         values.flags.writeable = False
         return values
 
+    def _decode(self, data: Any, chain: Chain) -> NDArray[Any]:
+        """The elements of one chunk; whatever a codec raises where the bytes are damaged."""
+        return decode(data, self.element, self.chunk_shape, chain)
+
     def _from_shard(self, shards: ShardLayout, chunk: tuple[int, ...], name: str) -> bytes:
         """The encoded bytes of one chunk, and no others of its shard but the index."""
+        start, size = self._entry(shards, chunk, name)
+        raw = self.element.itemsize * prod(self.chunk_shape)
+        if start >= _MOST_BYTES or size > self._most_encoded():
+            raise self._damaged(name, "its index has no such chunk")
+        if self._layout.chain is None and size != raw:
+            raise self._damaged(name, f"its index has {size} bytes for a chunk of {raw}")
+        return self._medium.part(name, start, size)
+
+    def _entry(self, shards: ShardLayout, chunk: tuple[int, ...], name: str) -> tuple[int, int]:
+        """Where a chunk begins in its shard, and how many bytes it has, as the index says."""
         shard, place = shards.place(chunk)
         index = self._indices.get(shard)
         if index is None:
@@ -126,12 +120,7 @@ class ZarrArray(ChunkedArray, StoredArray):
                 raise self._damaged(name, error) from None
             self._indices[shard] = index
         start, size = map(int, index[place])
-        raw = self.element.itemsize * prod(self.chunk_shape)
-        if start >= _MOST_BYTES or size > self._most_encoded():
-            raise self._damaged(name, "its index has no such chunk")
-        if self._layout.chain is None and size != raw:
-            raise self._damaged(name, f"its index has {size} bytes for a chunk of {raw}")
-        return self._medium.part(name, start, size)
+        return start, size
 
     def _most_encoded(self) -> int:
         """Bytes that a chunk may have once it is encoded."""
@@ -142,3 +131,29 @@ class ZarrArray(ChunkedArray, StoredArray):
             f"expected to decode a chunk in {self._medium.location}/{name}, found it damaged "
             f"({' '.join(str(reason).split())}): dump it again"
         )
+
+
+class ZarrArray(ZarrChunks, StoredArray):
+    """One array of a padiff store."""
+
+    def __init__(self, medium: Medium, path: str) -> None:
+        where = f"{medium.location}/{path}"
+        try:
+            self._document = medium.document(f"{path}/{DOCUMENT}", LONGEST_DOCUMENT)
+        except (CorruptError, LocationError):
+            raise
+        except FileNotFoundError:
+            raise CorruptError(f"expected an array at {where}, found no {DOCUMENT} in it") from None
+        except OSError as error:
+            raise unreadable(f"{where}/{DOCUMENT}", error) from None
+        try:
+            layout = layout_of(self._document)
+        except FormatError as error:
+            raise CorruptError(f"{error}, in the array {where}") from None
+        super().__init__(medium, path, layout)
+
+    def chunk_bytes(self, index: tuple[int, ...]) -> memoryview:
+        return self._chunk(index).reshape(-1).view(np.uint8).data
+
+    def metadata_digest(self) -> str:
+        return digest(self._document)

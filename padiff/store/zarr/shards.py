@@ -13,7 +13,15 @@ from padiff.jsonio import Json, dumps
 from padiff.store.chunks import chunk_shape_for
 from padiff.store.zarr.codecs import Chain, decode, encode
 
-__all__ = ["INDEX_CHAIN", "ShardLayout", "pack", "parse_index", "shard_codecs", "shard_shape_for"]
+__all__ = [
+    "ABSENT",
+    "INDEX_CHAIN",
+    "ShardLayout",
+    "pack",
+    "parse_index",
+    "shard_codecs",
+    "shard_shape_for",
+]
 
 Index = tuple[int, ...]
 
@@ -22,7 +30,7 @@ INDEX_CHAIN: Chain = dumps(
 )
 _ENTRY = 16  # bytes of the index for each chunk
 _CHECKSUM = 4
-_ABSENT = 2**64 - 1
+ABSENT = 2**64 - 1
 _NUMBER = dtype_named("uint64")
 
 
@@ -69,7 +77,7 @@ def shard_codecs(chunk_shape: tuple[int, ...], chain: Chain) -> list[Json]:
 
 def pack(grid: tuple[int, ...], chunks: dict[Index, bytes]) -> list[bytes]:
     """The pieces of a shard: its chunks in order, then the index."""
-    index = np.full((*grid, 2), _ABSENT, np.uint64)
+    index = np.full((*grid, 2), ABSENT, np.uint64)
     pieces, offset = [], 0
     for place, data in sorted(chunks.items()):
         index[place] = offset, len(data)

@@ -1,0 +1,27 @@
+"""Layers of which no more is known than their names, as in a file of another tool."""
+
+from padiff.matching.trees import Matching
+from padiff.tree import LayerTree
+
+__all__ = ["has_classes", "match_routes"]
+
+
+def has_classes(tree: LayerTree) -> bool:
+    """Whether it is known what the layers are."""
+    return any(node.name for node in tree.walk())
+
+
+def match_routes(base: LayerTree, raw: LayerTree) -> Matching:
+    """Pair the layers of one route, and no others: to guess by order is to compare what is not one.
+
+    What differs in its name can be renamed.
+    """
+    theirs = {(node.route, node.call): node for node in raw.walk()}
+    pairs, base_only = [], []
+    for node in base.walk():
+        partner = theirs.pop((node.route, node.call), None)
+        if partner is None:
+            base_only.append(node)
+        else:
+            pairs.append((node, partner))
+    return Matching(tuple(pairs), tuple(base_only), tuple(theirs.values()))

@@ -1,0 +1,140 @@
+"""HDF5 files of other tools: their datasets, mapped where they lie as they are."""
+
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from h5py import h5d
+from numpy.typing import NDArray
+
+from padiff.dtypes import DType
+from padiff.errors import FormatError
+from padiff.store.chunked import ChunkedArray
+from padiff.store.chunks import chunk_selection, chunk_shape_for
+from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.elements import element_of, swapped
+from padiff.store.format import ATTRIBUTE
+from padiff.store.hdf5.array import read_selection
+from padiff.store.hdf5.errors import Reading
+from padiff.store.hdf5.probe import check_walk
+from padiff.store.hdf5.seal import is_sealed
+from padiff.store.raw import OpenFile, RawArray
+from padiff.store.storage import MOST_DECODED
+
+__all__ = ["is_foreign", "read_hdf5"]
+
+KIND = "an HDF5 file"
+
+
+def is_foreign(path: Path) -> bool:
+    """Whether a file is one of HDF5 that padiff did not write; CorruptError where it is damaged."""
+    if not h5py.is_hdf5(path) or is_sealed(path):
+        return False
+    check_walk(path)
+    with Reading(str(path)), h5py.File(path, "r", locking=False) as file:
+        return ATTRIBUTE not in file.attrs
+
+
+def read_hdf5(path: Path) -> Contents:
+    """The datasets of a file, links left out, with dots between the names of groups."""
+    check_walk(path)
+    entries: dict[str, Entry] = {}
+    refused: dict[str, str] = {}
+    raw = OpenFile(path)
+    with Reading(str(path)):
+        file = h5py.File(path, "r", locking=False)
+
+        def visit(name: str, found: h5py.Group | h5py.Dataset) -> None:
+            if not isinstance(found, h5py.Dataset):
+                return
+            dotted = name.replace("/", ".")
+            try:
+                entries[dotted] = _entry(file, raw, name, found)
+            except FormatError as error:
+                refused[dotted] = str(error)
+
+        file.visititems(visit)
+    return Contents(KIND, "", entries, refused)
+
+
+def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> Entry:
+    plist = found.id.get_create_plist()
+    if found.shape is None:
+        raise FormatError("it is empty, without a shape")
+    if plist.get_layout() == h5d.VIRTUAL or plist.get_external_count():
+        raise FormatError("its elements lie in other files")
+    dtype = found.dtype
+    element, shape = element_of(dtype), found.shape
+    lengths = found.chunks or chunk_shape_for(shape, element.itemsize)
+    size = element.itemsize
+    for length in lengths:
+        size *= length
+    if size > MOST_DECODED:
+        raise FormatError(f"its chunks have {size} bytes, of which each is read whole")
+    where = f"{raw.path}/{name}"
+    has_block = file.userblock_size > 0  # which not all places in the file take into account
+    offset = found.id.get_offset() if plist.get_layout() == h5d.CONTIGUOUS else None
+    if offset is not None and not has_block:
+        is_swapped = swapped(dtype)
+        return Entry(
+            shape,
+            element,
+            lambda: RawArray(raw, where, shape, element, offset, swapped=is_swapped),
+        )
+    plain = found.chunks is not None and not plist.get_nfilters() and not has_block
+    source = raw if plain and dtype.isnative else None
+    return Entry(
+        shape, element, lambda: _Chunks(file, name, where, shape, element, lengths, source)
+    )
+
+
+class _Chunks(ChunkedArray):
+    """A dataset in chunks: mapped where `raw` is the file that they lie in as they are."""
+
+    def __init__(
+        self,
+        file: h5py.File,
+        name: str,
+        where: str,
+        shape: tuple[int, ...],
+        element: DType,
+        chunk_shape: tuple[int, ...],
+        raw: OpenFile | None,
+    ) -> None:
+        super().__init__()
+        self.shape, self.element, self.chunk_shape = shape, element, chunk_shape
+        self._where, self._raw = where, raw
+        with Reading(where):
+            self._dataset = file[name].id
+        opaque = element.numpy.kind == "V"
+        self._type = self._dataset.get_type() if opaque else h5py.h5t.py_create(element.numpy)
+
+    def file_of(self, index: tuple[int, ...] | None) -> str:
+        return self._where
+
+    def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
+        with Reading(f"the chunk {index} of the array {self._where}"):
+            mapped = self._mapped(index)
+            if mapped is not None:
+                return mapped
+            out = np.zeros(self.chunk_shape, self.dtype)
+            selection = chunk_selection(index, self.shape, self.chunk_shape)
+            read_selection(self._dataset, selection, out, self._type)
+        out.flags.writeable = False
+        return out
+
+    def _mapped(self, index: tuple[int, ...]) -> NDArray[Any] | None:
+        """A chunk where it lies in the file; None where it was put through filters, or is none."""
+        if self._raw is None:
+            return None
+        corner = tuple(i * chunk for i, chunk in zip(index, self.chunk_shape, strict=True))
+        if not all(chain([self.size], self.chunk_shape)):
+            return None
+        found = self._dataset.get_chunk_info_by_coord(corner)
+        if found.byte_offset is None:
+            return None
+        data = self._raw.part(found.byte_offset, found.size)
+        values = np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
+        return values if values.flags.aligned else values.copy()
