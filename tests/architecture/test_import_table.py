@@ -93,6 +93,8 @@ TIERS = """
     cli.check_command cli.verify_command
     cli.commands
     cli
+    zarr_types
+    zarr_plugin
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
