@@ -53,6 +53,8 @@ TIERS = """
     comparing.arithmetic comparing.bounds
     comparing.partners comparing.pieces
     comparing.streaming
+    comparing.outcome
+    comparing.table
     comparing.comparison comparing.integrity
     comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
