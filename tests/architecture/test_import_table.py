@@ -63,6 +63,8 @@ TIERS = """
     comparing.arithmetic comparing.bounds
     comparing.partners comparing.pieces
     comparing.streaming
+    comparing.outcome
+    comparing.table
     comparing.comparison comparing.integrity
     comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
@@ -103,6 +105,8 @@ TIERS = """
     cli.check_command cli.verify_command
     cli.commands
     cli
+    zarr_types
+    zarr_plugin
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
