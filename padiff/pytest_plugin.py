@@ -114,8 +114,7 @@ class _Updates:
         self._partial = any("::" in arg for arg in config.args) or config.getoption("lf", False)
         self._deselected: list[pytest.Item] = []
         self._seen: set[Path] = set()
-        self._lines: dict[str, None] = {}
-        self._kept = 0
+        self._told: set[tuple[str, str, str]] = set()  # a store, what of it, and why
 
     def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
         self._deselected += items
@@ -129,13 +128,13 @@ class _Updates:
         golden = item.stash.get(_GOLDEN, None)
         if golden is None or report.when != "call":
             return report
-        done = [
-            [update.done, golden.shown(update.store), update.reason]
+        told: list[tuple[str, str, str]] = [
+            (golden.shown(update.store), update.done, update.reason)
             for update in golden.updates.values()
         ]
-        unused = set(golden.unused() if report.passed else ()) | self._unknown(item)
-        done += [["unused", golden.shown(path), ""] for path in sorted(unused)]
-        vars(report)["padiff_golden"] = done
+        unused = [*(golden.unused() if report.passed else ()), *self._unknown(item)]
+        told += [(golden.shown(path), "unused", "remove it if its test is gone") for path in unused]
+        vars(report)["padiff_golden"] = told
         return report
 
     def _unknown(self, item: pytest.Item) -> set[Path]:
@@ -156,16 +155,12 @@ class _Updates:
         return found
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        for done, store, reason in getattr(report, "padiff_golden", ()):
-            if done == "kept":
-                self._kept += 1
-            else:
-                reason = reason or "remove it if its test is gone" * (done == "unused")
-                self._lines[f"{done:<8}  {store}{f': {reason}' if reason else ''}"] = None
+        self._told.update(map(tuple, getattr(report, "padiff_golden", ())))
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("padiff golden stores")
-        for line in self._lines:
-            terminalreporter.line(line)
-        if self._kept or not self._lines:
-            terminalreporter.line(f"{self._kept} agree and stay as they are")
+        kept = [store for store, done, _ in self._told if done == "kept"]
+        for store, done, reason in sorted(self._told):
+            if done != "kept":
+                terminalreporter.line(f"{done:<8}  {store}{f': {reason}' if reason else ''}")
+        terminalreporter.line(f"agree and stay as they are: {len(kept)}")
