@@ -10,7 +10,7 @@ import pytest
 
 import padiff.pytest_plugin
 from padiff import open_dump
-from tests.plugin.loading import plugin_environment
+from tests.plugin.loading import ALONE, as_installed
 
 ROOT = Path(__file__).parents[2]
 
@@ -266,9 +266,9 @@ def test_a_fixture(padiff_golden):
 def test_starting_pytest_loads_next_to_nothing(
     project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")  # by its entry point, if it has one here
-    monkeypatch.delenv("PYTEST_PLUGINS")
-    for name, value in plugin_environment().items():
+    for name in ALONE:
+        monkeypatch.delenv(name)
+    for name, value in as_installed().items():
         monkeypatch.setenv(name, value)
     project.makepyfile(test_it=STARTUP)
     result = project.runpytest_subprocess("-p", "no:zarr", "-p", "no:hypothesispytest")
