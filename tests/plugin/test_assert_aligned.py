@@ -32,24 +32,33 @@ def test_what_is_aligned_is_returned(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "options",
+    ("options", "typed"),
     [
-        {},
-        {"mode": "strict", "atol": 1e-5, "rtol": np.float64(1e-8), "phase": "forward"},
-        {"sections": ["report"], "steps": (1,), "layers": ["f*", "g o*"], "jobs": 1},
-        {"strict_structure": True, "atol": 1, "digests": False, "ranks": None},
+        ({}, ""),
+        (
+            {"mode": "strict", "atol": 1e-5, "rtol": np.float64(1e-8), "phase": "forward"},
+            " --mode strict --atol 1e-05 --rtol 1e-08 --phase forward",
+        ),
+        (
+            {"sections": ["report"], "steps": (1,), "layers": ["f*", "g o*"], "jobs": 1},
+            " --section report --step 1 --layer 'f*' --layer 'g o*' --jobs 1",
+        ),
+        (
+            {"strict_structure": True, "atol": 1, "digests": False, "ranks": None},
+            " --strict-structure --atol 1 --no-digest",
+        ),
+        ({"strict_structure": False, "digests": True}, ""),
     ],
 )
-def test_the_text_is_that_of_the_command_it_names(tmp_path: Path, options: Any) -> None:
-    base, raw = (
-        write(tmp_path / "base one"),
-        write(tmp_path / "raw", 0.5, Layer("g", "Tanh", out=Y)),
-    )
+def test_the_text_is_that_of_the_command_it_names(tmp_path: Path, options: Any, typed: str) -> None:
+    base = write(tmp_path / "base one")
+    raw = write(tmp_path / "raw", 0.5, Layer("g", "Tanh", out=Y))
     with pytest.raises(AssertionError) as caught:
         assert_aligned(base, raw, **options)
     text, _, command = str(caught.value).partition(
         "\nCompare them again, or make a page of it with --html FILE:\n  padiff-check "
     )
+    assert command == f"'{base}' {raw}{typed}"
     assert text.startswith("NOT ALIGNED: ")
     assert ("First divergence: " in text) != ("atol" in options and options["atol"] == 1)
     program = Path(sys.executable).with_name("padiff-check")

@@ -10,7 +10,7 @@ import pytest
 
 import padiff.pytest_plugin
 from padiff import open_dump
-from tests.plugin.loading import ALONE, as_installed
+from tests.plugin.loading import as_installed
 
 ROOT = Path(__file__).parents[2]
 
@@ -264,14 +264,12 @@ def test_a_fixture(padiff_golden):
 
 
 def test_starting_pytest_loads_next_to_nothing(
-    project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ALONE:
-        monkeypatch.delenv(name)
     for name, value in as_installed().items():
         monkeypatch.setenv(name, value)
-    project.makepyfile(test_it=STARTUP)
-    result = project.runpytest_subprocess("-p", "no:zarr", "-p", "no:hypothesispytest")
+    pytester.makepyfile(test_it=STARTUP)
+    result = pytester.runpytest_subprocess("-p", "no:zarr", "-p", "no:hypothesispytest")
     result.assert_outcomes(passed=1, failed=1)
     assert shown_of("test_a_fixture", result.stdout.str()).startswith("expected models to check")
 
