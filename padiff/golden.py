@@ -21,7 +21,7 @@ from padiff.store.leftovers import begin_alone
 from padiff.store.storage import Compression, Storage
 from padiff.testing import Options, assert_aligned
 
-__all__ = ["SUFFIX", "Done", "Golden", "Place", "Update", "put", "unknown_stores"]
+__all__ = ["SUFFIX", "Done", "Golden", "Place", "Update", "put_in_place", "unknown_stores"]
 
 _UPDATE = "--padiff-update"
 SUFFIX = ".zarr.zip"  # one file, whose bytes a version control system compresses by itself
@@ -239,7 +239,7 @@ class Golden:
         done: Done = "replaced" if store.exists() else "written"
         reason = self._reason_to_replace(subject, options) if done == "replaced" else ""
         if done == "written" or reason:
-            put(fresh, store)
+            put_in_place(fresh, store)
         else:
             done = "kept"
         if store not in self.updates or self.updates[store].done == "kept":
@@ -261,7 +261,7 @@ class Golden:
         return f"all that both have agrees, {lone} without a partner" if lone else ""
 
 
-def put(source: Path, target: Path) -> None:
+def put_in_place(source: Path, target: Path) -> None:
     """Copy a file so that nobody ever sees half of it, and no power failure leaves that."""
     with Writing(target, source.stat().st_size):
         target.parent.mkdir(parents=True, exist_ok=True)

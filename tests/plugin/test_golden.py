@@ -1,5 +1,6 @@
 """Golden stores by themselves: which are made anew, what is refused, and what a kill leaves."""
 
+import copy
 import signal
 import subprocess
 import sys
@@ -13,6 +14,7 @@ import torch
 from padiff.errors import CorruptError, UsageError, WriteError
 from padiff.golden import Golden, Place
 from padiff.model import ProxyModel, create_model
+from padiff.recording.recording import Keeping
 
 X = torch.linspace(-2, 2, 32).reshape(4, 8)
 Open = Callable[..., Golden]
@@ -162,6 +164,20 @@ def test_statistics_alone(opened: Open) -> None:
         golden.check()
 
 
+def test_a_proxy_with_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    home = tmp_path / "there/run.zarr.zip"
+    model = ProxyModel(network(), home=home, keeping=Keeping(memory_limit=0))
+    run(model)
+    assert [path.name for path in tmp_path.iterdir()] == ["there"], "what is spilled lies there too"
+    assert model.try_dump() == home / "step_0"
+    assert [path.name for path in home.parent.iterdir()] == [home.name]
+    other = copy.deepcopy(model)
+    run(other)
+    other.dump_report()
+    assert (tmp_path / "padiff_dump/Sequential/report").exists(), "the home is not the copy's"
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
@@ -211,7 +227,7 @@ def kill(event, arguments):
         os.kill(os.getpid(), signal.SIGKILL)
 
 sys.addaudithook(kill)
-golden.put(*map(Path, sys.argv[2:]))
+golden.put_in_place(*map(Path, sys.argv[2:]))
 """
 
 
