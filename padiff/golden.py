@@ -164,9 +164,9 @@ class Golden:
         for subject in chosen:
             subject.finish()
             subject.checked = True
-            if self.update:
-                self._bring_up_to_date(subject, options)
             try:
+                if self.update:
+                    self._bring_up_to_date(subject, options)
                 comparisons.append(self._compare(subject, options))
             except AssertionError as error:
                 failures.append(str(error))
