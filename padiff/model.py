@@ -94,6 +94,7 @@ class ProxyModel:
         storage: Storage = DEFAULT,
         keeping: Keeping = Keeping(),  # noqa: B008  # it is frozen
         on_error: OnError = "raise",
+        home: Location | None = None,
     ) -> None:
         self._framework = framework_of(model)
         self.model = model
@@ -108,19 +109,21 @@ class ProxyModel:
         self._tries = 0
         self._per_step = 1
         self._passed_over = False  # a call since the last try_dump, as no dump was to come
-        self._start_afresh()
+        self._start_afresh(home)
 
-    def _start_afresh(self) -> None:
+    def _start_afresh(self, home: Location | None = None) -> None:
+        """Begin to record; dumps that are given no place go to `home`, or below the dump root."""
         name = safe_name(self.name)
         self._recording = Recording(
             self.name,
             self._framework,
             self._selection,
-            lambda: Path(get_dump_root_path()) / name,
+            lambda: Path(get_dump_root_path()) / name if home is None else home,
             storage=self._storage,
             keeping=self._keeping,
         )
         self._run_name = f"{self.name} {next(_proxies)}"
+        self._own_home = home
         self._homes: dict[str, Path] = {}
 
     @property
@@ -231,9 +234,11 @@ class ProxyModel:
             )
 
     def _home(self, dir_path: Location | None) -> Location:
-        """Where dumps go: `dir_path`, or this proxy's own directory under the dump root."""
+        """Where dumps go: `dir_path`, or what is this proxy's own, as under the dump root."""
         if dir_path is not None:
             return dir_path
+        if self._own_home is not None:
+            return self._own_home
         root = str(Path(get_dump_root_path()).absolute())
         if root not in self._homes:
             self._homes[root] = claim_store(
@@ -294,7 +299,7 @@ class ProxyModel:
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy takes along: not the report, nor the directory, which stay this proxy's."""
-        own = ("_homes", "_recording", "_run_name")
+        own = ("_homes", "_own_home", "_recording", "_run_name")
         return {name: value for name, value in vars(self).items() if name not in own}
 
     def __setstate__(self, state: dict[str, Any]) -> None:

@@ -2,6 +2,8 @@
 
 import os
 
+pytest_plugins = ["pytester"]  # for tests of the plugin, which run pytest
+
 # With as many processes as there are processors, threads of each would only wait for one another.
 if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")

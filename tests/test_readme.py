@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugin.loading import ALONE
 from tests.readers.javascript import installed_libraries
 from tests.tools import need
 
@@ -73,7 +74,7 @@ def output_of(command: str, directory: Path) -> str:
         command,
         shell=True,
         cwd=directory,
-        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "COLUMNS": "80"},
+        env={"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "COLUMNS": "80", **ALONE},
         capture_output=True,
         text=True,
         check=False,

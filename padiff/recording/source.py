@@ -1,6 +1,7 @@
 """Which lines of the user's code led to a layer's call."""
 
 import linecache
+import os
 import sys
 from pathlib import Path
 from types import CodeType
@@ -13,14 +14,22 @@ Line = tuple[CodeType, int]  # kept while the model runs; its text is read when 
 
 MAX_FRAMES = 8
 _PADIFF = str(Path(__file__).parents[1])
+# Where the code lies that calls tests, if this process runs any.
+_RUNNER = getattr(sys.modules.get("_pytest"), "__file__", None)
+_RUNNERS = () if _RUNNER is None else (f"{Path(_RUNNER).parent}{os.sep}",)
 
 
 def lines_here(framework_directory: str) -> list[Line]:
-    """The innermost lines being run now, innermost last, in neither padiff nor the framework."""
+    """The innermost lines being run now, innermost last, in neither padiff nor the framework.
+
+    Nor in what calls a test, and all that called that.
+    """
     found: list[Line] = []
     frame = sys._getframe(1)
     while frame is not None and len(found) < MAX_FRAMES:
         code = frame.f_code
+        if code.co_filename.startswith(_RUNNERS):
+            break
         if not code.co_filename.startswith((framework_directory, _PADIFF, "<frozen")):
             found.append((code, frame.f_lineno))
         frame = frame.f_back  # type: ignore[assignment]

@@ -95,12 +95,12 @@ TIERS = """
     weights.copying
     weights
     model
-    batches
-    assign check running.options running.state
+    batches testing
+    assign check golden running.options running.state
     running.side
     running.single_step
     running
-    diff
+    diff pytest_plugin
     cli.output
     cli.check_command cli.verify_command
     cli.commands
