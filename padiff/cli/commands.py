@@ -7,6 +7,7 @@ from typing import NoReturn
 import click
 
 from padiff.cli.check_command import command as check_command
+from padiff.cli.inspect_command import command as inspect_command
 from padiff.cli.verify_command import command as verify_command
 from padiff.version import __version__
 
@@ -21,6 +22,7 @@ def group() -> None:
 
 group.add_command(check_command, "check")
 group.add_command(verify_command, "verify")
+group.add_command(inspect_command, "inspect")
 
 
 def main() -> NoReturn:

@@ -7,10 +7,10 @@ from typing import Literal
 from padiff.comparing.comparison import Comparison, Record
 from padiff.dtypes import dtype_named
 from padiff.matching.classes import depends_on_mode, spelling
+from padiff.matching.settings import differing, rate, settings
 from padiff.matching.tensors import buffer_name
 from padiff.render.findings import find_node
 from padiff.render.lone import called_alone
-from padiff.render.settings import differing, rate, settings
 from padiff.render.words import clean, stage, tensor_name
 from padiff.tree import Node
 

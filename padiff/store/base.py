@@ -181,6 +181,9 @@ class PartialDump(ABC):
 class Store(ABC):
     """One hierarchy on disk. Paths are relative to its root, `/` between names, `""` the root."""
 
+    kind = "store"
+    """What it is called in a sentence."""
+
     @property
     @abstractmethod
     def location(self) -> str:

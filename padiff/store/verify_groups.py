@@ -1,12 +1,18 @@
 """The groups of a store down to its sections, each of them checked."""
 
-from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    PadiffError,
+    UnreadableError,
+)
 from padiff.store.base import Store
 from padiff.store.format import SECTIONS, has_meaning, is_sealed
 from padiff.store.location import absolute_numbers
 from padiff.store.verification import Damage, damage_of
 
-__all__ = ["TOLD", "Groups", "location_of"]
+__all__ = ["TOLD", "Groups", "check_there", "location_of"]
 
 # What is told of a store, which is no fault of the call or of what is installed.
 TOLD = (FormatError, LocationError)
@@ -91,3 +97,22 @@ class Groups:
 def location_of(store: Store, path: str) -> str:
     """Where a group of a store lies, as a user would type it."""
     return f"{store.location}/{path}".rstrip("/")
+
+
+def check_there(store: Store, path: str) -> None:
+    """LocationError where nothing is, nor was begun, damaged or not."""
+    names = path.split("/") if path else []
+    for depth, name in enumerate(names):
+        above, place = "/".join(names[:depth]), "/".join(names[: depth + 1])
+        try:
+            store.attributes(place)
+        except (FormatError, UnreadableError):
+            return  # which is found again
+        except LocationError:
+            if name not in store.unfinished(above):  # where it lost its document
+                held = ", ".join(store.groups(above)[:8])
+                raise LocationError(
+                    f"expected a step, a rank or a section at {location_of(store, place)}, found "
+                    f"none: {location_of(store, above)} has {held or 'nothing'}"
+                ) from None
+            return

@@ -14,7 +14,7 @@ TIERS = """
     dtypes jsonio threads
     tree
     matching.classes
-    matching.likeness matching.tensors
+    matching.likeness matching.settings matching.tensors
     matching.alignment
     matching.siblings
     matching.trees
@@ -59,8 +59,11 @@ TIERS = """
     comparing.records
     comparing.engine
     comparing
+    inspecting.disk inspecting.inspection
+    inspecting.inspect
+    inspecting
     render.words
-    render.findings render.lone render.outline render.settings
+    render.findings render.lone render.outline
     render.causes render.traps
     render.text render.html
     render
@@ -96,7 +99,7 @@ TIERS = """
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
-COMPARING = ("comparing", "render")
+COMPARING = ("comparing", "inspecting", "render")
 RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
 
 
