@@ -13,6 +13,7 @@ from padiff.cli.output import (
     print_text,
     write_document,
 )
+from padiff.cli.places import complete_files
 from padiff.errors import PadiffError
 
 if TYPE_CHECKING:  # loaded when there is something to verify, not for --help
@@ -27,18 +28,24 @@ Examples:
   padiff verify torch.zarr paddle.zarr && padiff-check torch.zarr paddle.zarr
 
 \b
-Exit code: 0 all is what was written; 1 something is damaged, as a file that has
-the suffix of a store and is none; 2 wrong usage, or what is no store, holds
-nothing finished, or cannot be read. A step that was removed as a whole leaves
-no trace: the steps that were found are printed.
+Exit code: 0 all is what was written; 1 something is damaged, as a file that
+has the suffix of a store and is none; 2 wrong usage, or what is no store,
+holds nothing finished, or cannot be read. A step that was removed as a whole
+leaves no trace: the steps that were found are printed.
 """
 
 
 @click.command(name="verify", epilog=_EXAMPLES)
-@click.argument("locations", metavar="LOCATION...", nargs=-1, required=True)
+@click.argument(
+    "locations", metavar="LOCATION...", nargs=-1, required=True, shell_complete=complete_files
+)
 @click.option("--jobs", type=int, help="Threads to read with. [default: one a processor]")
 @click.option(
-    "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write a JSON document; - for standard output.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
 def command(

@@ -68,11 +68,14 @@ class _Alike:
     def __init__(self, look: Callable[[Node], Hashable]) -> None:
         self._look = look
         self._numbers: dict[Hashable, int] = {}
+        self._known: dict[int, int] = {}
 
     def number(self, node: Node) -> int:
         """That of one layer."""
-        key = self._look(node), *map(self.number, node.children)
-        return self._numbers.setdefault(key, len(self._numbers))
+        if id(node) not in self._known:
+            key = self._look(node), *map(self.number, node.children)
+            self._known[id(node)] = self._numbers.setdefault(key, len(self._numbers))
+        return self._known[id(node)]
 
 
 def _height(lines: Sequence[Line], height: Callable[[Node], int]) -> int:

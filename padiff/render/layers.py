@@ -142,7 +142,7 @@ class _Table:
         """What a line is of: a layer's own name, or several of them."""
         nodes, first = line.nodes, line.nodes[0]
         if line.kind == "rest":
-            return f"... {line.times} lines more"
+            return f"... {line.times} more"
         if line.kind == "again":
             period = len(nodes) // line.times
             last = name_below(nodes[-1], parent)

@@ -51,21 +51,22 @@ TIERS = """
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic comparing.bounds
-    comparing.partners comparing.pieces
+    comparing.moves comparing.partners comparing.pieces
     comparing.streaming
     comparing.comparison comparing.integrity
+    comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
     comparing.records
-    comparing.engine
+    comparing.diff_tree comparing.engine
     comparing
     inspecting.disk inspecting.inspection
     inspecting.inspect
     inspecting
     render.words
-    render.findings render.lone render.outline
-    render.causes render.traps
-    render.text render.html
+    render.findings render.folding render.lone render.outline
+    render.causes render.layers render.traps
+    render.html render.inspection render.structure render.text
     render
     frameworks.interception
     frameworks.base
@@ -92,8 +93,9 @@ TIERS = """
     running.single_step
     running
     diff
-    cli.output
-    cli.check_command cli.verify_command
+    cli.output cli.places
+    cli.check_command cli.completion_command cli.diff_tree_command cli.inspect_command
+    cli.verify_command
     cli.commands
     cli
 """
