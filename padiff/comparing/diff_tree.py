@@ -17,7 +17,7 @@ from padiff.comparing.scope import (
 )
 from padiff.comparing.streaming import axes_of_raw
 from padiff.comparing.structure import Difference, Found, TreeDifference
-from padiff.errors import UsageError
+from padiff.errors import FormatError, PadiffError, UsageError
 from padiff.matching.classes import class_score, depends_on_mode, does_one_thing
 from padiff.matching.settings import changed
 from padiff.store.format import SECTIONS, SectionName
@@ -80,11 +80,8 @@ def diff_tree(
                 found.setdefault(difference, []).append(place)
         if progress is not None:
             progress(1 - len(left) / total)
-    if scope.layers and not layers_seen and not any(item.kind == "layer" for item in found):
-        raise UsageError(
-            f"expected a layer whose route fits {' or '.join(scope.layers)} in {base} and {raw}, "
-            "found none: routes are dotted names without the model's own, such as blocks.1.mlp"
-        )
+    if not layers_seen and not any(item.kind == "layer" for item in found):
+        raise _no_layer(base, raw, scope)
     return TreeDifference(
         *sources,
         total,
@@ -92,6 +89,19 @@ def diff_tree(
         tensors,
         tuple(name for name in SECTIONS if name in sections),
         tuple(replace(item, found=tuple(places)) for item, places in found.items()),
+    )
+
+
+def _no_layer(base: Location, raw: Location, scope: Scope) -> PadiffError:
+    """Nothing looked at is no agreement."""
+    if scope.layers is None:
+        return FormatError(
+            f"expected layers in {base} and {raw}, found none: the model did not run before the "
+            "dump, or nothing of it was to be recorded"
+        )
+    return UsageError(
+        f"expected a layer whose route fits {' or '.join(scope.layers)} in {base} and {raw}, "
+        "found none: routes are dotted names without the model's own, such as blocks.1.mlp"
     )
 
 

@@ -292,5 +292,8 @@ def test_what_cannot_be_compared(tmp_path: Path) -> None:
         diff_tree(base, weights)
     with pytest.raises(LocationError):
         diff_tree(base, tmp_path / "nothing")
+    none = write_dump(tmp_path / "none")
+    with pytest.raises(FormatError, match="expected layers in .*none and .*none, found none"):
+        diff_tree(none, none)
     with pytest.raises(UsageError, match="path of a padiff store for raw, got 3"):
         diff_tree(base, 3)  # type: ignore[arg-type]

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from padiff import Inspection, inspect, open_dump
+from padiff import inspect, open_dump
 from padiff.errors import CorruptError, IncompleteError, LocationError, PadiffError, UsageError
 from padiff.store.writer import write_section
 from tests.stores import Layer, write_dump
@@ -75,6 +75,14 @@ def test_a_part_of_a_store(run: Path, part: str) -> None:
     assert {s.step for s in found.sections} == {10}
     assert {s.section for s in found.sections} >= {"report"}
     assert len(found.sections) == {0: 4, 1: 2, 2: 1}[part.count("/")]
+
+
+def test_of_several_dumps_with_nan_the_first_is_shown(tmp_path: Path) -> None:
+    for step in range(4):
+        write_dump(tmp_path / "run", net(NAN if step else Y), step=step)
+    found = inspect(tmp_path / "run")
+    assert [s.nan for s in found.sections] == [0, 1, 1, 1]
+    assert [s.summary.step for s in found.shown] == [1]
 
 
 def test_without_nan_the_first_dump_is_shown(tmp_path: Path) -> None:
@@ -179,7 +187,3 @@ def test_what_is_no_store(tmp_path: Path, name: str) -> None:
     with pytest.raises(PadiffError, match="expected a") as raised:
         inspect(tmp_path / name)
     assert isinstance(raised.value, LocationError) == (name in ("nothing", "run/step_7"))
-
-
-def test_the_outcome_has_a_name() -> None:
-    assert Inspection.__module__ == "padiff.inspecting.inspection"
