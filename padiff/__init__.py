@@ -19,10 +19,14 @@ if TYPE_CHECKING:
         check_weights,
     )
     from padiff.comparing.comparison import Comparison
+    from padiff.comparing.diff_tree import diff_tree
     from padiff.comparing.engine import compare
+    from padiff.comparing.structure import TreeDifference
     from padiff.diff import auto_diff
     from padiff.dump_root import get_dump_root_path, set_dump_root_path
     from padiff.errors import PadiffError, PadiffWarning
+    from padiff.inspecting.inspect import inspect
+    from padiff.inspecting.inspection import Inspection
     from padiff.model import ProxyModel, create_model
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
@@ -31,9 +35,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Inspection",
     "PadiffError",
     "PadiffWarning",
     "ProxyModel",
+    "TreeDifference",
     "Verification",
     "__version__",
     "add_special_init",
@@ -46,7 +52,9 @@ __all__ = [
     "check_weights",
     "compare",
     "create_model",
+    "diff_tree",
     "get_dump_root_path",
+    "inspect",
     "open_dump",
     "set_dump_root_path",
     "verify",
@@ -56,9 +64,11 @@ __all__ = [
 # compares does not pay for recording.
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
+    "Inspection": "padiff.inspecting.inspection",
     "PadiffError": "padiff.errors",
     "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
+    "TreeDifference": "padiff.comparing.structure",
     "Verification": "padiff.store.verification",
     "add_special_init": "padiff.weights.special",
     "assign_weight": "padiff.assign",
@@ -70,7 +80,9 @@ _HOME = {
     "check_weights": "padiff.check",
     "compare": "padiff.comparing.engine",
     "create_model": "padiff.model",
+    "diff_tree": "padiff.comparing.diff_tree",
     "get_dump_root_path": "padiff.dump_root",
+    "inspect": "padiff.inspecting.inspect",
     "open_dump": "padiff.store.reader",
     "set_dump_root_path": "padiff.dump_root",
     "verify": "padiff.store.verify",

@@ -9,7 +9,7 @@ from padiff.comparing.engine import compare
 from padiff.errors import PadiffError
 from padiff.render.text import render
 from padiff.render.words import clean
-from padiff.store.location import Location
+from padiff.store.address import Location
 
 __all__ = ["Options", "assert_aligned"]
 

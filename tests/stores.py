@@ -24,7 +24,7 @@ class Layer:
     """One call of a layer: its own name, its class, its tensors by place, and what it called.
 
     A lone array stands at place "0". `weights` and `grads` are the parameters and their gradients,
-    by name, and `dims` the names of a parameter's axes.
+    by name, and `dims` the names of a parameter's axes. `repr` and `training` are as recorded.
     """
 
     name: str
@@ -39,6 +39,9 @@ class Layer:
     call: int = 0
     stack: Sequence[Frame] = ()
     device: str = "cpu"
+    repr: str = ""
+    training: bool | None = None
+    buffers: Mapping[str, ArrayLike] = field(default_factory=dict)
 
 
 def by_place(values: Values) -> dict[str, NDArray[Any]]:
@@ -68,6 +71,8 @@ class _Section:
         values: Values,
         leaf: str,
         order: int,
+        *,
+        buffer: bool = False,
     ) -> list[TensorRecord]:
         records = []
         for place, array in by_place(values).items():
@@ -75,7 +80,14 @@ class _Section:
                 array_path(route, layer.call, leaf.format(place)), array, layer.dims.get(place)
             )
             records.append(
-                record_of(stored, phase=phase, place=place, device=layer.device, order=order)
+                record_of(
+                    stored,
+                    phase=phase,
+                    place=place,
+                    device=layer.device,
+                    order=order,
+                    buffer=buffer,
+                )
             )
         return records
 
@@ -95,6 +107,9 @@ class _Section:
         tensors = []
         if self.section != "grads":
             tensors += self.tensors(layer, route, None, layer.weights, leaf, order)
+            tensors += self.tensors(
+                layer, route, None, layer.buffers, "{}.buffer", order, buffer=True
+            )
         if self.section != "weights":
             tensors += self.tensors(layer, route, "backward", layer.grads, grad_leaf, order)
         children = [self.of_parameters(child, below(route, child)) for child in layer.children]
@@ -114,6 +129,8 @@ class _Section:
             layer.call,
             order,
             stack=tuple(layer.stack),
+            repr=layer.repr,
+            training=layer.training,
             children=tuple(children),
             tensors=tuple(tensors),
         )

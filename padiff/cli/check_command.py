@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import click
 
 from padiff.cli.output import Progress, check_files, failing_in_one_line, print_text, write_document
+from padiff.cli.places import complete_files
 from padiff.version import __version__
 
 if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for --help
@@ -18,7 +19,7 @@ Examples:
   padiff-check torch.zarr paddle.zarr
   padiff-check torch.zarr/step_9 paddle.zarr/step_9 --mode strict --atol 1e-5
   padiff-check base.zarr raw.zarr --layer 'blocks.7.*' --phase backward
-  padiff-check base.zarr raw.zarr --section params --json - | jq .first_divergence
+  padiff-check base.zarr raw.zarr --json - | jq .first_divergence
 
 \b
 Exit code: 0 aligned; 1 diverged; 2 wrong usage, or a store that cannot be
@@ -29,8 +30,8 @@ read, is incomplete, or has nothing in common with the other.
 @click.command(
     name="padiff-check", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
 )
-@click.argument("base")
-@click.argument("raw")
+@click.argument("base", shell_complete=complete_files)
+@click.argument("raw", shell_complete=complete_files)
 @click.option(
     "--section",
     "sections",
@@ -76,12 +77,17 @@ read, is incomplete, or has nothing in common with the other.
 )
 @click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
 @click.option(
-    "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write a JSON document; - for standard output.",
 )
 @click.option(
     "--html",
     "html_file",
     metavar="FILE",
+    shell_complete=complete_files,
     help="Write a page to look at in a browser; - for standard output.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")

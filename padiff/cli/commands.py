@@ -7,20 +7,37 @@ from typing import NoReturn
 import click
 
 from padiff.cli.check_command import command as check_command
+from padiff.cli.completion_command import command as completion_command
+from padiff.cli.diff_tree_command import command as diff_tree_command
+from padiff.cli.inspect_command import command as inspect_command
 from padiff.cli.verify_command import command as verify_command
 from padiff.version import __version__
 
 __all__ = ["check", "group", "main"]
 
 
-@click.group(name="padiff", context_settings={"help_option_names": ["-h", "--help"]})
+_EXAMPLES = """\b
+Examples:
+  padiff inspect torch.zarr
+  padiff verify torch.zarr paddle.zarr
+  padiff diff-tree torch.zarr paddle.zarr
+  padiff check torch.zarr paddle.zarr --html comparison.html
+"""
+
+
+@click.group(
+    name="padiff", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="padiff")
 def group() -> None:
-    """Work with recorded runs of neural networks: compare them, look after them."""
+    """Work with recorded runs of neural networks: look into them, compare them, look after them."""
 
 
 group.add_command(check_command, "check")
 group.add_command(verify_command, "verify")
+group.add_command(inspect_command, "inspect")
+group.add_command(diff_tree_command, "diff-tree")
+group.add_command(completion_command, "completion")
 
 
 def main() -> NoReturn:

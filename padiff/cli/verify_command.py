@@ -1,7 +1,6 @@
 """`padiff verify`: hold every byte of stores against what was written, exit 0, 1 or 2."""
 
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -14,6 +13,7 @@ from padiff.cli.output import (
     print_text,
     write_document,
 )
+from padiff.cli.places import complete_files
 from padiff.errors import PadiffError
 
 if TYPE_CHECKING:  # loaded when there is something to verify, not for --help
@@ -28,18 +28,24 @@ Examples:
   padiff verify torch.zarr paddle.zarr && padiff-check torch.zarr paddle.zarr
 
 \b
-Exit code: 0 all is what was written; 1 something is damaged, as a file that has
-the suffix of a store and is none; 2 wrong usage, or what is no store, holds
-nothing finished, or cannot be read. A step that was removed as a whole leaves
-no trace: the steps that were found are printed.
+Exit code: 0 all is what was written; 1 something is damaged, as a file that
+has the suffix of a store and is none; 2 wrong usage, or what is no store,
+holds nothing finished, or cannot be read. A step that was removed as a whole
+leaves no trace: the steps that were found are printed.
 """
 
 
 @click.command(name="verify", epilog=_EXAMPLES)
-@click.argument("locations", metavar="LOCATION...", nargs=-1, required=True)
+@click.argument(
+    "locations", metavar="LOCATION...", nargs=-1, required=True, shell_complete=complete_files
+)
 @click.option("--jobs", type=int, help="Threads to read with. [default: one a processor]")
 @click.option(
-    "--json", "json_file", metavar="FILE", help="Write a JSON document; - for standard output."
+    "--json",
+    "json_file",
+    metavar="FILE",
+    shell_complete=complete_files,
+    help="Write a JSON document; - for standard output.",
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
 def command(
@@ -117,6 +123,8 @@ def _text(verification: "Verification") -> str:
 
 
 def _checked(verification: "Verification") -> str:
+    from padiff.render.words import byte_size, ranges
+
     counts, steps = verification.counts, verification.steps
     words = [
         f"{count} {name}{'' if count == 1 else 's'}"
@@ -127,25 +135,5 @@ def _checked(verification: "Verification") -> str:
         )
     ]
     if steps:
-        words[0] += f" of step{'' if len(steps) == 1 else 's'} {_ranges(steps)}"
-    return f"{', '.join(words)} ({_size(counts.bytes)})"
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Numbers in order, those that follow each other as one range: `0-3, 5`."""
-    ranges: list[list[int]] = []
-    for number in numbers:
-        if ranges and number == ranges[-1][-1] + 1:
-            ranges[-1] = [ranges[-1][0], number]
-        else:
-            ranges.append([number])
-    return ", ".join("-".join(map(str, each)) for each in ranges)
-
-
-def _size(count: int) -> str:
-    """Bytes in the unit that leaves few digits."""
-    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
-    while size >= 1024 and len(units) > 1:
-        size /= 1024
-        units.pop(0)
-    return f"{size:.3g} {units[0]}" if units[0] != "bytes" else f"{count} bytes"
+        words[0] += f" of step{'' if len(steps) == 1 else 's'} {ranges(steps)}"
+    return f"{', '.join(words)} ({byte_size(counts.bytes)})"

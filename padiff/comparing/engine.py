@@ -1,6 +1,5 @@
 """Compare two locations: what `padiff-check` and the `check_*` functions are made of."""
 
-import os
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence, Set
 from dataclasses import dataclass
@@ -15,11 +14,17 @@ from padiff.comparing.integrity import check_intact
 from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_dumps
 from padiff.comparing.records import CONVENTION, record_of, to_compare
-from padiff.comparing.scope import DumpPair, Scope, pair_dumps, scope_of
+from padiff.comparing.scope import (
+    DumpPair,
+    Scope,
+    check_locations,
+    pair_dumps,
+    scope_of,
+    source_of,
+)
 from padiff.comparing.streaming import Progress, TensorPair, Work, stream
 from padiff.errors import FormatError, UsageError
 from padiff.store.address import Location
-from padiff.store.format import SectionHeader
 from padiff.store.reader import open_dumps
 from padiff.threads import check_jobs
 from padiff.tree import LayerTree
@@ -62,17 +67,15 @@ def compare(
     there, LocationError where nothing lies, and FormatError, or one of its kind, for what is no
     store, is unfinished, damaged, or has nothing in common with the other side.
     """
-    for side, location in (("base", base), ("raw", raw)):
-        if not isinstance(location, str | os.PathLike):
-            raise UsageError(f"expected the path of a padiff store for {side}, got {location!r}")
+    check_locations(base, raw)
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
     scope = scope_of(sections, phase, steps, ranks, layers)
     work = Work(criterion, check_jobs(jobs), digests)
     pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
     name = pairs[0].sections[0]
     sources = (
-        _source(str(base), pairs[0].base.section(name).header),
-        _source(str(raw), pairs[0].raw.section(name).header),
+        source_of(base, pairs[0].base.section(name).header),
+        source_of(raw, pairs[0].raw.section(name).header),
     )
     by_step = deque(list(group) for _, group in groupby(pairs, key=lambda pair: pair.step))
     del pairs  # so that what a step holds open is let go when the step is done
@@ -191,10 +194,6 @@ def _trees(
             base, raw = item.sections
             break
     return base.tree, raw.tree
-
-
-def _source(location: str, header: SectionHeader) -> Source:
-    return Source(location, header.model, header.framework, header.framework_version)
 
 
 def _share_of_all(

@@ -53,7 +53,8 @@ class Plan:
     planned: tuple[Planned, ...]
     unmatched: tuple[Unmatched, ...]
     layers: int
-    notes: tuple[str, ...] = ()
+    notes: tuple[str, ...]
+    matching: Matching
 
 
 def plan_dumps(dumps: DumpPair, scope: Scope) -> list[Plan]:
@@ -74,7 +75,9 @@ def _plan_section(dumps: DumpPair, name: SectionName, matching: Matching, scope:
         planner.add_lone("base", node)
     for node in matching.raw_only:
         planner.add_lone("raw", node)
-    return Plan(tuple(planner.planned), tuple(planner.unmatched), len(pairs), planner.notes())
+    return Plan(
+        tuple(planner.planned), tuple(planner.unmatched), len(pairs), planner.notes(), matching
+    )
 
 
 class _Planner:

@@ -1,17 +1,29 @@
 """What of two locations is compared: which steps, ranks and sections, which phases and layers."""
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Literal, get_args
 
-from padiff.comparing.comparison import SideName, Unmatched
+from padiff.comparing.comparison import SideName, Source, Unmatched
 from padiff.errors import FormatError, UsageError
-from padiff.store.format import SECTIONS, SectionName
+from padiff.store.address import Location
+from padiff.store.format import SECTIONS, SectionHeader, SectionName
 from padiff.store.reader import Dump, Dumps, Section
 from padiff.tree import GRADIENTS, Phase
 
-__all__ = ["PHASES", "DumpPair", "PhaseChoice", "Runs", "Scope", "pair_dumps", "scope_of"]
+__all__ = [
+    "PHASES",
+    "DumpPair",
+    "PhaseChoice",
+    "Runs",
+    "Scope",
+    "check_locations",
+    "pair_dumps",
+    "scope_of",
+    "source_of",
+]
 
 PhaseChoice = Literal["both", "forward", "backward"]
 PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
@@ -39,6 +51,18 @@ class Scope:
         return self.layers is None or any(
             fnmatchcase(route, pattern) for route in routes for pattern in self.layers
         )
+
+
+def check_locations(base: object, raw: object) -> None:
+    """UsageError for a side that is no path."""
+    for side, location in (("base", base), ("raw", raw)):
+        if not isinstance(location, str | os.PathLike):
+            raise UsageError(f"expected the path of a padiff store for {side}, got {location!r}")
+
+
+def source_of(location: Location, header: SectionHeader) -> Source:
+    """What a comparison says of one of its sides, by a section of it."""
+    return Source(str(location), header.model, header.framework, header.framework_version)
 
 
 def scope_of(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from padiff.matching.likeness import Candidate, Scores, kinship, may_be_twins, twins
 
-__all__ = ["Alignment", "align", "all_twins"]
+__all__ = ["Alignment", "align", "all_twins", "longest_increasing"]
 
 _CELLS = 250_000  # a tenth of a second; larger gaps are aligned a window at a time
 _WINDOW = 128
@@ -34,7 +34,7 @@ def align(base: Sequence[Candidate], raw: Sequence[Candidate], *, siblings: bool
     same = [(i, j) for i, j in namesakes if _are_one(base[i], raw[j])]
     if all(i == j for i, j in same) and all_twins(base, raw):
         return Alignment([(at, at) for at in range(len(base))], [])
-    anchors = _longest_increasing(same)
+    anchors = longest_increasing(same)
     kept = set(anchors)
     moved = [pair for pair in same if pair not in kept]
     # a layer whose route says that it runs elsewhere is no partner for what runs here
@@ -94,7 +94,7 @@ def _left_over(namesakes: Pairs, pairs: Pairs) -> Pairs:
     return [(i, j) for i, j in namesakes if i not in taken[0] and j not in taken[1]]
 
 
-def _longest_increasing(pairs: Sequence[tuple[int, int]]) -> Pairs:
+def longest_increasing(pairs: Sequence[tuple[int, int]]) -> Pairs:
     """The longest subsequence of `pairs`, sorted by the first, that increases in the second."""
     tails: list[int] = []  # the least second number that ends a series of each length
     ends: list[int] = []  # and where in `pairs` it stands

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from padiff.render.words import clean
 from padiff.tree import LayerTree, Node
 
-__all__ = ["MARKER", "Line", "Marked", "outline", "outlines"]
+__all__ = ["MARKER", "Line", "Marked", "name_below", "outline", "outlines"]
 
 MARKER = "<---  *** HERE ***"
 
@@ -78,7 +78,7 @@ def _lines(
             yield _fold(folded, depth)
             folded = 0
         marked = i == at and len(path) == 1
-        yield Line(depth, _name(node, parent), marked)
+        yield Line(depth, name_below(node, parent), marked)
         below = path[1:] if i == at else []
         if node.children and (whole or below):
             yield from _lines(node.children, below, depth + 1, whole, node.route)
@@ -92,9 +92,11 @@ def _fold(count: int, depth: int) -> Line:
     return Line(depth, f"... {count} {'layer' if count == 1 else 'layers'}")
 
 
-def _name(node: Node, parent: str) -> str:
+def name_below(node: Node, parent: str) -> str:
     """The class, and the part of the route that the parent does not say."""
     own = node.route.removeprefix(f"{parent}.") if parent else node.route
     call = f", call {node.call}" if node.call else ""
-    name = clean(node.name, 40)
-    return f"{clean(own, 40)} ({name}{call})" if own else f"{name}{call}"
+    kind = f"{clean(node.name, 40)}{call}".removeprefix(", ")
+    if own and kind:
+        return f"{clean(own, 40)} ({kind})"
+    return clean(own, 40) or kind or "the model itself"

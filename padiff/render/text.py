@@ -19,6 +19,7 @@ from padiff.render.words import (
     stage,
     tensor_name,
     when,
+    with_class,
 )
 
 __all__ = ["render"]
@@ -197,7 +198,7 @@ def _describe(item: Unmatched) -> str:
     at = f"{item.section}{f', {where}' if where else ''}"
     if item.kind == "section":
         return f"all of {at}"
-    layer = f"{clean(item.route, 60) or 'the model itself'} ({clean(item.class_name, 40)})"
+    layer = with_class(clean(item.route, 60) or "the model itself", item.class_name)
     if item.kind == "layer":
         return f"{layer} in {at}"
     reason = f": {clean(item.reason, 80)}" if item.reason else ""

@@ -7,10 +7,10 @@ from typing import Literal
 from padiff.comparing.comparison import Comparison, Record
 from padiff.dtypes import dtype_named
 from padiff.matching.classes import depends_on_mode, spelling
+from padiff.matching.settings import differing, momenta_agree, rate, settings
 from padiff.matching.tensors import buffer_name
 from padiff.render.findings import find_node
 from padiff.render.lone import called_alone
-from padiff.render.settings import differing, rate, settings
 from padiff.render.words import clean, stage, tensor_name
 from padiff.tree import Node
 
@@ -19,7 +19,6 @@ __all__ = ["traps"]
 _ROUNDINGS = 20  # in eps: what rounding and the work of one layer make of an input
 _DROPPING = ("gru", "lstm", "rnn")  # as of dropout, their mode counts where they drop something
 _OF_TRAINING = ("p", "dropout")  # settings without a meaning in evaluation mode
-_SAME_SHARE = 1e-9  # 1 - 0.9 is no more than nearly 0.1
 _STATISTICS = ("running_mean", "running_var")
 
 
@@ -145,11 +144,12 @@ def _momentum(place: _Place) -> Iterator[str]:
         return
     frameworks = place.comparison.base.framework, place.comparison.raw.framework
     said = f"momentum is {clean(ours, 40)} in base and {clean(theirs, 40)} in raw"
-    if set(frameworks) == {"torch", "paddle"}:
-        if abs(1 - a - b) > _SAME_SHARE:
-            yield f"{said}, where it should be {1 - a:g}: paddle's momentum is 1 less torch's."
-    elif frameworks[0] == frameworks[1] and a != b:
+    if momenta_agree(a, b, frameworks):
+        return
+    if frameworks[0] == frameworks[1]:
         yield f"{said}."
+    else:
+        yield f"{said}, where it should be {1 - a:g}: paddle's momentum is 1 less torch's."
 
 
 def _settings(place: _Place) -> Iterator[str]:

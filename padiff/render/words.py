@@ -1,17 +1,25 @@
 """Short texts that every rendering of a comparison shares; nothing a store holds comes out raw."""
 
+from collections.abc import Sequence
+
 from padiff.comparing.comparison import Record, Side, Unmatched
-from padiff.tree import GRADIENTS
+from padiff.inspecting.inspection import Nonfinite, SectionSummary
+from padiff.store.format import SectionName
+from padiff.tree import GRADIENTS, Phase
 
 __all__ = [
+    "byte_size",
     "clean",
     "exact_number",
     "layer_name",
+    "name_of",
     "number",
+    "ranges",
     "shape_of",
     "stage",
     "tensor_name",
     "when",
+    "with_class",
 ]
 
 
@@ -23,6 +31,12 @@ def clean(text: str, limit: int = 120) -> str:
             for char in text
         )
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def with_class(name: str, kind: str) -> str:
+    """What is called `name`, and of which class, as far as that is known."""
+    kind = clean(kind, 40)
+    return f"{name} ({kind})" if name and kind else name or kind
 
 
 def number(value: float | int | complex | None) -> str:
@@ -64,22 +78,28 @@ def stage(record: Record) -> str:
 
 def tensor_name(record: Record) -> str:
     """What of a layer it is: `output 0`, `parameter weight`, `gradient of input x`."""
-    place = clean(record.base.tensor or record.raw.tensor or "", 40)
-    if record.section != "report":
-        if record.phase == "backward":
+    place = record.base.tensor or record.raw.tensor or ""
+    return name_of(record.section, record.phase, place, buffer=record.buffer is not None)
+
+
+def name_of(section: SectionName, phase: Phase | None, place: str, *, buffer: bool) -> str:
+    """The same of a tensor that stands at a place of a layer in a section."""
+    place = clean(place, 40)
+    if section != "report":
+        if phase == "backward":
             return f"gradient of {place}"
-        return f"{'parameter' if record.buffer is None else 'buffer'} {place}"
-    match record.phase:
+        return f"{'buffer' if buffer else 'parameter'} {place}"
+    match phase:
         case "loss":
             return f"loss {place}"
         case "input" | "forward":
-            return f"{'input' if record.phase == 'input' else 'output'} {place}".rstrip()
+            return f"{'input' if phase == 'input' else 'output'} {place}".rstrip()
         case _:
-            kind = "input" if record.phase == "backward" else "output"
+            kind = "input" if phase == "backward" else "output"
             return f"gradient of {kind} {place}"
 
 
-def when(item: Record | Unmatched) -> str:
+def when(item: Record | Unmatched | SectionSummary | Nonfinite) -> str:
     """Step and rank, as far as there are any: `step 3, rank 0`."""
     named = (("step", item.step), ("rank", item.rank))
     return ", ".join(f"{kind} {value}" for kind, value in named if value is not None)
@@ -91,3 +111,25 @@ def layer_name(side: Side) -> str:
         return "(no such layer)"
     text = clean(side.route, 60) or "the model itself"
     return f"{text} (call {side.call})" if side.call else text
+
+
+def ranges(numbers: Sequence[int]) -> str:
+    """Numbers in order, those that follow each other as one range: `0-3, 5`."""
+    ranges: list[list[int]] = []
+    for number in numbers:
+        if ranges and number == ranges[-1][-1] + 1:
+            ranges[-1] = [ranges[-1][0], number]
+        else:
+            ranges.append([number])
+    return ", ".join("-".join(map(str, each)) for each in ranges)
+
+
+def byte_size(count: int) -> str:
+    """Bytes in the unit that leaves few digits."""
+    size, units = float(count), ["bytes", "KiB", "MiB", "GiB", "TiB"]
+    while size >= 1024 and len(units) > 1:
+        size /= 1024
+        units.pop(0)
+    if units[0] == "bytes":
+        return f"{count} byte{'' if count == 1 else 's'}"
+    return f"{size:.3g} {units[0]}" if size < 999.5 else f"{size:.0f} {units[0]}"

@@ -95,6 +95,9 @@ class Store(ABC):
     A padiff store is one, and what lies in a file of another tool another.
     """
 
+    kind = "store"
+    """What it is called in a sentence."""
+
     @property
     @abstractmethod
     def location(self) -> str:

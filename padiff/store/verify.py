@@ -9,7 +9,6 @@ from padiff.errors import (
     CorruptError,
     FormatError,
     IncompleteError,
-    LocationError,
     UnreadableError,
 )
 from padiff.store.address import Location
@@ -20,7 +19,7 @@ from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import locate_for_reading
 from padiff.store.section import Section
 from padiff.store.verification import Counts, Damage, Verification, damage_of
-from padiff.store.verify_groups import TOLD, Groups, location_of
+from padiff.store.verify_groups import TOLD, Groups, check_there, location_of
 from padiff.threads import check_jobs
 from padiff.tree import TensorRecord
 
@@ -62,7 +61,7 @@ def verify(
             f"expected a store that padiff wrote at {location}, found what another tool did, of "
             "whose bytes there are no digests: make a store of it with padiff convert"
         )
-    _check_there(store, path)
+    check_there(store, path)
     groups = Groups(store, path)
     counts, damages = Counts(), groups.damages
     with ThreadPoolExecutor(jobs, "padiff-verify") as pool:
@@ -89,25 +88,6 @@ def verify(
         groups.steps,
         tuple(groups.uncovered),
     )
-
-
-def _check_there(store: WritableStore, path: str) -> None:
-    """LocationError where nothing is, nor was begun, damaged or not."""
-    names = path.split("/") if path else []
-    for depth, name in enumerate(names):
-        above, place = "/".join(names[:depth]), "/".join(names[: depth + 1])
-        try:
-            store.attributes(place)
-        except (FormatError, UnreadableError):
-            return  # which is found again
-        except LocationError:
-            if name not in store.unfinished(above):  # where it lost its document
-                held = ", ".join(store.groups(above)[:8])
-                raise LocationError(
-                    f"expected a step, a rank or a section at {location_of(store, place)}, found "
-                    f"none: {location_of(store, above)} has {held or 'nothing'}"
-                ) from None
-            return
 
 
 def _not_intact(damages: Iterable[Damage], sections: Iterable[str]) -> Counts:

@@ -1,12 +1,18 @@
 """The groups of a store down to its sections, each of them checked."""
 
-from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
-from padiff.store.base import WritableStore
+from padiff.errors import (
+    CorruptError,
+    FormatError,
+    LocationError,
+    PadiffError,
+    UnreadableError,
+)
+from padiff.store.base import Store, WritableStore
 from padiff.store.format import SECTIONS, has_meaning, is_sealed
 from padiff.store.roots import absolute_numbers
 from padiff.store.verification import Damage, damage_of
 
-__all__ = ["TOLD", "Groups", "location_of"]
+__all__ = ["TOLD", "Groups", "check_there", "location_of"]
 
 # What is told of a store, which is no fault of the call or of what is installed.
 TOLD = (FormatError, LocationError)
@@ -15,7 +21,7 @@ TOLD = (FormatError, LocationError)
 class Groups:
     """The groups from the root down to the sections at and below a path, each of them checked."""
 
-    def __init__(self, store: WritableStore, path: str) -> None:
+    def __init__(self, store: Store, path: str) -> None:
         self._store = store
         self.sections: list[str] = []
         self.unfinished: list[str] = []
@@ -45,6 +51,8 @@ class Groups:
         return tuple(sorted(step for step in found if step is not None))
 
     def _check(self, group: str) -> None:
+        if not isinstance(self._store, WritableStore):  # of which nothing was written to check by
+            return
         try:
             self._store.check_group(group)
             if not self._store.is_covered(group):
@@ -88,6 +96,25 @@ class Groups:
             self.damages.append(damage)
 
 
-def location_of(store: WritableStore, path: str) -> str:
+def location_of(store: Store, path: str) -> str:
     """Where a group of a store lies, as a user would type it."""
     return f"{store.location}/{path}".rstrip("/")
+
+
+def check_there(store: Store, path: str) -> None:
+    """LocationError where nothing is, nor was begun, damaged or not."""
+    names = path.split("/") if path else []
+    for depth, name in enumerate(names):
+        above, place = "/".join(names[:depth]), "/".join(names[: depth + 1])
+        try:
+            store.attributes(place)
+        except (FormatError, UnreadableError):
+            return  # which is found again
+        except LocationError:
+            if name not in store.unfinished(above):  # where it lost its document
+                held = ", ".join(store.groups(above)[:8])
+                raise LocationError(
+                    f"expected a step, a rank or a section at {location_of(store, place)}, found "
+                    f"none: {location_of(store, above)} has {held or 'nothing'}"
+                ) from None
+            return

@@ -14,7 +14,7 @@ TIERS = """
     dtypes jsonio threads
     tree
     matching.classes
-    matching.likeness matching.tensors
+    matching.likeness matching.settings matching.tensors
     matching.alignment
     matching.siblings
     matching.trees
@@ -61,20 +61,24 @@ TIERS = """
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic comparing.bounds
-    comparing.partners comparing.pieces
+    comparing.moves comparing.partners comparing.pieces
     comparing.streaming
     comparing.outcome
     comparing.table
     comparing.comparison comparing.integrity
+    comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
     comparing.planning
     comparing.records
-    comparing.engine
+    comparing.diff_tree comparing.engine
     comparing
+    inspecting.disk inspecting.inspection
+    inspecting.inspect
+    inspecting
     render.words
-    render.findings render.lone render.outline render.settings
-    render.causes render.traps
-    render.text render.html
+    render.findings render.folding render.lone render.outline
+    render.causes render.layers render.traps
+    render.html render.inspection render.structure render.text
     render
     frameworks.interception
     frameworks.base
@@ -101,8 +105,9 @@ TIERS = """
     running.single_step
     running
     diff pytest_plugin
-    cli.output
-    cli.check_command cli.verify_command
+    cli.output cli.places
+    cli.check_command cli.completion_command cli.diff_tree_command cli.inspect_command
+    cli.verify_command
     cli.commands
     cli
     zarr_types
@@ -110,7 +115,7 @@ TIERS = """
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
-COMPARING = ("comparing", "render")
+COMPARING = ("comparing", "inspecting", "render")
 RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
 
 

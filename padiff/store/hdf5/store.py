@@ -59,6 +59,8 @@ class Hdf5Store(WritableStore):
     to; otherwise the directory is for dumps alone, and has a document.
     """
 
+    kind = "HDF5"
+
     def __init__(self, root: Path, *, lone: bool = False) -> None:
         self._root, self._lone = root, lone
         self._open: dict[Path, Hdf5File] = {}

@@ -33,6 +33,8 @@ class Archive(Medium):
     Documents of groups are kept until a dump is made visible, which makes the archive anew.
     """
 
+    kind = "zip file of Zarr"
+
     def __init__(self, path: Path) -> None:
         self._path = path
         self._zip = _opened(path)

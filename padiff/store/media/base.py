@@ -77,6 +77,9 @@ class Pending(ABC):
 class Medium(ABC):
     """One hierarchy's objects. What is not there is a FileNotFoundError unless said otherwise."""
 
+    kind = "Zarr"
+    """What a store on it is called in a sentence."""
+
     @property
     @abstractmethod
     def location(self) -> str:

@@ -48,6 +48,8 @@ class _Descriptor:
 class Directory(Medium):
     """The objects are the files below `root`."""
 
+    kind = "Zarr directory"
+
     def __init__(self, root: Path) -> None:
         self._root = root
         self._no_links: set[str] = set()

@@ -54,6 +54,8 @@ def _file_system(url: str) -> tuple[Any, str]:
 class Remote(Medium):
     """The objects are those whose URLs begin with that of the root."""
 
+    kind = "Zarr at a URL"
+
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         self._fs, self._root = _file_system(self._url)

@@ -38,6 +38,7 @@ class ZarrStore(WritableStore):
 
     def __init__(self, medium: Medium) -> None:
         self._medium = medium
+        self.kind = medium.kind
 
     @property
     def location(self) -> str:

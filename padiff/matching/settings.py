@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from padiff.matching.classes import spelling
 from padiff.tree import Node
 
-__all__ = ["Differing", "Value", "differing", "rate", "settings"]
+__all__ = ["Differing", "Value", "changed", "differing", "momenta_agree", "rate", "settings"]
 
 Value = float | str | bool | tuple["Value", ...] | None
 Differing = tuple[str, str, str]  # the name that base prints, and what each side prints
@@ -44,6 +44,8 @@ _NOT_COMPARED = frozenset(
         *("scale_grad_by_freq", "sparse", "track_running_stats", "training"),
     }
 )
+_OF_THE_CALL = ("name", "training")  # and not of the layer
+_SAME_SHARE = 1e-9  # 1 - 0.9 is no more than nearly 0.1
 _NAMES = {"true": True, "false": False, "none": None}
 _LONGEST = 2000  # characters: of a text that some program wrote
 
@@ -53,8 +55,7 @@ def settings(node: Node) -> dict[str, tuple[str, str, Value]]:
     kind = spelling(node.name)
     unnamed = iter(_POSITIONAL.get(kind, ()))
     found: dict[str, tuple[str, str, Value]] = {}
-    inside = node.repr[:_LONGEST].partition("(")[2].rpartition(")")[0]
-    for part in _split(inside):
+    for part in _printed(node):
         name, equals, text = (piece.strip() for piece in part.partition("="))
         if not equals:
             name, text = next(unnamed, ""), name
@@ -80,6 +81,40 @@ def differing(base: Node, raw: Node, axes: int) -> Iterator[Differing]:
             yield ours[name][0], ours[name][1], theirs[name][1]
 
 
+def changed(
+    base: Node, raw: Node, frameworks: tuple[str, str]
+) -> Iterator[tuple[str, str | None, str | None]]:
+    """The settings in which two layers of one class differ, as printed; None where one has none.
+
+    Of one framework it is all that is printed, of two what is known to mean the same.
+    """
+    if spelling(base.name) != spelling(raw.name):
+        return
+    if frameworks[0] != frameworks[1]:
+        yield from differing(base, raw, max((len(t.shape) for t in base.tensors), default=0))
+        ours, theirs = (settings(node).get("momentum") for node in (base, raw))
+        if ours and theirs and not momenta_agree(ours[2], theirs[2], frameworks):
+            yield ours[0], ours[1], theirs[1]
+    elif base.repr != raw.repr:
+        left, right = (_as_printed(node) for node in (base, raw))
+        for name in [*left, *(name for name in right if name not in left)]:
+            a, b = left.get(name), right.get(name)
+            if name not in _OF_THE_CALL and (a is None or b is None or _value(a) != _value(b)):
+                yield name, a, b
+
+
+def momenta_agree(base: Value, raw: Value, frameworks: tuple[str, str]) -> bool:
+    """Whether two momenta say the same: torch's is the share of the new value, paddle's of the old.
+
+    Of what is no number, and of other frameworks, nothing is known.
+    """
+    if not (isinstance(base, float) and isinstance(raw, float)):
+        return True
+    if set(frameworks) == {"torch", "paddle"}:
+        return abs(1 - base - raw) <= _SAME_SHARE
+    return frameworks[0] != frameworks[1] or base == raw
+
+
 def rate(node: Node) -> float:
     """How much a layer drops, in training mode, as far as it prints that; 0 where it does not."""
     kind, found = spelling(node.name), settings(node)
@@ -88,6 +123,23 @@ def rate(node: Node) -> float:
         return 0.0  # it drops between layers
     value = found.get("p" if "dropout" in kind else "dropout", ("", "", 0.0))[2]
     return value if isinstance(value, float) else 0.0
+
+
+def _printed(node: Node) -> list[str]:
+    """What stands between the brackets, a part for each setting."""
+    return _split(node.repr[:_LONGEST].partition("(")[2].rpartition(")")[0])
+
+
+def _as_printed(node: Node) -> dict[str, str]:
+    """All of it by the names that are printed; what has none by its place."""
+    found = {}
+    for place, part in enumerate(_printed(node)):
+        name, equals, text = (piece.strip() for piece in part.partition("="))
+        if equals:
+            found[name] = text
+        else:
+            found[f"argument {place}"] = name
+    return found
 
 
 def _split(text: str) -> list[str]:

@@ -1,0 +1,78 @@
+"""Every example in a help text runs, on real stores of the names that it uses."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from padiff.cli.commands import group
+from tests.stores import Layer, write_dump
+
+PROGRAMS = Path(sys.executable).parent
+Y = np.arange(12, dtype=np.float32).reshape(3, 4)
+
+
+def help_texts() -> Iterator[tuple[str, str]]:
+    """Each command, as one types it, and what `--help` prints."""
+    commands = ["padiff", "padiff-check", *(f"padiff {name}" for name in group.commands)]
+    for command in commands:
+        done = subprocess.run(
+            f"{PROGRAMS}/{command} --help", shell=True, capture_output=True, text=True, check=True
+        )
+        yield command, done.stdout
+
+
+HELP = dict(help_texts())
+EXAMPLES = [
+    line.strip()
+    for text in HELP.values()
+    for line in text.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+]
+
+
+@pytest.fixture(scope="module")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with all that the examples name."""
+    directory = tmp_path_factory.mktemp("stores")
+    blocks = [
+        Layer(f"{n}", "Block", out=Y, back=Y, children=[Layer("fc", "Linear", out=Y, back=Y)])
+        for n in range(9)
+    ]
+    held = Layer("blocks", "Sequential", out=Y, back=Y, children=blocks, weights={"weight": Y})
+    model = Layer("", "Net", inputs=Y, out=Y, back=Y, children=[held])
+    for name in ("torch.zarr", "paddle.zarr", "base.zarr", "raw.zarr", "run.zarr"):
+        write_dump(directory / name, model, step=9)
+        write_dump(directory / name, model, section="params", step=9)
+    return directory
+
+
+@pytest.mark.parametrize("command", HELP)
+def test_every_help_has_examples_and_fits_a_terminal(command: str) -> None:
+    assert f"Usage: {command} " in HELP[command]
+    assert "Examples:" in HELP[command]
+    assert max(map(len, HELP[command].splitlines())) <= 80
+    if command not in ("padiff", "padiff completion"):
+        assert "Exit code:" in HELP[command]
+    assert len(EXAMPLES) > 2 * len(HELP)
+
+
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_an_example_runs(stores: Path, example: str) -> None:
+    shell = "zsh" if "zsh" in example else "bash"
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    if shutil.which("jq") is None:
+        example = example.partition(" | jq ")[0]
+    done = subprocess.run(
+        [shell, "-c", f"set -e; set -o pipefail; {example}"],
+        cwd=stores,
+        env={**os.environ, "PATH": f"{PROGRAMS}:{os.environ['PATH']}"},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
