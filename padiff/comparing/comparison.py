@@ -36,12 +36,13 @@ Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the two sides compared."""
+    """One of the two sides compared; `foreign` says what it is where padiff did not write it."""
 
     location: str
     model: str
     framework: str
     framework_version: str
+    foreign: str | None = None
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -50,6 +51,7 @@ class Source:
             "model": self.model,
             "framework": self.framework,
             "framework_version": self.framework_version,
+            "foreign": self.foreign,
         }
 
 

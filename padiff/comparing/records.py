@@ -76,6 +76,7 @@ def record_of(
         note="; ".join(notes),
         buffer=planned.buffer,
         by_statistics=by_statistics,
+        foreign=any(section.header.foreign for section in planned.sections),
     )
 
 

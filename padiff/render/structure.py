@@ -5,7 +5,7 @@ from textwrap import wrap
 
 from padiff.comparing.comparison import Side
 from padiff.comparing.structure import Difference, DifferenceKind, TreeDifference
-from padiff.render.words import clean, name_of, ranges
+from padiff.render.words import clean, name_of, ranges, source_words
 
 __all__ = ["render"]
 
@@ -30,10 +30,7 @@ def render(difference: TreeDifference) -> str:
     """The whole of it as text, about a screen, safe to print whatever the stores hold."""
     lines = _wrapped(_verdict(difference), "", "  ")
     for name, source in (("base", difference.base), ("raw", difference.raw)):
-        framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}"
-        lines.append(
-            f"  {name:<4}  {clean(source.model, 40)}, {framework}, {clean(source.location)}"
-        )
+        lines.append(f"  {name:<4}  {source_words(source)}")
     for kind, (_, title) in _TITLES.items():
         items = [item for item in difference.differences if item.kind == kind and item.counts]
         lines += _listed(difference, title, items)

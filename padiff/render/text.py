@@ -16,6 +16,7 @@ from padiff.render.words import (
     layer_name,
     number,
     shape_of,
+    source_words,
     stage,
     tensor_name,
     when,
@@ -36,10 +37,7 @@ def render(comparison: Comparison) -> str:
     """The whole comparison as text, safe to print whatever the stores hold."""
     lines = [verdict(comparison)]
     for name, source in (("base", comparison.base), ("raw", comparison.raw)):
-        framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}"
-        lines.append(
-            f"  {name:<4}  {clean(source.model, 40)}, {framework}, {clean(source.location)}"
-        )
+        lines.append(f"  {name:<4}  {source_words(source)}")
     for note in comparison.notes:
         lines += _wrapped(clean(note, _NOTE))
     first = comparison.first_divergence

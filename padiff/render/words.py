@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from padiff.comparing.comparison import Record, Side, Unmatched
+from padiff.comparing.comparison import Record, Side, Source, Unmatched
 from padiff.inspecting.inspection import Nonfinite, SectionSummary
 from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, Phase
@@ -16,6 +16,7 @@ __all__ = [
     "number",
     "ranges",
     "shape_of",
+    "source_words",
     "stage",
     "tensor_name",
     "when",
@@ -31,6 +32,13 @@ def clean(text: str, limit: int = 120) -> str:
             for char in text
         )
     return text if len(text) <= limit else f"{text[: limit - 3]}..."
+
+
+def source_words(source: Source) -> str:
+    """The model of one side, what made it and where it lies."""
+    framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
+    made = filter(None, (clean(source.model, 40), framework, source.foreign))
+    return f"{', '.join(made)}, {clean(source.location)}"
 
 
 def with_class(name: str, kind: str) -> str:
@@ -73,7 +81,9 @@ def stage(record: Record) -> str:
         return "Buffers"
     if gradient:
         return "Gradients"
-    return "Updated weights" if record.section == "weights" else "Weights"
+    # of what another tool wrote nothing is known but that it is weights
+    updated = record.section == "weights" and not record.foreign
+    return "Updated weights" if updated else "Weights"
 
 
 def tensor_name(record: Record) -> str:

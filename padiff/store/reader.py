@@ -44,7 +44,9 @@ class Dump:
         What lacks `weights` or `grads` has them in its `params`.
         """
         if name in ("weights", "grads") and not self._has(name) and "params" in self.sections:
-            return self.section("params").part(name)
+            if name not in self._open:
+                self._open[name] = self.section("params").part(name)
+            return self._open[name]
         if name not in self.sections:
             if name in self.unfinished:
                 begun = f"{self._store.location}/{self.unfinished[name]}"
