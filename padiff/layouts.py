@@ -18,8 +18,8 @@ class Part:
 
     `path` leads from the layer to the tensor; a `{}` in it and in `name` stands for 0, 1, ... as
     far as there are any. Of several parts of one name, one is there. Of the tensor, `share`
-    is taken, the i-th of n equal parts of the first axis, then `axes` are put in that order, then,
-    if `flat`, made one. A layer is laid out otherwise when what it `needs` is not there.
+    is taken, the i-th of n equal parts of the axis `along`, then `axes` are put in that order,
+    then, if `flat`, made one. A layer is laid out otherwise when what it `needs` is not there.
     `neutral` is the value of all elements at which a tensor does nothing, where a framework may
     keep an untrained one of these for none. `source` is the attribute's documented shape.
     """
@@ -29,6 +29,7 @@ class Part:
     source: str
     axes: tuple[int, ...] = ()
     share: tuple[int, int] | None = None
+    along: int = 0
     flat: bool = False
     needed: bool = False
     neutral: float | None = None
@@ -37,8 +38,9 @@ class Part:
         """The common form of the tensor's elements, in their own memory if they are in C order."""
         if self.share is not None:
             at, count = self.share
-            size = elements.shape[0] // count
-            elements = elements[at * size : (at + 1) * size]
+            size = elements.shape[self.along] // count
+            rows = slice(at * size, (at + 1) * size)
+            elements = elements[(slice(None),) * self.along + (rows,)]
         if self.axes:
             elements = elements.transpose(self.axes)
         return elements.reshape(-1) if self.flat else elements

@@ -65,6 +65,18 @@ read, is incomplete, or has nothing in common with the other.
     help="Compare only layers whose route fits, such as 'blocks.1.*'.",
 )
 @click.option(
+    "--rename",
+    multiple=True,
+    metavar="REGEX=REPLACEMENT",
+    help="Rename layers and parameters of RAW, such as '^module\\.='; may be given again.",
+)
+@click.option(
+    "--map",
+    "name_map",
+    metavar="FILE",
+    help="A table of names, as padiff suggest-map writes it.",
+)
+@click.option(
     "--strict-structure",
     is_flag=True,
     help="Count what has no partner as a divergence: steps, ranks, sections, layers, and what the "
@@ -103,6 +115,8 @@ def command(
     steps: tuple[int, ...],
     ranks: tuple[int, ...],
     layers: tuple[str, ...],
+    rename: tuple[str, ...],
+    name_map: str | None,
     strict_structure: bool,
     no_digest: bool,
     jobs: int | None,
@@ -113,7 +127,7 @@ def command(
     """Compare two recorded runs, and name the first place where they part.
 
     BASE is the reference and RAW what is under test: stores that padiff wrote, or a step or rank of
-    one.
+    one; or files of other tools, such as .safetensors, .npz, .pt, .pdparams, HDF5 and Zarr.
 
     Chunks whose digests are equal on both sides count as equal and are not read. Where a store may
     have been damaged since it was written, run padiff verify on it first, or use --no-digest.
@@ -134,6 +148,8 @@ def command(
                 steps=steps or None,
                 ranks=ranks or None,
                 layers=layers or None,
+                rename=rename,
+                name_map=name_map,
                 strict_structure=strict_structure,
                 digests=not no_digest,
                 jobs=jobs,

@@ -11,6 +11,7 @@ from padiff.comparing.bounds import LEAST
 from padiff.comparing.comparison import Comparison, Record, Source, Unmatched
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.integrity import check_intact
+from padiff.comparing.named import check_names
 from padiff.comparing.noise import explained_by_noise
 from padiff.comparing.planning import Planned, plan_dumps
 from padiff.comparing.records import CONVENTION, record_of, to_compare
@@ -24,6 +25,7 @@ from padiff.comparing.scope import (
 )
 from padiff.comparing.streaming import Progress, TensorPair, Work, stream
 from padiff.errors import FormatError, UsageError
+from padiff.naming.names import names_of
 from padiff.store.address import Location
 from padiff.store.reader import open_dumps
 from padiff.threads import check_jobs
@@ -44,6 +46,8 @@ def compare(
     steps: Iterable[int] | None = None,
     ranks: Iterable[int] | None = None,
     layers: Sequence[str] | None = None,
+    rename: Sequence[str] = (),
+    name_map: Location | None = None,
     strict_structure: bool = False,
     digests: bool = True,
     jobs: int | None = None,
@@ -58,9 +62,12 @@ def compare(
     `sections`, `steps`, `ranks` and `layers` (patterns of routes, such as `blocks.1.*`) narrow it
     down; None takes all there is. `phase` is `both`, `forward` or `backward`. `mode` is `mean`, by
     which the mean of `abs(raw - base)` must be within `atol + rtol * mean(abs(base))`, or `strict`,
-    by which each element must be. With `strict_structure` a layer, or an input or output of the
-    model itself, without a partner is a failure. Chunks whose digests are equal are equal and not
-    read; without `digests` all are read, and what differs in spite of them is damage.
+    by which each element must be. `rename` are substitutions `REGEX=REPLACEMENT` that make names of
+    raw (of layers, and of parameters such as `blocks.1.mlp.weight`) those of base; `name_map` is
+    the file of a table of such names, as `padiff suggest-map` writes it. With `strict_structure` a
+    layer, or an input or output of the model itself, without a partner is a failure. Chunks whose
+    digests are equal are equal and not read; without `digests` all are read, and what differs in
+    spite of them is damage.
     `jobs` threads compare, by default one a processor. `progress` is called with the share done.
 
     Raises UsageError (a ValueError) for an argument that makes no sense or asks for what is not
@@ -69,9 +76,11 @@ def compare(
     """
     check_locations(base, raw)
     criterion = Criterion(mode, atol, rtol)  # type: ignore[arg-type]  # it checks the mode
-    scope = scope_of(sections, phase, steps, ranks, layers)
+    names = names_of(rename, name_map)
+    scope = scope_of(sections, phase, steps, ranks, layers, names)
     work = Work(criterion, check_jobs(jobs), digests)
     pairs, unmatched = pair_dumps(open_dumps(base), open_dumps(raw), scope)
+    check_names(pairs, names)
     name = pairs[0].sections[0]
     sources = (
         source_of(base, pairs[0].base.section(name).header),

@@ -4,6 +4,7 @@ from functools import cached_property
 
 from padiff.matching.routes import has_classes, match_routes
 from padiff.matching.trees import Matching, match_trees
+from padiff.naming.names import Names
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, Section
 
@@ -17,11 +18,11 @@ class Partners:
 
     A report tells more of layers than their parameters do: in which order they ran, and what they
     returned. So where both dumps have one, of the run that wrote the parameters, its pairs hold
-    for these too.
+    for these too. The pairs that a user named come before all others.
     """
 
-    def __init__(self, base: Dump, raw: Dump) -> None:
-        self._dumps = base, raw
+    def __init__(self, base: Dump, raw: Dump, names: Names) -> None:
+        self._dumps, self._names = (base, raw), names
 
     def matching(self, name: SectionName) -> Matching:
         """The layers of one section that both dumps have."""
@@ -40,8 +41,10 @@ class Partners:
 
     def _match(self, name: SectionName, known: Routes = ()) -> Matching:
         base, raw = (dump.section(name).header for dump in self._dumps)
+        ours, theirs = ([node.route for node in side.tree.walk()] for side in (base, raw))
+        known = (*self._names.layers(ours, theirs), *known)
         if not (has_classes(base.tree) and has_classes(raw.tree)):
-            return match_routes(base.tree, raw.tree)
+            return match_routes(base.tree, raw.tree, known)
         return match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
 
 

@@ -14,7 +14,7 @@ from padiff.store.chunks import Selection
 from padiff.store.reader import Section
 from padiff.tree import Node, Phase, TensorRecord
 
-__all__ = ["Piece", "array_of", "match_pieces", "whole_of"]
+__all__ = ["Piece", "array_of", "match_pieces", "piece_of", "whole_of"]
 
 Nodes = Mapping[str, Node]  # by route
 
@@ -66,14 +66,17 @@ def _pieces(layout: Layout, route: str, nodes: Nodes, phase: Phase | None) -> di
         node = nodes.get(".".join(filter(None, (route, above))))
         for record in node.tensors if node else ():
             if (record.phase, record.place) == (phase, place):
-                found.setdefault(part.name, _piece(part, record))
+                found.setdefault(part.name, piece_of(part, record))
     return found
 
 
-def _piece(part: Part, record: TensorRecord) -> Piece:
+def piece_of(part: Part, record: TensorRecord) -> Piece:
+    """What a part is of a tensor, in the form that both sides share."""
     shape = record.shape
     if part.share is not None and shape:
-        shape = (shape[0] // part.share[1], *shape[1:])
+        lengths = list(shape)
+        lengths[part.along] //= part.share[1]
+        shape = tuple(lengths)
     dims = [""] * len(shape)
     for at, axis in enumerate(part.axes or range(len(shape))):
         if axis < len(dims):
@@ -114,10 +117,12 @@ class _PieceArray(Array):
         if self._part.flat:  # a bias, or the weight of a norm: small
             flat: NDArray[Any] = np.asarray(self._whole).reshape(-1)[selection]
             return flat
-        at = 0 if self._part.share is None else self._part.share[0]
-        start = at * self.shape[0] if self.shape else 0
-        rows = [slice(along.start + start, along.stop + start) for along in selection[:1]]
-        return self._whole.read((*rows, *selection[1:]), into)
+        parts = list(selection)
+        if self._part.share is not None and parts:
+            axis = self._part.along
+            start = self._part.share[0] * self.shape[axis]
+            parts[axis] = slice(parts[axis].start + start, parts[axis].stop + start)
+        return self._whole.read(tuple(parts), into)
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._whole.file_of(None)

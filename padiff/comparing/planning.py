@@ -8,9 +8,10 @@ from msgspec import Struct
 from padiff.comparing.buffers import Buffers
 from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
+from padiff.comparing.named import NamedTensors, named_tensors
 from padiff.comparing.order import Positions, cause_of
 from padiff.comparing.partners import Partners
-from padiff.comparing.pieces import match_pieces, whole_of
+from padiff.comparing.pieces import Piece, match_pieces, whole_of
 from padiff.comparing.scope import DumpPair, Scope
 from padiff.matching.routes import has_classes
 from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
@@ -21,6 +22,7 @@ from padiff.tree import GRADIENTS, Node, Phase, TensorRecord, Unrecorded, is_zer
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
 
+_SIDES: tuple[SideName, SideName] = ("base", "raw")
 TensorPairs = list[tuple[TensorRecord, TensorRecord]]
 
 
@@ -59,7 +61,7 @@ class Plan:
 
 def plan_dumps(dumps: DumpPair, scope: Scope) -> list[Plan]:
     """Match the layers of each section of two dumps, and the tensors of each pair of them."""
-    partners = Partners(dumps.base, dumps.raw)
+    partners = Partners(dumps.base, dumps.raw, scope.names)
     return [_plan_section(dumps, name, partners.matching(name), scope) for name in dumps.sections]
 
 
@@ -67,6 +69,8 @@ def _plan_section(dumps: DumpPair, name: SectionName, matching: Matching, scope:
     sections = dumps.base.section(name), dumps.raw.section(name)
     planner = _Planner(dumps, sections, scope)
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
+    if name != "report":
+        planner.add_named(named_tensors(sections[0].tree, sections[1].tree, scope.names))
     planner.add_pairs(matching.pairs)
     if name == "report" and scope.takes_phase("forward"):
         for pair in _silent([pair for pair in pairs if not pair[0].route]):
@@ -116,6 +120,19 @@ class _Planner:
             if self._scope.takes_layer(base.route, raw.route):
                 self._add_pair(base, raw, matching)
 
+    def add_named(self, pairs: Sequence[NamedTensors]) -> None:
+        """The tensors that a user named, wherever they stand."""
+        if self._by_statistics:  # of a part, or of other axes, nothing is known
+            pairs = [pair for pair in pairs if not any(isinstance(t, Piece) for t in pair.tensors)]
+        for pair in pairs:
+            if not self._scope.takes_phase(pair.tensors[0].phase):
+                continue
+            self._in_pieces.update(id(whole_of(tensor)) for tensor in pair.tensors)
+            for side, tensor in zip(_SIDES, pair.tensors, strict=True):
+                self._compared[side].add(_first_array(tensor))
+            if self._scope.takes_layer(*(node.route for node in pair.nodes)):
+                self._plan(pair.nodes, pair.tensors)
+
     def _match_pieces(self, layers: tuple[Node, Node]) -> TensorPairs:
         if self._name == "report":
             return []
@@ -130,9 +147,8 @@ class _Planner:
     def _list_pieces(self, layers: tuple[Node, Node], pieces: TensorPairs) -> None:
         """Parts of tensors of which only the whole was measured: nothing is known of them."""
         reason = "of a part of a tensor its statistics do not tell"
-        sides: tuple[SideName, SideName] = ("base", "raw")
         for pair in pieces:
-            for side, node, piece in zip(sides, layers, pair, strict=True):
+            for side, node, piece in zip(_SIDES, layers, pair, strict=True):
                 self._in_pieces.add(id(whole_of(piece)))
                 found = self._unmatched(side, "unrecorded", node, piece)
                 self.unmatched.append(replace(found, reason=reason))
@@ -184,8 +200,7 @@ class _Planner:
     def notes(self) -> tuple[str, ...]:
         """What a reader of the outcome must know of the two sections."""
         notes: list[str] = []
-        sides: tuple[SideName, SideName] = ("base", "raw")
-        for side, section in zip(sides, self._sections, strict=True):
+        for side, section in zip(_SIDES, self._sections, strict=True):
             notes += self._dumps.runs.note(side, self._dumps.rank, section)
             if section.header.updated:
                 notes.append(

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from padiff.comparing.comparison import SideName, Source, Unmatched
 from padiff.errors import FormatError, UsageError
+from padiff.naming.names import Names
 from padiff.store.address import Location
 from padiff.store.format import SECTIONS, SectionHeader, SectionName
 from padiff.store.reader import Dump, Dumps, Section
@@ -38,6 +39,7 @@ class Scope:
     steps: tuple[int, ...] | None = None
     ranks: tuple[int, ...] | None = None
     layers: tuple[str, ...] | None = None
+    names: Names = Names()  # noqa: RUF009  # it is frozen
 
     def takes_section(self, name: str) -> bool:
         return self.sections is None or name in self.sections
@@ -73,21 +75,22 @@ def scope_of(
     steps: Iterable[int] | None,
     ranks: Iterable[int] | None,
     layers: Sequence[str] | None,
+    names: Names = Names(),  # noqa: B008  # it is frozen
 ) -> Scope:
     """Check what a user asked for; UsageError names what there is to choose from."""
     if phase not in PHASES:
         raise UsageError(f"expected the phase {', '.join(PHASES)}, got {phase!r}")
-    names = None
+    wanted = None
     if sections is not None:
         asked = [sections] if isinstance(sections, str) else list(sections)
         unknown = [name for name in asked if name not in SECTIONS]
         if unknown or not asked:
             raise UsageError(f"expected sections out of {', '.join(SECTIONS)}, got {asked!r}")
-        names = tuple(name for name in SECTIONS if name in asked)
+        wanted = tuple(name for name in SECTIONS if name in asked)
     patterns = None
     if layers is not None:
         patterns = (layers,) if isinstance(layers, str) else tuple(layers)
-    return Scope(names, phase, _numbers("steps", steps), _numbers("ranks", ranks), patterns)
+    return Scope(wanted, phase, _numbers("steps", steps), _numbers("ranks", ranks), patterns, names)
 
 
 def _numbers(name: str, values: Iterable[int] | None) -> tuple[int, ...] | None:

@@ -1,5 +1,7 @@
 """Layers of which no more is known than their names, as in a file of another tool."""
 
+from collections.abc import Sequence
+
 from padiff.matching.trees import Matching
 from padiff.tree import LayerTree
 
@@ -11,15 +13,22 @@ def has_classes(tree: LayerTree) -> bool:
     return any(node.name for node in tree.walk())
 
 
-def match_routes(base: LayerTree, raw: LayerTree) -> Matching:
+def match_routes(
+    base: LayerTree, raw: LayerTree, known: Sequence[tuple[str, str]] = ()
+) -> Matching:
     """Pair the layers of one route, and no others: to guess by order is to compare what is not one.
 
-    What differs in its name can be renamed.
+    What is called otherwise in raw is among the pairs of routes that are `known`.
     """
     theirs = {(node.route, node.call): node for node in raw.walk()}
+    named = dict(known)
+    taken = set(named.values())
     pairs, base_only = [], []
     for node in base.walk():
-        partner = theirs.pop((node.route, node.call), None)
+        route = named.get(node.route)
+        if route is None and node.route not in taken:
+            route = node.route
+        partner = None if route is None else theirs.pop((route, node.call), None)
         if partner is None:
             base_only.append(node)
         else:

@@ -58,6 +58,10 @@ TIERS = """
     store.verify_groups
     store.verify
     store
+    naming.layout
+    naming.table
+    naming.names
+    naming
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic comparing.bounds
@@ -68,6 +72,7 @@ TIERS = """
     comparing.comparison comparing.integrity
     comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
+    comparing.named
     comparing.planning
     comparing.records
     comparing.diff_tree comparing.engine

@@ -288,8 +288,9 @@ def test_no_element_is_read(tmp_path: Path) -> None:
 def test_what_cannot_be_compared(tmp_path: Path) -> None:
     base = write(tmp_path / "base", net())
     weights = write_dump(tmp_path / "weights", net(), section="weights")
+    report = write_dump(tmp_path / "report", net(), section="report")
     with pytest.raises(FormatError, match="expected a section of one step in both"):
-        diff_tree(base, weights)
+        diff_tree(report, weights)
     with pytest.raises(LocationError):
         diff_tree(base, tmp_path / "nothing")
     none = write_dump(tmp_path / "none")

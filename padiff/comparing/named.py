@@ -1,0 +1,95 @@
+"""Tensors that go together because a user said so."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from padiff.comparing.pieces import piece_of
+from padiff.comparing.scope import DumpPair
+from padiff.errors import UsageError
+from padiff.naming.layout import SAME, NamedLayout, SideName
+from padiff.naming.names import Names
+from padiff.tree import LayerTree, Node, Phase, TensorRecord
+
+__all__ = ["NamedTensors", "named_tensors", "names_in"]
+
+
+@dataclass(frozen=True, slots=True)
+class NamedTensors:
+    """A pair, and the layers that hold its tensors."""
+
+    nodes: tuple[Node, Node]
+    tensors: tuple[TensorRecord, TensorRecord]
+
+
+def names_in(tree: LayerTree) -> list[str]:
+    """The names of all layers, and of all their tensors."""
+    return list(
+        dict.fromkeys(
+            name
+            for node in tree.walk()
+            for name in (node.route, *(full_name(node, tensor) for tensor in node.tensors))
+            if name
+        )
+    )
+
+
+def check_names(pairs: Sequence[DumpPair], names: Names) -> None:
+    """UsageError where a name that was asked for is in no section that is compared."""
+    if not (names.rows or names.patterns):
+        return
+    held: tuple[dict[str, None], dict[str, None]] = ({}, {})
+    for pair in pairs:
+        for section in pair.sections:
+            for side, dump in zip(held, (pair.base, pair.raw), strict=True):
+                side.update(dict.fromkeys(names_in(dump.section(section).tree)))
+    names.check(*(list(side) for side in held))
+
+
+def full_name(node: Node, tensor: TensorRecord) -> str:
+    """What a parameter is called in a state dict."""
+    return f"{node.route}.{tensor.place}".lstrip(".") if node.route else tensor.place
+
+
+def named_tensors(base: LayerTree, raw: LayerTree, names: Names) -> list[NamedTensors]:
+    """The pairs of two sections of parameters, of their values as of their gradients."""
+    if not (names.rows or names.patterns):
+        return []
+    ours, theirs = (_by_name(tree) for tree in (base, raw))
+    found = []
+    for name, other, layout in names.pairs((n for n, _ in ours), (n for n, _ in theirs)):
+        for phase in (None, "backward"):
+            if (name, phase) in ours and (other, phase) in theirs:
+                (node, tensor), (partner, twin) = ours[name, phase], theirs[other, phase]
+                pair = _laid_out(tensor, layout, "base"), _laid_out(twin, layout, "raw")
+                found.append(NamedTensors((node, partner), pair))
+    return found
+
+
+_ByName = dict[tuple[str, Phase | None], tuple[Node, TensorRecord]]
+
+
+def _by_name(tree: LayerTree) -> _ByName:
+    return {
+        (full_name(node, tensor), tensor.phase): (node, tensor)
+        for node in tree.walk()
+        for tensor in node.tensors
+    }
+
+
+def _laid_out(tensor: TensorRecord, layout: NamedLayout, side: SideName) -> TensorRecord:
+    """The tensor, or what is to be taken of it."""
+    if layout == SAME:
+        return tensor
+    axes = len(tensor.shape)
+    of_whole = layout.whole == side
+    if of_whole and (layout.along >= axes or tensor.shape[layout.along] % layout.share[1]):
+        raise UsageError(
+            f"expected a layout that fits {tensor.place} of {side}, which is {list(tensor.shape)}, "
+            f"got {layout}: it is not cut in {layout.share[1]} equal parts"
+        )
+    if side == "raw" and layout.axes and len(layout.axes) != axes:
+        raise UsageError(
+            f"expected a layout that fits {tensor.place} of raw, which is {list(tensor.shape)}, "
+            f"got {layout}: it names {len(layout.axes)} axes"
+        )
+    return piece_of(layout.part(side, tensor.place), tensor)

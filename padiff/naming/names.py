@@ -1,0 +1,102 @@
+"""The pairs of tensors that a user named: by a pattern that renames those of raw, or by a table."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from difflib import get_close_matches
+from pathlib import Path
+
+from padiff.errors import UsageError
+from padiff.naming.layout import SAME, NamedLayout
+from padiff.naming.table import NamedPair, read_table
+
+__all__ = ["Names", "names_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """What was asked for: substitutions by regular expressions, and the rows of a table."""
+
+    patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
+    rows: tuple[NamedPair, ...] = ()
+
+    def renamed(self, name: str) -> str:
+        """A name of raw as base would have it, each pattern after the one before."""
+        for pattern, replacement in self.patterns:
+            name = pattern.sub(replacement, name)
+        return name
+
+    def pairs(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str, NamedLayout]]:
+        """The pairs of names, of those that both sides have; the table's come first."""
+        ours, theirs = dict.fromkeys(base), dict.fromkeys(raw)
+        found = [
+            (row.base, row.raw, row.layout)
+            for row in self.rows
+            if row.base in ours and row.raw in theirs
+            if row.base is not None and row.raw is not None
+        ]
+        taken = {name for _, name, _ in found}
+        for name in theirs:
+            renamed = self.renamed(name)
+            if name not in taken and renamed != name and renamed in ours:
+                found.append((renamed, name, SAME))
+        return found
+
+    def layers(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str]]:
+        """The pairs of layers by their routes: those named, and those of tensors that were."""
+        ours, theirs = set(base), set(raw)
+        found = [(a, b) for a, b, _ in self.pairs(ours, theirs)]
+        for row in self.rows:
+            if row.base is not None and row.raw is not None and row.layout.whole is None:
+                found.append((row.base.rpartition(".")[0], row.raw.rpartition(".")[0]))
+        return [(a, b) for a, b in found if a in ours and b in theirs]
+
+    def check(self, base: Sequence[str], raw: Sequence[str]) -> None:
+        """UsageError for a pattern that fits no name of raw, or a row whose name is not there.
+
+        `base` and `raw` are all names of the two locations, of layers and of parameters.
+        """
+        for pattern, _ in self.patterns:
+            if not any(pattern.search(name) for name in raw):
+                raise UsageError(
+                    f"expected --rename {pattern.pattern!r:.80} to fit a name of raw, found none: "
+                    f"it has {', '.join(raw[:3])}{', ...' if len(raw) > 3 else ''}"
+                )
+        known = (("base", set(base)), ("raw", set(raw)))
+        for row in self.rows:
+            for (side, names), name in zip(known, (row.base, row.raw), strict=True):
+                if name is not None and name not in names:
+                    near = get_close_matches(name, names, 2)
+                    hint = f": is it {' or '.join(near)}?" if near else ""
+                    raise UsageError(
+                        f"expected names of {side} in line {row.line} of the table, found "
+                        f"{name:.120}, which it does not have{hint}"
+                    )
+
+
+def names_of(rename: Sequence[str] | str, table: str | Path | None) -> Names:
+    """What `REGEX=REPLACEMENT` texts and the file of a table ask for.
+
+    Raises UsageError for a text that is none, and what `read_table` raises.
+    """
+    texts = [rename] if isinstance(rename, str) else list(rename)
+    rows = () if table is None else tuple(read_table(table))
+    return Names(tuple(map(_substitution, texts)), rows)
+
+
+def _substitution(text: str) -> tuple[re.Pattern[str], str]:
+    pattern, found, replacement = text.rpartition("=")
+    if not found or not pattern:
+        raise UsageError(
+            "expected REGEX=REPLACEMENT to rename layers of raw, such as '^module\\.=', got "
+            f"{text!r}"
+        )
+    try:
+        compiled = re.compile(pattern)
+        compiled.sub(replacement, "")
+        re.sub(f"(?:{pattern})|", replacement, "")  # whose groups must be there
+    except (re.error, IndexError) as error:
+        raise UsageError(
+            f"expected a regular expression and what to put in place of it, got {text!r}: {error}"
+        ) from None
+    return compiled, replacement
