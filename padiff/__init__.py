@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from padiff.diff import auto_diff
     from padiff.dump_root import get_dump_root_path, set_dump_root_path
     from padiff.errors import PadiffError, PadiffWarning
+    from padiff.loop import LoopRecording, record
     from padiff.model import ProxyModel, create_model
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "LoopRecording",
     "PadiffError",
     "PadiffWarning",
     "ProxyModel",
@@ -48,6 +50,7 @@ __all__ = [
     "create_model",
     "get_dump_root_path",
     "open_dump",
+    "record",
     "set_dump_root_path",
     "verify",
 ]
@@ -56,6 +59,7 @@ __all__ = [
 # compares does not pay for recording.
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
+    "LoopRecording": "padiff.loop",
     "PadiffError": "padiff.errors",
     "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
@@ -72,6 +76,7 @@ _HOME = {
     "create_model": "padiff.model",
     "get_dump_root_path": "padiff.dump_root",
     "open_dump": "padiff.store.reader",
+    "record": "padiff.loop",
     "set_dump_root_path": "padiff.dump_root",
     "verify": "padiff.store.verify",
 }

@@ -65,6 +65,7 @@ TIERS = """
     render.text render.html
     render
     frameworks.interception
+    frameworks.stepping
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
@@ -83,7 +84,7 @@ TIERS = """
     weights.copying
     weights
     model
-    batches
+    batches loop
     assign check running.options running.state
     running.side
     running.single_step
@@ -97,7 +98,7 @@ TIERS = """
 
 # The store is all that the two halves share: neither side of it imports the other.
 COMPARING = ("comparing", "render")
-RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
+RECORDING = ("frameworks", "recording", "weights", "model", "loop", "dump_root")
 
 
 def tiers() -> dict[str, int]:
