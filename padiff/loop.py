@@ -10,12 +10,12 @@ from types import TracebackType
 from typing import Any, Literal, Self, Unpack, get_args
 
 from padiff.errors import OccupiedError, PadiffError, PadiffWarning, UsageError
-from padiff.frameworks.base import Framework
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.frameworks.stepping import Closure
 from padiff.model import Options, ProxyModel, create_model
-from padiff.store.location import Location, below
+from padiff.store.location import Location, below, locate_for_writing
 from padiff.store.reader import open_dumps
+from padiff.store.storage import Format
 
 __all__ = ["LoopRecording", "ToldBy", "record"]
 
@@ -68,7 +68,8 @@ def record(
         known = " or ".join(map(repr, get_args(ToldBy)))
         raise UsageError(f"expected step to be {known}, got {step!r}")
     proxy = create_model(model, **options)
-    _check_free(location, proxy._framework)
+    _check_free(location, options.get("format"), proxy._framework.rank())
+    proxy._recording.expect_dumps_at(location)
     return LoopRecording(proxy, location, every, step)
 
 
@@ -256,13 +257,13 @@ class LoopRecording:
         warnings.warn(text, PadiffWarning, stacklevel=4)
 
 
-def _check_free(location: Location, framework: Framework) -> None:
-    """OccupiedError where steps of another run lie, with which those of this one would mix."""
+def _check_free(location: Location, backend: Format | None, rank: int | None) -> None:
+    """Raise what keeps steps from being dumped there, such as those of an earlier run."""
+    locate_for_writing(location, step=0, rank=rank, backend=backend)
     try:
         dumps = open_dumps(location).dumps
     except PadiffError:  # nothing, or something that who dumps will speak of
         return
-    rank = framework.rank()
     mine = [dump for (_, of), dump in dumps.items() if rank is None or of in (None, rank)]
     if mine:
         more = ", ..." if len(mine) > 3 else ""

@@ -81,6 +81,10 @@ class Recording:
     def roots(self) -> list[Draft]:
         return self._report.roots
 
+    def expect_dumps_at(self, location: Location) -> None:
+        """The next dump will go there: what has to be spilled before lies beside it."""
+        self._room.place = location
+
     def call(
         self,
         args: Args,
@@ -220,7 +224,7 @@ class Recording:
             storage=self._storage,
             spills=[spill for spill in spills if spill is not None],
         )
-        self._room.place = location
+        self.expect_dumps_at(location)
         if self._background is None:
             job()
         else:
