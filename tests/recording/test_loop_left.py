@@ -16,7 +16,7 @@ from padiff import open_dump
 from padiff.errors import PadiffWarning
 from padiff.store.reader import open_dumps
 from tests.recording.loops import batch, made, optimizer_of, run
-from tests.zoo import SIDES
+from tests.zoo import SIDES, ZOO
 
 both = pytest.mark.parametrize("framework", SIDES)
 
@@ -36,14 +36,17 @@ def state(framework: str, model: Any) -> list[Any]:
         attributes.pop("_built", None)  # by which paddle knows a layer that has run with a hook
         attributes |= {n: list(v.items()) for n, v in attributes.items() if "hooks" in n}
         held.append(attributes)
-    classes = [
-        type(model),
-        paddle.optimizer.Optimizer,
-        *paddle.optimizer.Optimizer.__subclasses__(),
-    ]
-    held += [dict(vars(cls)) for cls in classes]
-    held.append(dict(torch_optimizers._global_optimizer_pre_hooks))
-    return held
+    return [*held, dict(vars(type(model))), *optimizers()]
+
+
+def optimizers() -> list[Any]:
+    """All that hangs on what optimizers are made of."""
+    base = paddle.optimizer.Optimizer
+    classes = [dict(vars(cls)) for cls in (base, *base.__subclasses__())]
+    return [*classes, dict(torch_optimizers._global_optimizer_pre_hooks)]
+
+
+AT_FIRST = optimizers()
 
 
 @both
@@ -59,6 +62,7 @@ def test_all_is_as_it_was(framework: str, step: Any, tmp_path: Path) -> None:
             optimizer.step()
     assert during != before
     assert state(framework, model) == before
+    assert optimizers() == AT_FIRST
     assert set(vars(optimizer)) == of_optimizer
 
 
@@ -154,11 +158,21 @@ def test_a_model_that_the_loop_has_wrapped(framework: str, tmp_path: Path) -> No
     assert routes == ["", "0", "1", "2", "3", "4"]
 
 
+class Outer(torch.nn.Module):
+    """Layers that are none of torch's own: its compiler looks into these."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.inner = ZOO["residual"].build("torch")
+
+    def forward(self, x: Any) -> Any:
+        return self.inner(x)
+
+
 @pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor")  # torch's compiler asks
 def test_a_model_that_the_loop_has_compiled(tmp_path: Path) -> None:
     """Inside of it nothing can be seen, which is said; the compiled one is seen from outside."""
-    plain: Any = made("torch").eval()
-    model: Any = made("torch").eval()
+    plain, model = Outer(), Outer()
     run("torch", plain, [optimizer_of("torch", plain)], steps=2)
     compiled = torch.compile(model, backend="eager", fullgraph=True)
     told = pytest.warns(PadiffWarning, match=r"a compiled model as torch.compile returned it")
@@ -168,6 +182,7 @@ def test_a_model_that_the_loop_has_compiled(tmp_path: Path) -> None:
     assert all(map(torch.equal, plain.parameters(), model.parameters()))
     with padiff.record(compiled, tmp_path / "outside") as first:
         run("torch", compiled, [optimizer_of("torch", model)], steps=2)
+    torch.compiler.reset()
     model.compile(backend="eager")
     with padiff.record(model, tmp_path / "in place") as last:
         run("torch", model, [optimizer_of("torch", model)], steps=2)

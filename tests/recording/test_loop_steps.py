@@ -258,3 +258,19 @@ def test_a_model_that_raises(framework: str, tmp_path: Path) -> None:
             optimizer.step()
     assert calls(recording) == [1, 1]
     assert not SIDES[framework].traces(model)
+
+
+@both
+def test_what_a_class_does_around_its_calls_is_done_once(framework: str, tmp_path: Path) -> None:
+    model = made(framework)
+    ran: list[object] = []
+
+    class Counting(type(model)):  # type: ignore[misc]  # of either framework
+        def __call__(self, *args: Any) -> Any:
+            ran.append(self)
+            return super().__call__(*args)
+
+    model.__class__ = Counting
+    with padiff.record(model, tmp_path) as recording:
+        run(framework, model, [optimizer_of(framework, model)], steps=2)
+    assert len(ran) == recording.step == 2
