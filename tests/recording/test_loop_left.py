@@ -14,6 +14,7 @@ from torch.optim import optimizer as torch_optimizers
 import padiff
 from padiff import open_dump
 from padiff.errors import PadiffWarning
+from padiff.frameworks import framework_of
 from padiff.store.reader import open_dumps
 from tests.recording.loops import batch, made, optimizer_of, run
 from tests.zoo import SIDES, ZOO
@@ -185,6 +186,7 @@ def test_a_model_that_the_loop_has_compiled(tmp_path: Path) -> None:
     torch.compiler.reset()
     model.compile(backend="eager")
     with padiff.record(model, tmp_path / "in place") as last:
+        assert framework_of(model).is_opaque(model)
         run("torch", model, [optimizer_of("torch", model)], steps=2)
     assert len(first.dumped) == len(last.dumped) == 2
     for location in (*first.dumped, *last.dumped):
