@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from padiff.errors import PadiffError, PadiffWarning
     from padiff.inspecting.inspect import inspect
     from padiff.inspecting.inspection import Inspection
+    from padiff.loop import LoopRecording, record
     from padiff.model import ProxyModel, create_model
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Comparison",
     "Inspection",
+    "LoopRecording",
     "PadiffError",
     "PadiffWarning",
     "ProxyModel",
@@ -56,6 +58,7 @@ __all__ = [
     "get_dump_root_path",
     "inspect",
     "open_dump",
+    "record",
     "set_dump_root_path",
     "verify",
 ]
@@ -65,6 +68,7 @@ __all__ = [
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
     "Inspection": "padiff.inspecting.inspection",
+    "LoopRecording": "padiff.loop",
     "PadiffError": "padiff.errors",
     "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
@@ -84,6 +88,7 @@ _HOME = {
     "get_dump_root_path": "padiff.dump_root",
     "inspect": "padiff.inspecting.inspect",
     "open_dump": "padiff.store.reader",
+    "record": "padiff.loop",
     "set_dump_root_path": "padiff.dump_root",
     "verify": "padiff.store.verify",
 }

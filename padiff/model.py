@@ -2,16 +2,17 @@
 
 import functools
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 from padiff.dump_root import get_dump_root_path
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
+from padiff.frameworks.interception import Args, Kwargs
 from padiff.recording.failing import Failing, OnError
 from padiff.recording.memory import MEMORY_LIMIT, bytes_in
 from padiff.recording.recording import Keeping, Recording
@@ -24,9 +25,25 @@ from padiff.store.storage import DEFAULT, Compression, Format, Storage
 from padiff.store.writer import claim_store
 from padiff.weights.special import is_special
 
-__all__ = ["ProxyModel", "create_model"]
+__all__ = ["Options", "ProxyModel", "create_model"]
 
 _proxies = itertools.count()
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `create_model`, for who hands them on to it."""
+
+    name: str | None
+    inputs: bool
+    format: Format | None
+    compression: Compression | None
+    chunk_bytes: int
+    shard_bytes: int | None
+    durable: bool
+    on_error: OnError
+    memory_limit: str | int
+    background: bool
+    tensors: Tensors
 
 
 def create_model(
@@ -139,6 +156,12 @@ class ProxyModel:
             self._passed_over = True
             return self.model(*args, **kwargs)
         return self._recording.call(args, kwargs, inputs=self._inputs)
+
+    def _continue(self, run: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
+        """Record a call of the model that somebody else has made; `run` goes on with it."""
+        with self._telling():
+            pass
+        return self._recording.call(args, kwargs, inputs=self._inputs, run=run)
 
     def backward(self, loss: Tensor, *, retain_graph: bool = False) -> None:
         """Run the backward pass from `loss`, as `loss.backward()` does.

@@ -10,7 +10,7 @@ from padiff.naming.layout import SAME, NamedLayout, SideName
 from padiff.naming.names import Names
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["NamedTensors", "named_tensors", "names_in"]
+__all__ = ["NamedTensors", "check_names", "full_name", "named_tensors", "names_in"]
 
 
 @dataclass(frozen=True, slots=True)

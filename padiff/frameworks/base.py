@@ -7,7 +7,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from padiff.frameworks.interception import Observer
+from padiff.frameworks.interception import Around, Observer, observed
+from padiff.frameworks.stepping import BeforeStep
 
 __all__ = ["Framework", "HostTensor", "Layer", "Origin", "Tensor"]
 
@@ -165,8 +166,20 @@ class Framework(ABC):
         """Have `call` see the whole gradient of the tensor's present value; returns the remover."""
 
     @abstractmethod
+    def surround(self, layer: Layer, around: Around) -> Callable[[], None]:
+        """Have `around` make each call of the layer, as its caller sees it; returns the remover."""
+
     def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
         """Have `observer` see each call of the layer as its caller does; returns the remover."""
+        return self.surround(layer, observed(observer))
+
+    @abstractmethod
+    def is_traced(self) -> bool:
+        """Whether a compiler looks at what is called now, and nothing is computed."""
+
+    @abstractmethod
+    def keeps_graph(self) -> bool:
+        """Whether what is computed now may have a backward pass: not under `no_grad`."""
 
     @abstractmethod
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
@@ -195,6 +208,13 @@ class Framework(ABC):
     @abstractmethod
     def step(self, optimizer: Any) -> None:
         """Have an optimizer apply the gradients, and clear them."""
+
+    @abstractmethod
+    def before_steps(self, call: BeforeStep) -> Callable[[], None]:
+        """Have `call` told of each optimizer that is about to step; returns the remover.
+
+        An optimizer that steps by another, or by its own class's base, may be told of twice.
+        """
 
     @abstractmethod
     def backward_pass(self) -> int:

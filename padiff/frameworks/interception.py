@@ -6,14 +6,17 @@ function to call, does neither.
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Protocol
 
-__all__ = ["Args", "Interception", "Kwargs", "Observer", "intercept"]
+__all__ = ["Args", "Around", "Interception", "Kwargs", "Observer", "intercept", "observed"]
 
 Args = tuple[Any, ...]
 Kwargs = dict[str, Any]
+
+# Makes a call in the place of whoever made it: what runs the layer, and what it is to be given.
+Around = Callable[[Callable[..., Any], Args, Kwargs], Any]
 
 # Two threads may record one model at once; each puts on and takes off its own wrappers.
 _CHANGING = threading.Lock()
@@ -36,32 +39,43 @@ class Observer(Protocol):
         """The call of this token raised `error`, which goes on to the caller."""
 
 
-class Interception:
-    """One observer's wrapper around the function that runs a layer."""
+def observed(observer: Observer) -> Around:
+    """What makes calls as they are, and tells an observer of them."""
 
-    __slots__ = ("active", "attribute", "inner", "layer", "observer", "previous")
+    def around(run: Callable[..., Any], args: Args, kwargs: Kwargs) -> Any:
+        begun = observer.begin(args, kwargs)
+        if begun is None:
+            return run(*args, **kwargs)
+        token, args, kwargs = begun
+        try:
+            result = run(*args, **kwargs)
+        except BaseException as error:
+            observer.fail(token, error)
+            raise
+        return observer.end(token, result)
+
+    return around
+
+
+class Interception:
+    """A wrapper around the function that runs a layer."""
+
+    __slots__ = ("active", "around", "attribute", "inner", "layer", "previous")
 
     def __init__(
-        self, layer: Any, attribute: str, default: Callable[..., Any], observer: Observer
+        self, layer: Any, attribute: str, default: Callable[..., Any], around: Around
     ) -> None:
         self.active = True
+        self.around = around
         self.attribute = attribute
         self.layer = layer
-        self.observer = observer
         self.previous: Callable[..., Any] | None = vars(layer).get(attribute)
         self.inner: Callable[..., Any] = self.previous or default
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        begun = self.observer.begin(args, kwargs) if self.active else None
-        if begun is None:
+        if not self.active:
             return self.inner(*args, **kwargs)
-        token, args, kwargs = begun
-        try:
-            result = self.inner(*args, **kwargs)
-        except BaseException as error:
-            self.observer.fail(token, error)
-            raise
-        return self.observer.end(token, result)
+        return self.around(self.inner, args, kwargs)
 
     def remove(self) -> None:
         """Take this wrapper off, whatever was put over it meanwhile; twice is fine."""
@@ -76,57 +90,69 @@ class Interception:
                     del held[self.attribute]
                 else:
                     held[self.attribute] = top
-            if not isinstance(top, Interception) and isinstance(held.get(_STATE), _State):
-                del held[_STATE]
+            if not isinstance(top, Interception):
+                for name in _bare_in(held):
+                    del held[name]
 
 
-class _State:
-    """In the place of a watched layer's `__getstate__`: copies and pickles get nothing of ours.
+class _Bare:
+    """In the place of a method that copies a watched layer: the copy gets nothing of ours.
 
-    They must run themselves, not the layer that they were made from.
+    It must run itself, not the layer that it was made from.
     """
 
-    __slots__ = ("attribute", "hooks", "layer")
+    __slots__ = ("attribute", "hooks", "layer", "method")
 
-    def __init__(self, layer: Any, attribute: str, hooks: Mapping[str, object]) -> None:
+    def __init__(
+        self, layer: Any, method: str, attribute: str, hooks: Mapping[str, object]
+    ) -> None:
         self.layer = layer
+        self.method = method
         self.attribute = attribute
         self.hooks = hooks
 
     def __call__(self) -> object:
         held = vars(self.layer)
-        ours = {name: held[name] for name in (_STATE, self.attribute, *self.hooks)}
+        ours = {name: held[name] for name in (*_bare_in(held), self.attribute, *self.hooks)}
         below = ours[self.attribute]
         while isinstance(below, Interception):
             below = below.previous
         try:  # without anything of ours for as long as it is asked
-            del held[_STATE], held[self.attribute]
+            for name in (*_bare_in(held), self.attribute):
+                del held[name]
             if below is not None:
                 held[self.attribute] = below
             for name, hook in self.hooks.items():
                 kept = ((key, other) for key, other in held[name].items() if other is not hook)
                 held[name] = type(held[name])(kept)
-            read: Callable[[Any], object] = getattr(type(self.layer), _STATE)
+            read: Callable[[Any], object] = getattr(type(self.layer), self.method)
             state = read(self.layer)
             return dict(vars(self.layer)) if state is held else state
         finally:
             held.update(ours)
 
 
+def _bare_in(held: Mapping[str, object]) -> list[str]:
+    return [name for name, value in held.items() if isinstance(value, _Bare)]
+
+
 def intercept(
     layer: Any,
     attribute: str,
     default: Callable[..., Any],
-    observer: Observer,
+    around: Around,
     *,
     hooks: Mapping[str, object] = MappingProxyType({}),
+    copying: Sequence[str] = (),
 ) -> Interception:
     """Put a wrapper into the instance's `attribute`, over what is there or else over `default`.
 
-    `hooks` are those that the caller adds besides, by the attribute that holds them.
+    `hooks` are those that the caller adds besides, by the attribute that holds them. `copying` are
+    methods of the framework that copy the layer's attributes, as pickling does.
     """
     with _CHANGING:
-        wrapper = Interception(layer, attribute, default, observer)
+        wrapper = Interception(layer, attribute, default, around)
         vars(layer)[attribute] = wrapper
-        vars(layer).setdefault(_STATE, _State(layer, attribute, hooks))
+        for method in (_STATE, *copying):
+            vars(layer).setdefault(method, _Bare(layer, method, attribute, hooks))
     return wrapper

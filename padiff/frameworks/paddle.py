@@ -13,11 +13,13 @@ from typing import Any, cast
 import numpy as np
 import paddle
 from numpy.typing import NDArray
+from paddle.base.dygraph.base import in_to_static_mode
 from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
 from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
-from padiff.frameworks.interception import Observer, intercept
+from padiff.frameworks.interception import Around, intercept
+from padiff.frameworks.stepping import BeforeStep, StepHooks
 
 __all__ = ["FRAMEWORK"]
 
@@ -46,6 +48,7 @@ _BATCH_NORMS = (
 )
 _RUNNING_STATISTICS = frozenset({"_mean", "_variance"})
 _PASSES = itertools.count(1)
+_STEPS = StepHooks(paddle.optimizer.Optimizer, ("step", "minimize"))
 _CHANGING = threading.Lock()  # as in interception, for the hook beside it
 
 
@@ -218,11 +221,11 @@ class _Paddle(Framework):
 
         return remove
 
-    def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
+    def surround(self, layer: Layer, around: Around) -> Callable[[], None]:
         # One hook for all observers: who comes from within a hook must not change the hooks.
         with _CHANGING:
             run = layer._dygraph_call_func
-            interception = intercept(layer, _CALL, run, observer, hooks=_OUR_HOOKS)
+            interception = intercept(layer, _CALL, run, around, hooks=_OUR_HOOKS)
             if not any(hook is _nothing for hook in layer._forward_pre_hooks.values()):
                 layer.register_forward_pre_hook(_nothing)
 
@@ -236,6 +239,12 @@ class _Paddle(Framework):
                         del layer._forward_pre_hooks[number]
 
         return remove
+
+    def is_traced(self) -> bool:
+        return in_to_static_mode() or not paddle.in_dynamic_mode()
+
+    def keeps_graph(self) -> bool:
+        return cast(bool, paddle.is_grad_enabled())
 
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         loss.backward(retain_graph=retain_graph)
@@ -263,6 +272,9 @@ class _Paddle(Framework):
     def step(self, optimizer: Any) -> None:
         optimizer.step()
         optimizer.clear_grad()
+
+    def before_steps(self, call: BeforeStep) -> Callable[[], None]:
+        return _STEPS.add(call)
 
     def backward_pass(self) -> int:
         # paddle does not tell: found is the last of its own frames that starts one, or is called by

@@ -7,15 +7,20 @@ from typing import Any, cast
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from padiff.dtypes import dtype_named
 from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
-from padiff.frameworks.interception import Interception, Observer, intercept
+from padiff.frameworks.interception import Args, Around, Interception, Kwargs, intercept
+from padiff.frameworks.stepping import BeforeStep, tell
 
 __all__ = ["FRAMEWORK"]
 
 # Where Module.__call__ looks first for what to run, and Module.compile() puts what it made.
 _CALL = "_compiled_call_impl"
+
+# What makes the replicas of DataParallel.
+_COPYING = ("_replicate_for_data_parallel",)
 
 # Where the classes live that torch offers as layers.
 _LAYERS = "torch.nn."
@@ -54,8 +59,10 @@ class _Torch(Framework):
     def is_opaque(self, layer: Layer) -> bool:
         held = vars(layer)
         compiled = held.get(_CALL)
+        while isinstance(compiled, Interception):
+            compiled = compiled.previous
         return (
-            (compiled is not None and not isinstance(compiled, Interception))
+            compiled is not None
             or hasattr(held.get("forward"), "_torchdynamo_orig_callable")
             or "_orig_mod" in layer._modules  # what torch.compile(model) returns
             or isinstance(layer, torch.jit.ScriptModule)
@@ -186,8 +193,15 @@ class _Torch(Framework):
         with torch._C.DisableTorchFunctionSubclass():  # as above
             return cast(Callable[[], None], tensor.register_hook(seen).remove)
 
-    def observe(self, layer: Layer, observer: Observer) -> Callable[[], None]:
-        return intercept(layer, _CALL, layer._call_impl, observer).remove
+    def surround(self, layer: Layer, around: Around) -> Callable[[], None]:
+        return intercept(layer, _CALL, layer._call_impl, around, copying=_COPYING).remove
+
+    def is_traced(self) -> bool:
+        tracing = torch.jit.is_tracing()  # type: ignore[no-untyped-call,attr-defined]
+        return torch.compiler.is_compiling() or bool(tracing)
+
+    def keeps_graph(self) -> bool:
+        return torch.is_grad_enabled()
 
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         loss.backward(retain_graph=retain_graph)
@@ -211,6 +225,13 @@ class _Torch(Framework):
     def step(self, optimizer: Any) -> None:
         optimizer.step()
         optimizer.zero_grad()
+
+    def before_steps(self, call: BeforeStep) -> Callable[[], None]:
+        def hook(optimizer: Any, args: Args, kwargs: Kwargs) -> tuple[Args, Kwargs]:
+            args, kwargs = tell(call, optimizer, args[1:], kwargs)
+            return (optimizer, *args), kwargs
+
+        return register_optimizer_step_pre_hook(hook).remove
 
     def backward_pass(self) -> int:
         return torch._C._current_graph_task_id()

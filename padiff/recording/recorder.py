@@ -53,9 +53,19 @@ class Run:
         self._thread = threading.get_ident()
         self._pass = framework.backward_pass()
 
-    def call(self, layers: Mapping[str, Layer], args: Args, kwargs: Kwargs) -> Any:
-        """Call the model, which is `layers[""]`, and record it and the other `layers`."""
-        model = layers[""]
+    def call(
+        self,
+        layers: Mapping[str, Layer],
+        args: Args,
+        kwargs: Kwargs,
+        run: Callable[..., Any] | None = None,
+    ) -> Any:
+        """Call the model, which is `layers[""]`, and record it and the other `layers`.
+
+        With `run`, which runs the model, it was called already.
+        """
+        self._root_entered = run is not None
+        run = layers[""] if run is None else run
         observing: list[Callable[[], None]] = []
         try:
             for route, layer in layers.items():
@@ -66,7 +76,7 @@ class Run:
             begun = self.begin(root, args, kwargs)
             assert begun is not None
             self._root, args, kwargs = begun
-            result = self.end(self._root, model(*args, **kwargs))
+            result = self.end(self._root, run(*args, **kwargs))
         except BaseException:
             self._gradients.release()
             raise

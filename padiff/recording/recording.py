@@ -81,18 +81,31 @@ class Recording:
     def roots(self) -> list[Draft]:
         return self._report.roots
 
+    def expect_dumps_at(self, location: Location) -> None:
+        """The next dump will go there: what has to be spilled before lies beside it."""
+        self._room.place = location
+
     def call(
-        self, args: Args, kwargs: Kwargs, *, inputs: bool, boundary: Boundary | None = None
+        self,
+        args: Args,
+        kwargs: Kwargs,
+        *,
+        inputs: bool,
+        boundary: Boundary | None = None,
+        run: Callable[..., Any] | None = None,
     ) -> Any:
-        """Call the model and record it; a call from inside of another is that one's."""
+        """Call the model and record it; a call from inside of another is that one's.
+
+        `run` goes on with a call of the model that somebody else has made.
+        """
         watched = self._selection.watched()
         thread = threading.get_ident()
         if thread in self._inside:
-            return watched[""](*args, **kwargs)
+            return (run or watched[""])(*args, **kwargs)
         self._inside.add(thread)
         try:
-            run = Run(self._framework, self._report, inputs=inputs, boundary=boundary)
-            return run.call(watched, args, kwargs)
+            recorded = Run(self._framework, self._report, inputs=inputs, boundary=boundary)
+            return recorded.call(watched, args, kwargs, run)
         finally:
             self._inside.discard(thread)
 
@@ -211,7 +224,7 @@ class Recording:
             storage=self._storage,
             spills=[spill for spill in spills if spill is not None],
         )
-        self._room.place = location
+        self.expect_dumps_at(location)
         if self._background is None:
             job()
         else:

@@ -86,6 +86,7 @@ TIERS = """
     render.html render.inspection render.structure render.text
     render
     frameworks.interception
+    frameworks.stepping
     frameworks.base
     frameworks.torch frameworks.paddle
     frameworks
@@ -104,7 +105,7 @@ TIERS = """
     weights.copying
     weights
     model
-    batches testing
+    batches loop testing
     assign check golden running.options running.state
     running.side
     running.single_step
@@ -121,7 +122,7 @@ TIERS = """
 
 # The store is all that the two halves share: neither side of it imports the other.
 COMPARING = ("comparing", "inspecting", "render")
-RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
+RECORDING = ("frameworks", "recording", "weights", "model", "loop", "dump_root")
 
 
 def tiers() -> dict[str, int]:
