@@ -13,7 +13,8 @@ from padiff.errors import OccupiedError, PadiffError, PadiffWarning, UsageError
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.frameworks.stepping import Closure
 from padiff.model import Options, ProxyModel, create_model
-from padiff.store.location import Location, below, locate_for_writing
+from padiff.store.address import Location, below
+from padiff.store.placing import locate_for_writing
 from padiff.store.reader import open_dumps
 from padiff.store.storage import Format
 
