@@ -10,6 +10,7 @@ from padiff.cli.check_command import command as check_command
 from padiff.cli.completion_command import command as completion_command
 from padiff.cli.diff_tree_command import command as diff_tree_command
 from padiff.cli.inspect_command import command as inspect_command
+from padiff.cli.suggest_map_command import command as suggest_map_command
 from padiff.cli.verify_command import command as verify_command
 from padiff.version import __version__
 
@@ -37,6 +38,7 @@ group.add_command(check_command, "check")
 group.add_command(verify_command, "verify")
 group.add_command(inspect_command, "inspect")
 group.add_command(diff_tree_command, "diff-tree")
+group.add_command(suggest_map_command, "suggest-map")
 group.add_command(completion_command, "completion")
 
 

@@ -58,9 +58,10 @@ TIERS = """
     store.verify_groups
     store.verify
     store
-    naming.layout
+    naming.layout naming.likeness naming.values
     naming.table
-    naming.names
+    naming.names naming.search
+    naming.suggest
     naming
     comparing.criterion comparing.order
     comparing.statistics
@@ -113,7 +114,7 @@ TIERS = """
     diff pytest_plugin
     cli.output cli.places
     cli.check_command cli.completion_command cli.diff_tree_command cli.inspect_command
-    cli.verify_command
+    cli.suggest_map_command cli.verify_command
     cli.commands
     cli
     zarr_types

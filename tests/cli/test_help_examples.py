@@ -8,7 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import paddle
 import pytest
+from safetensors.numpy import save_file
 
 from padiff.cli.commands import group
 from tests.stores import Layer, write_dump
@@ -31,7 +33,10 @@ HELP = dict(help_texts())
 EXAMPLES = [
     line.strip()
     for text in HELP.values()
-    for line in text.partition("Examples:\n")[2].partition("\n\n")[0].splitlines()
+    for line in text.partition("Examples:\n")[2]
+    .partition("\n\n")[0]
+    .replace("&&\n", "&&")  # of an example on two lines
+    .splitlines()
 ]
 
 
@@ -48,6 +53,9 @@ def stores(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("torch.zarr", "paddle.zarr", "base.zarr", "raw.zarr", "run.zarr"):
         write_dump(directory / name, model, step=9)
         write_dump(directory / name, model, section="params", step=9)
+    save_file({"blocks.weight": Y, "head.bias": Y[0]}, directory / "torch.safetensors")
+    held_by_paddle = {"blocks.weight": paddle.to_tensor(Y.T), "out.bias": paddle.to_tensor(Y[0])}
+    paddle.save(held_by_paddle, str(directory / "paddle.pdparams"))
     return directory
 
 

@@ -1,0 +1,81 @@
+"""Suggest which tensor of base is which of raw, as a table for a person to edit."""
+
+from collections.abc import Callable, Iterator
+
+from padiff.errors import UsageError
+from padiff.naming.search import Search
+from padiff.naming.table import NamedPair
+from padiff.naming.values import Tensor
+from padiff.store.address import Location
+from padiff.store.format import SectionName
+from padiff.store.reader import Dump, Section, open_dump
+from padiff.tree import Node, TensorRecord
+
+__all__ = ["suggest_map"]
+
+_SECTIONS: tuple[SectionName, ...] = ("weights", "params")
+
+
+def suggest_map(
+    base: Location, raw: Location, *, progress: Callable[[float], None] | None = None
+) -> list[NamedPair]:
+    """The tensors of two state dicts by pairs, for a person to look through and to edit.
+
+        rows = suggest_map("torch.safetensors", "paddle.pdparams")
+        Path("names.csv").write_text(table_text(rows))
+
+    Of weights that are equal on both sides the values tell the pair, and how the elements lie:
+    such a pair is `certain`. Where they differ, as after training, shapes, names and order make a
+    pair `likely`, or a `guess`. What has no partner is a row with one name. All elements are read.
+    `progress` is called with the share done.
+
+    Raises what `open_dump` does, and UsageError where a side has no weights.
+    """
+    sides = [_section(open_dump(base)), _section(open_dump(raw))]
+    total, done = sum(map(_count, sides)), 0
+
+    def tell() -> None:
+        nonlocal done
+        done += 1
+        if progress is not None:
+            progress(done / max(1, total))
+
+    ours, theirs = (list(_tensors(section, tell)) for section in sides)
+    frameworks = sides[0].header.framework, sides[1].header.framework
+    search = Search(ours, theirs, differ="" not in frameworks and len(set(frameworks)) > 1)
+    return search.rows()
+
+
+def _section(dump: Dump) -> Section:
+    for name in _SECTIONS:
+        if name in dump.sections:
+            return dump.section("weights")
+    held = ", ".join(dump.sections) or "nothing"
+    raise UsageError(f"expected weights or params in {dump.location}, found {held}")
+
+
+def _count(section: Section) -> int:
+    return sum(len(node.tensors) for node in section.tree.walk())
+
+
+def _tensors(section: Section, tell: Callable[[], None]) -> Iterator[Tensor]:
+    order = 0
+    for node in section.tree.walk():
+        for record in node.tensors:
+            yield _tensor(section, node, record, order)
+            order += 1
+            tell()
+
+
+def _tensor(section: Section, node: Node, record: TensorRecord, order: int) -> Tensor:
+    name = f"{node.route}.{record.place}" if node.route else record.place
+    stats = section.stats(record)
+    return Tensor(
+        name,
+        order,
+        record.shape,
+        record.dtype,
+        record.buffer,
+        stats,
+        lambda: section.array(record),
+    )
