@@ -65,7 +65,7 @@ def command(base: str, raw: str, output: str) -> None:
 
 def _summary(rows: "list[NamedPair]") -> str:
     """How many pairs there are, and how sure they are."""
-    pairs = Counter(row.certainty for row in rows if row.certainty is not None)
+    pairs: Counter[str] = Counter(row.certainty for row in rows if row.certainty is not None)
     known = [f"{pairs[kind]} {word}" for kind, word in _WORDS.items() if pairs[kind]]
     alone = sum(row.certainty is None for row in rows)
     lone = f"; {alone} without a partner" if alone else ""

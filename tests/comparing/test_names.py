@@ -1,0 +1,171 @@
+"""Layers and parameters that a user named: by patterns, and by a table."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import padiff
+from padiff.errors import FormatError, LocationError, PadiffError, UsageError
+from padiff.naming.layout import NamedLayout, parse_layout
+from padiff.naming.table import NamedPair, read_table, table_text
+
+RANDOM = np.random.default_rng(0)
+BASE = {
+    "blocks.0.attn.in_proj_weight": RANDOM.standard_normal((12, 4)),
+    "blocks.0.fc.weight": RANDOM.standard_normal((4, 4)),
+    "blocks.0.fc.bias": RANDOM.standard_normal(4),
+    "head.conv": RANDOM.standard_normal((2, 3, 5)),
+}
+QKV = BASE["blocks.0.attn.in_proj_weight"]
+TABLE = """base;raw;layout
+blocks.0.attn.in_proj_weight;h.q;base 1/3, transposed
+blocks.0.attn.in_proj_weight;h.k;base 2/3, transposed
+blocks.0.attn.in_proj_weight;h.v;base 3/3, transposed
+# a comment, and what a person has not decided on
+
+blocks.0.fc.weight;h.fc.w;transposed
+blocks.0.fc.bias;h.fc.b;
+head.conv;top;axes 2 0 1
+;h.unused;
+"""
+RAW = {
+    **{f"h.{name}": part.T for name, part in zip("qkv", np.split(QKV, 3), strict=True)},
+    "h.fc.w": BASE["blocks.0.fc.weight"].T,
+    "h.fc.b": BASE["blocks.0.fc.bias"],
+    "top": BASE["head.conv"].transpose(1, 2, 0),
+}
+
+
+def save(path: Path, values: dict[str, np.ndarray]) -> Path:  # type: ignore[type-arg]
+    np.savez(path, **values)
+    return path
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "names.csv").write_text(TABLE.replace(";h.unused;\n", ""))
+    return tmp_path / "names.csv"
+
+
+def test_a_table_names_pairs_parts_and_axes(tmp_path: Path, table: Path) -> None:
+    base, raw = save(tmp_path / "base.npz", BASE), save(tmp_path / "raw.npz", RAW)
+    found = padiff.compare(base, raw, name_map=table, mode="strict", atol=0, rtol=0)
+    assert found.aligned
+    assert (found.totals.compared, found.totals.identical) == (6, 6)
+    without = padiff.compare(base, raw)
+    assert not without.aligned
+    assert without.totals.compared == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "place", "worst"),
+    [("h.k", (1, 2), (2, 1)), ("top", (1, 4, 0), (0, 1, 4)), ("h.fc.b", (3,), (3,))],
+)
+def test_what_differs_in_them_is_found(
+    tmp_path: Path, table: Path, name: str, place: tuple[int, ...], worst: tuple[int, ...]
+) -> None:
+    changed = {key: value.copy() for key, value in RAW.items()}
+    changed[name][place] += 1
+    base, raw = save(tmp_path / "base.npz", BASE), save(tmp_path / "raw.npz", changed)
+    found = padiff.compare(base, raw, name_map=table, mode="strict")
+    assert found.totals.diverged == 1
+    first = found.first_divergence
+    assert first is not None
+    assert first.figures is not None
+    assert f"{first.raw.route}.{first.raw.tensor}".lstrip(".") == name
+    assert first.figures.worst_index == worst
+
+
+def test_patterns_rename_one_after_the_other(tmp_path: Path) -> None:
+    renamed = {f"module.{name.replace('fc.', 'dense.')}": value for name, value in BASE.items()}
+    base, raw = save(tmp_path / "base.npz", BASE), save(tmp_path / "raw.npz", renamed)
+    found = padiff.compare(base, raw, rename=[r"^module\.=", r"dense\.(\w+)=fc.\1"])
+    assert found.aligned
+    assert found.totals.compared == 4
+    assert not padiff.compare(base, raw, rename=[r"^module\.="]).aligned
+    with pytest.raises(UsageError, match="to fit a name of raw, found none: it has module"):
+        padiff.compare(base, raw, rename=["^model=x"])
+
+
+def test_layers_of_stores_are_renamed_in_every_section(tmp_path: Path) -> None:
+    class Net(torch.nn.Module):
+        def __init__(self, *names: str) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            for name in names:
+                self.add_module(name, torch.nn.Linear(3, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            for layer in self.children():
+                x = layer(x)
+            return x
+
+    for side, names in (("base", ("a", "b", "c")), ("raw", ("x_c", "x_b", "x_a"))):
+        proxy = padiff.create_model(Net(*names), "Net")
+        proxy.backward(proxy(torch.ones(2, 3)).sum())
+        proxy.try_dump(1, tmp_path / side)
+    found = padiff.compare(tmp_path / "base", tmp_path / "raw", rename=["^x_="])
+    assert {(r.base.route, r.raw.route) for r in found.records if r.base.route} == {
+        (name, f"x_{name}") for name in "abc"
+    }
+
+
+@pytest.mark.parametrize("text", ["", "=x", "(=x", r"a=\2", "ab"])
+def test_what_is_no_substitution(tmp_path: Path, text: str) -> None:
+    base = save(tmp_path / "base.npz", BASE)
+    with pytest.raises(UsageError, match="expected .*in place of|expected REGEX=REPLACEMENT"):
+        padiff.compare(base, base, rename=[text])
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "found nothing"),
+        ("a,b\nc,d\n", "expected the columns base and raw in .*found a, b"),
+        ("base,raw,layout\nx,y,sideways\n", "line 2 of .*found 'sideways'"),
+        ("base,raw,layout\nx,y,base 4/3\n", "found 'base 4/3'"),
+        ("base,raw,layout\nx,y,axes 0 0\n", "each axis once"),
+        ("base,raw\nblocks.0.fc.weigth,h.k\n", "line 2 .*weigth.*is it blocks.0.fc.weight"),
+        ("base,raw,layout\nhead.conv,h.k,transposed\n", None),
+        ("base,raw,layout\nhead.conv,top,transposed\n", "it names 2 axes"),
+        ("base,raw,layout\nhead.conv,top,base 1/3\n", "not cut in 3 equal parts"),
+        ("base,raw,layout\nhead.conv,top,base 1/3 of axis 7\n", "not cut in 3 equal parts"),
+        ("\0\xff", "expected the columns"),
+    ],
+)
+def test_a_table_that_cannot_be_used(tmp_path: Path, text: str, words: str | None) -> None:
+    base, raw = save(tmp_path / "base.npz", BASE), save(tmp_path / "raw.npz", RAW)
+    (tmp_path / "names.csv").write_text(text)
+    if words is None:  # a shape that is another is a divergence, not a mistake of the table's
+        assert not padiff.compare(base, raw, name_map=tmp_path / "names.csv").aligned
+        return
+    with pytest.raises(PadiffError, match=words) as error:
+        padiff.compare(base, raw, name_map=tmp_path / "names.csv")
+    assert isinstance(error.value, UsageError | FormatError)
+    assert "\n" not in str(error.value)
+
+
+def test_a_table_that_is_not_there(tmp_path: Path) -> None:
+    base = save(tmp_path / "base.npz", BASE)
+    with pytest.raises(LocationError, match="expected a table of names at"):
+        padiff.compare(base, base, name_map=tmp_path / "nothing.csv")
+    (tmp_path / "binary.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(FormatError, match="no text"):
+        padiff.compare(base, base, name_map=tmp_path / "binary.csv")
+
+
+def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
+    pairs = [
+        NamedPair("a,b", 'c"d', NamedLayout(axes=(1, 0)), "certain", "equal values"),
+        NamedPair("a", None, reason="no partner"),
+        NamedPair("x", "y", NamedLayout("raw", (1, 3), 1, (2, 0, 1)), "guess"),
+    ]
+    (tmp_path / "names.csv").write_text(table_text(pairs))
+    read = read_table(tmp_path / "names.csv")
+    assert [(p.base, p.raw, p.layout, p.certainty, p.reason) for p in read] == [
+        (p.base, p.raw, p.layout, p.certainty, p.reason) for p in pairs
+    ]
+    for pair in pairs:
+        assert parse_layout(str(pair.layout)) == pair.layout
