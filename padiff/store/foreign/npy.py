@@ -12,7 +12,7 @@ from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.zips import Inflated, Member, check_unpacked, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
-__all__ = ["MAGIC", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
+__all__ = ["MAGIC", "entry_of_file", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
 
 MAGIC = npy.MAGIC_PREFIX
 _LONGEST = 2**14  # bytes of a header
@@ -69,7 +69,7 @@ def read_npy_directory(path: Path) -> Contents:
     for found in sorted(path.rglob("*.npy")):
         name = ".".join(found.relative_to(path).with_suffix("").parts)
         try:
-            entries[name] = _entry_of_file(found)
+            entries[name] = entry_of_file(found)
         except CorruptError:
             raise
         except FormatError as error:
@@ -77,7 +77,7 @@ def read_npy_directory(path: Path) -> Contents:
     return Contents("a directory of .npy files", "", entries, refused)
 
 
-def _entry_of_file(path: Path) -> Entry:
+def entry_of_file(path: Path) -> Entry:
     """The array of a file, which is open as long as somebody reads it: there may be thousands."""
     found = entry_of_npy(OpenFile(path), str(path))
     return Entry(found.shape, found.element, lambda: entry_of_npy(OpenFile(path), str(path)).open())
