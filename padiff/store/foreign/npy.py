@@ -1,12 +1,16 @@
 """Arrays as NumPy saves them: `.npy`, directories of them, and `.npz`."""
 
 import io
+from functools import lru_cache
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 from numpy.lib import format as npy
 
+from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError
+from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.zips import Inflated, Member, check_unpacked, members_of
@@ -18,23 +22,31 @@ MAGIC = npy.MAGIC_PREFIX
 _LONGEST = 2**14  # bytes of a header
 
 
+class _Header(NamedTuple):
+    shape: tuple[int, ...]
+    fortran: bool
+    element: DType
+    swapped: bool
+    offset: int
+
+
 def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = None) -> Entry:
     """The array of a `.npy` file, or of a part of a file that is one.
 
     FormatError without the place where padiff does not compare its elements.
     """
     stop = file.size if stop is None else stop
-    held = io.BytesIO(file.part(start, min(_LONGEST, stop - start)))
+    held = bytes(file.part(start, min(_LONGEST, stop - start)))
     try:
-        version = npy.read_magic(held)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(held)
+        shape, fortran, element, is_swapped, length = _read_header(held[: _length_of_header(held)])
     except ValueError as error:
+        if isinstance(error, FormatError):
+            raise
         raise CorruptError(
             f"expected an array as NumPy saves it at {where}, found a header that it cannot read "
             f"({' '.join(str(error).split())[:80]}): make it again"
         ) from None
-    element, offset = element_of(dtype), start + held.tell()
+    offset = start + length
     strides = strides_of(shape, element.itemsize)
     if fortran:
         strides = strides_of(shape[::-1], element.itemsize)[::-1]
@@ -43,12 +55,34 @@ def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = N
             f"expected {prod(shape)} elements of {element.name} at {where}, as its header says, "
             f"found {max(0, stop - offset)} bytes: it was cut short or changed, so make it again"
         )
-    is_swapped = swapped(dtype)
     return Entry(
         shape,
         element,
         lambda: RawArray(file, where, shape, element, offset, strides, swapped=is_swapped),
     )
+
+
+def _length_of_header(held: bytes) -> int:
+    """From the start of the file to its first element, as far as the start tells."""
+    size = 2 if held[6:7] == b"\1" else 4
+    return len(MAGIC) + 2 + size + int.from_bytes(held[8 : 8 + size], "little")
+
+
+@lru_cache(1024)  # thousands of files have a few headers, and NumPy compiles each as Python
+def _read_header(held: bytes) -> _Header:
+    """What a header says; ValueError where it is none, FormatError of elements not compared."""
+    file = io.BytesIO(held)
+    try:
+        version = npy.read_magic(file)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, fortran, dtype = read(file)
+    except ValueError:
+        raise
+    except Exception as error:  # whatever Python's parser makes of text that is none
+        raise ValueError(str(error)) from None
+    if len(shape) > MOST_AXES or not all(0 <= length <= LONGEST for length in shape):
+        raise ValueError("no array has its shape")
+    return _Header(shape, fortran, element_of(dtype), swapped(dtype), file.tell())
 
 
 def read_npy(path: Path) -> Contents:

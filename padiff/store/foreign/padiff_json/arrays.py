@@ -8,7 +8,7 @@ from padiff.store.foreign.padiff_json.documents import Tensor
 from padiff.store.foreign.padiff_json.files import Files
 from padiff.tree import MAX_DEPTH, Phase, TensorRecord
 
-__all__ = ["Arrays", "check_depth", "without_model"]
+__all__ = ["Arrays", "without_model"]
 
 _SIZES = re.compile(r"\[([\d, ]*)\]")
 
@@ -19,6 +19,13 @@ class Arrays:
     def __init__(self, files: Files) -> None:
         self._files = files
         self.entries: dict[str, Entry] = {}
+
+    def check_depth(self, depth: int) -> None:
+        """FormatError for what is nested deeper than any model."""
+        if depth > MAX_DEPTH:
+            raise FormatError(
+                f"expected at most {MAX_DEPTH} nested layers in {self._files.document}, found more"
+            )
 
     def has(self, path: str) -> bool:
         """Whether there is a file at a path of the run."""
@@ -62,11 +69,3 @@ class Arrays:
 def without_model(route: str, model: str) -> str:
     """A route without the name of the model, which it begins with."""
     return "" if route == model else route.removeprefix(f"{model}.")
-
-
-def check_depth(depth: int, route: str) -> None:
-    """FormatError for what is nested deeper than any model."""
-    if depth > MAX_DEPTH:
-        raise FormatError(
-            f"expected at most {MAX_DEPTH} nested layers, found more at {route!r:.80}"
-        )

@@ -8,12 +8,12 @@ from msgspec.structs import replace
 
 from padiff.layouts import layout_of
 from padiff.store.foreign.named import is_buffer
-from padiff.store.foreign.padiff_json.arrays import Arrays, check_depth, without_model
+from padiff.store.foreign.padiff_json.arrays import Arrays, without_model
 from padiff.store.foreign.padiff_json.documents import Layer, Parameters
 from padiff.store.format import SectionName, array_path
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["parameters_tree"]
+__all__ = ["parameters_tree", "reprs_of"]
 
 _AXES = ("out_features", "in_features")  # of a linear layer's weight, in the form of no framework
 
@@ -26,6 +26,17 @@ def parameters_tree(held: Parameters, section: SectionName, arrays: Arrays) -> L
     return LayerTree((_Building(held, section, arrays).node(held.tree, 0),))
 
 
+def reprs_of(held: Parameters) -> dict[str, str]:
+    """What each layer prints of itself, by route."""
+    found: dict[str, str] = {}
+    left = [held.tree]
+    while left:
+        layer = left.pop()
+        found[without_model(layer.route, held.tree.route)] = layer.repr
+        left += layer.children
+    return found
+
+
 class _Building:
     """Makes nodes of layers, one after the other."""
 
@@ -35,7 +46,7 @@ class _Building:
         self._orders = itertools.count()
 
     def node(self, layer: Layer, depth: int) -> Node:
-        check_depth(depth, layer.route)
+        self._arrays.check_depth(depth)
         route = without_model(layer.route, self._held.tree.route)
         number = self._seen[route]
         self._seen[route] += 1

@@ -3,8 +3,10 @@
 import itertools
 import re
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
-from padiff.store.foreign.padiff_json.arrays import Arrays, check_depth, without_model
+from padiff.store.foreign.padiff_json.arrays import Arrays, without_model
 from padiff.store.foreign.padiff_json.documents import Call, LayerMap, Report, Tensor
 from padiff.store.format import array_path
 from padiff.tree import Frame, LayerTree, Node, Phase, TensorRecord
@@ -22,9 +24,14 @@ def layer_map_of(report: Report) -> tuple[str, ...]:
     return tuple(without_model(route, _model_of(report)) for route in mapped)
 
 
-def report_tree(report: Report, arrays: Arrays) -> LayerTree:
-    """The calls with their tensors; raises what making the arrays does, FormatError if too deep."""
-    building = _Building(report, arrays)
+def report_tree(
+    report: Report, arrays: Arrays, reprs: Mapping[str, str] = MappingProxyType({})
+) -> LayerTree:
+    """The calls with their tensors; raises what making the arrays does, FormatError if too deep.
+
+    A report does not say what its layers print of themselves: these are the `reprs`, by route.
+    """
+    building = _Building(report, arrays, reprs)
     return LayerTree(tuple(building.node(call, "", 0) for call in report.calls))
 
 
@@ -40,8 +47,8 @@ class _Building:
     tree, as does that of the backward pass: the input of what began last has its gradient first.
     """
 
-    def __init__(self, report: Report, arrays: Arrays) -> None:
-        self._report, self._arrays = report, arrays
+    def __init__(self, report: Report, arrays: Arrays, reprs: Mapping[str, str]) -> None:
+        self._report, self._arrays, self._reprs = report, arrays, reprs
         self._model = _model_of(report)
         self._mapped = frozenset(layer_map_of(report))
         self._calls: Counter[str] = Counter()
@@ -50,7 +57,7 @@ class _Building:
 
     def node(self, call: Call, above: str, depth: int) -> Node:
         """A call below one of the layer `above`."""
-        check_depth(depth, call.route)
+        self._arrays.check_depth(depth)
         route = without_model(call.route, self._model)
         if call.type == "api":  # a function has no route
             route = f"{above}.{call.name}".lstrip(".")
@@ -76,6 +83,7 @@ class _Building:
             call=number,
             order=begin,
             type="in map" if route in self._mapped and call.type == "net" else call.type,
+            repr="" if call.type == "api" else self._reprs.get(route, ""),
             stack=_frames(call.stack, self._report.framework),
             children=children,
             tensors=(*inputs, *outputs, *gradients),

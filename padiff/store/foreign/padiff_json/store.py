@@ -2,9 +2,10 @@
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-from padiff.errors import CorruptError, LocationError
+from padiff.errors import CorruptError, FormatError, LocationError
 from padiff.jsonio import Json
 from padiff.store.array import Array
 from padiff.store.base import Store
@@ -12,7 +13,7 @@ from padiff.store.foreign.contents import Entry
 from padiff.store.foreign.padiff_json.arrays import Arrays
 from padiff.store.foreign.padiff_json.documents import Parameters, Report, read_document
 from padiff.store.foreign.padiff_json.files import Files
-from padiff.store.foreign.padiff_json.parameters import parameters_tree
+from padiff.store.foreign.padiff_json.parameters import parameters_tree, reprs_of
 from padiff.store.foreign.padiff_json.reports import layer_map_of, report_tree
 from padiff.store.format import (
     ATTRIBUTE,
@@ -108,7 +109,10 @@ def _read(
 ) -> tuple[Report | Parameters, LayerTree, tuple[str, ...]]:
     if section == "report":
         report = read_document(document, Report)
-        return report, report_tree(report, arrays), layer_map_of(report)
+        reprs = {}
+        with suppress(FormatError, LocationError):  # which is told where these are looked at
+            reprs = reprs_of(read_document(document.with_stem("params"), Parameters))
+        return report, report_tree(report, arrays, reprs), layer_map_of(report)
     held = read_document(document, Parameters)
     return held, parameters_tree(held, section, arrays), ()
 
