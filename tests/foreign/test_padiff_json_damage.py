@@ -199,3 +199,21 @@ def test_gradients_of_several_inputs_are_not_taken_for_others(dump: Path) -> Non
     node = padiff.open_dump(dump).report.tree.roots[0].children[3]
     places = [tensor.place for tensor in node.tensors if tensor.phase == "backward"]
     assert places == ["grad 0", "grad 1"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-4, -5), }",
+        f"{{'descr': '<f4', 'fortran_order': False, 'shape': (20, {'1, ' * 64}), }}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (5, 4",
+        "{'descr': ',4', 'fortran_order': False, 'shape': (5, 4), }",
+        f"{{'descr': {'-' * 5000}1}}",
+    ],
+    ids=range(5),
+)
+def test_a_header_that_is_no_array_of_numpy(words: str, dump: Path) -> None:
+    header = f"{words}\n".encode()
+    start = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header
+    (dump / TENSOR).write_bytes(start + bytes(80))
+    assert f"expected an array as NumPy saves it at {dump / TENSOR}" in refused(dump)
