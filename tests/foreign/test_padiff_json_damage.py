@@ -168,6 +168,9 @@ def test_a_report_that_was_not_finished(dump: Path) -> None:
     (dump / "report.json").unlink()
     assert "expected a finished report in" in refused(dump)
     assert padiff.inspect(dump).unfinished == (f"{dump}/tensors",)
+    (dump / "params.json").write_text("")  # as it is until the first page of it is written
+    (dump / "report.json").write_text("")
+    assert f"expected a JSON object in {dump}/report.json, found text that is not" in refused(dump)
 
 
 def test_other_directories_are_none_of_it(tmp_path: Path, dump: Path) -> None:
