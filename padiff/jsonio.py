@@ -95,10 +95,11 @@ def loads(text: str | bytes, where: str) -> Json:
     return value
 
 
-def decode(text: bytes, kind: type[T], where: str) -> T:
+def decode(text: bytes, kind: type[T], where: str, words: str = "what format 1 asks for") -> T:
     """What JSON text from a file holds, as a `kind` of annotated dataclasses.
 
-    FormatError names the first thing that is not as annotated. Keys without a field are ignored.
+    FormatError names the first thing that is not as annotated; `words` say what was expected. Keys
+    without a field are ignored.
     """
     try:
         try:
@@ -109,7 +110,7 @@ def decode(text: bytes, kind: type[T], where: str) -> T:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return msgspec.convert(loads(text, where), kind)
     except (msgspec.ValidationError, OverflowError, RecursionError, UnicodeError) as error:
-        raise FormatError(f"expected what format 1 asks for in {where}, found {error}") from None
+        raise FormatError(f"expected {words} in {where}, found {error}") from None
 
 
 class Reader:

@@ -30,6 +30,9 @@ PhaseChoice = Literal["both", "forward", "backward"]
 PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
 
 
+Numbered = dict[tuple[int | None, int | None], Dump]  # by step and rank
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What was asked for; None stands for all there is."""
@@ -139,9 +142,10 @@ class DumpPair:
 def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], list[Unmatched]]:
     """The pairs in order of steps and ranks, and what only one side has.
 
-    Two single dumps are a pair whatever their steps. Raises UsageError for a step, rank or section
-    that was asked for and that a side lacks, IncompleteError when one in scope was never finished,
-    and FormatError when there is nothing in common.
+    Two single dumps are a pair whatever their steps; of two runs of one rank it does not matter
+    which of them numbers it. Raises UsageError for a step, rank or section that was asked for and
+    that a side lacks, IncompleteError when one in scope was never finished, and FormatError when
+    there is nothing in common.
     """
     _check_numbers("step", scope.steps, base, raw)
     _check_numbers("rank", scope.ranks, base, raw)
@@ -150,6 +154,7 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
         for side in (base, raw)
     )
     _check_finished(scope, [*ours.values(), *theirs.values()])
+    ours, theirs = _without_lone_ranks(ours, theirs)
     pairs = []
     runs = Runs()
     unmatched: list[Unmatched] = []
@@ -167,6 +172,18 @@ def pair_dumps(base: Dumps, raw: Dumps, scope: Scope) -> tuple[list[DumpPair], l
             f"{_inventory(raw)}: name one step of each, or dump the same ones on both sides"
         )
     return pairs, unmatched
+
+
+def _without_lone_ranks(ours: Numbered, theirs: Numbered) -> tuple[Numbered, Numbered]:
+    """The same by steps alone where one side numbers its only rank, and the other does not."""
+    ranks = [{rank for _, rank in side} for side in (ours, theirs)]
+    if ranks not in ([{0}, {None}], [{None}, {0}]):
+        return ours, theirs
+    return _by_steps(ours), _by_steps(theirs)
+
+
+def _by_steps(side: Numbered) -> Numbered:
+    return {(step, None): dump for (step, _), dump in side.items()}
 
 
 def _takes(scope: Scope, dump: Dump) -> bool:

@@ -5,7 +5,12 @@ from pathlib import Path
 from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
 from padiff.store.address import Location, is_elsewhere, local_path, tidy
 from padiff.store.base import Store
-from padiff.store.foreign.locating import READ, foreign_hierarchy, foreign_store
+from padiff.store.foreign.locating import (
+    READ,
+    foreign_dumps,
+    foreign_hierarchy,
+    foreign_store,
+)
 from padiff.store.format import ATTRIBUTE, check_root, has_meaning
 from padiff.store.hdf5.locating import dumps_at
 from padiff.store.hdf5.names import ROOT_DOCUMENT
@@ -59,6 +64,8 @@ def _store_at(path: Path) -> tuple[Store, str]:
         check_root(zarr.attributes(""), str(root or path))
         return zarr, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
     _refuse_rootless(path)
+    if (dumps := foreign_dumps(path)) is not None:
+        return dumps
     if (foreign := foreign_store(path)) is not None:
         return foreign, ""
     raise _nothing_at(path)

@@ -47,6 +47,11 @@ TIERS = """
     store.foreign.zips
     store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files
     store.foreign.safetensors store.foreign.torch_files store.foreign.zarr
+    store.foreign.padiff_json.documents store.foreign.padiff_json.files
+    store.foreign.padiff_json.arrays
+    store.foreign.padiff_json.parameters store.foreign.padiff_json.reports
+    store.foreign.padiff_json.store
+    store.foreign.padiff_json
     store.foreign.shards store.foreign.torch_distributed
     store.foreign.locating
     store.foreign

@@ -1,6 +1,7 @@
 """Layers and parameters that a user named: by patterns, and by a table."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,7 +39,7 @@ RAW = {
 }
 
 
-def save(path: Path, values: dict[str, np.ndarray]) -> Path:  # type: ignore[type-arg]
+def save(path: Path, values: dict[str, Any]) -> Path:
     np.savez(path, **values)
     return path
 

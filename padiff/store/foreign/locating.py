@@ -9,6 +9,7 @@ from padiff.store.foreign.contents import Contents, below
 from padiff.store.foreign.named import NamedArrays
 from padiff.store.foreign.npy import MAGIC, read_npy, read_npy_directory, read_npz
 from padiff.store.foreign.paddle_files import read_paddle
+from padiff.store.foreign.padiff_json.store import json_dumps_at
 from padiff.store.foreign.safetensors import is_safetensors, read_safetensors
 from padiff.store.foreign.shards import INDEX, index_in, read_index, read_shards
 from padiff.store.foreign.torch_distributed import METADATA, read_distributed
@@ -20,9 +21,9 @@ from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
 from padiff.store.raw import OpenFile
 
-__all__ = ["READ", "foreign_hierarchy", "foreign_store"]
+__all__ = ["READ", "foreign_dumps", "foreign_hierarchy", "foreign_store"]
 
-READ = ".safetensors, .npz, .npy, HDF5, Zarr, or what torch or paddle saves"
+READ = ".safetensors, .npz, .npy, HDF5, Zarr, or what torch, paddle or the old PaDiff saves"
 
 _HDF5 = b"\x89HDF\r\n\x1a\n"
 _USER_BLOCKS = (512, 1024, 2048)  # bytes before it that are the user's own
@@ -47,6 +48,14 @@ def foreign_store(path: Path) -> Store | None:
             f"{f' ({reasons})' if reasons else ''}: name another file"
         )
     return NamedArrays(str(path), file, below(contents, prefix, str(file)))
+
+
+def foreign_dumps(path: Path) -> tuple[Store, str] | None:
+    """The dumps of another tool that has steps and sections, and the path of the group named.
+
+    None where nothing is that padiff knows. Raises what reading it does.
+    """
+    return json_dumps_at(path)
 
 
 def foreign_hierarchy(medium: Medium) -> Store | None:

@@ -10,7 +10,7 @@ from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.format import ATTRIBUTE, SectionHeader, SectionName, array_path
 from padiff.tree import MAX_DEPTH, LayerTree, Node, TensorRecord, Unrecorded
 
-__all__ = ["NamedArrays", "split_name"]
+__all__ = ["NamedArrays", "is_buffer", "split_name"]
 
 _SECTION: SectionName = "weights"
 # What both frameworks call what a layer keeps beside its parameters, where a name is all there is.
@@ -59,7 +59,7 @@ class NamedArrays(Store):
                     stats=None,
                     chunks=(),
                     metadata="",
-                    buffer=place in _BUFFERS,
+                    buffer=is_buffer(place),
                 )
             )
         for name, reason in self._contents.refused.items():
@@ -115,6 +115,11 @@ class NamedArrays(Store):
         if name not in self._entries:
             raise CorruptError(f"expected an array {name} in {self._location}, found none")
         return self._entries[name].open()
+
+
+def is_buffer(place: str) -> bool:
+    """Whether a tensor of a layer has the name of a buffer."""
+    return place in _BUFFERS
 
 
 def split_name(name: str) -> tuple[str, str]:
