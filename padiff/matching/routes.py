@@ -18,7 +18,8 @@ def match_routes(
 ) -> Matching:
     """Pair the layers of one route, and no others: to guess by order is to compare what is not one.
 
-    What is called otherwise in raw is among the pairs of routes that are `known`.
+    What is called otherwise in raw is among the pairs of routes that are `known`. Layers that hold
+    no tensor are in a pair or left out: that a file of weights has no name for them says nothing.
     """
     theirs = {(node.route, node.call): node for node in raw.walk()}
     named = dict(known)
@@ -33,4 +34,8 @@ def match_routes(
             base_only.append(node)
         else:
             pairs.append((node, partner))
-    return Matching(tuple(pairs), tuple(base_only), tuple(theirs.values()))
+    lone = (
+        [node for node in side if node.tensors or node.unrecorded]
+        for side in (base_only, theirs.values())
+    )
+    return Matching(tuple(pairs), *map(tuple, lone))
