@@ -58,6 +58,11 @@ TIERS = """
     store.verify_groups
     store.verify
     store
+    converting.conversion converting.destination converting.source
+    converting.placing converting.state converting.stores
+    converting.npz converting.safetensors
+    converting.convert
+    converting
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic comparing.bounds
@@ -106,8 +111,8 @@ TIERS = """
     running
     diff pytest_plugin
     cli.output cli.places
-    cli.check_command cli.completion_command cli.diff_tree_command cli.inspect_command
-    cli.verify_command
+    cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
+    cli.inspect_command cli.verify_command
     cli.commands
     cli
     zarr_types
@@ -115,7 +120,7 @@ TIERS = """
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
-COMPARING = ("comparing", "inspecting", "render")
+COMPARING = ("comparing", "inspecting", "render", "converting")
 RECORDING = ("frameworks", "recording", "weights", "model", "dump_root")
 
 
