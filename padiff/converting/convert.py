@@ -21,6 +21,7 @@ from padiff.store.hdf5.names import SUFFIXES
 from padiff.store.media.archive import SUFFIX, pack
 from padiff.store.media.directory import Directory
 from padiff.store.roots import hdf5_store
+from padiff.store.section import Section
 from padiff.store.storage import Compression, Storage
 from padiff.store.zarr.store import ZarrStore
 
@@ -113,11 +114,16 @@ def _to_file(
         bytes=sum(map(size_of, written.values())),
         tied=tuple(name for name in state.tensors if name not in written),
         unfinished=source.unfinished,
-        left_out=tuple(
-            f"{'.'.join(filter(None, (node.route, value.place)))}: {value.reason}"
-            for node in state.section.tree.walk()
-            for value in node.unrecorded
-        ),
+        left_out=_left_out(state.section),
+    )
+
+
+def _left_out(section: Section) -> tuple[str, ...]:
+    """What a section tells of and does not hold."""
+    return tuple(
+        f"{'.'.join(filter(None, (node.route, value.place)))}: {value.reason}"
+        for node in section.tree.walk()
+        for value in node.unrecorded
     )
 
 
@@ -136,6 +142,8 @@ def _to_store(
             sections=done.sections + 1,
             arrays=done.arrays + len(tensors),
             bytes=done.bytes + sum(map(size_of, tensors)),
+            # what a store of ours tells of itself the new one tells as well
+            left_out=done.left_out + (_left_out(section) if section.header.foreign else ()),
         )
     tally = Tally(done.bytes, progress)
     if is_elsewhere(dst):
