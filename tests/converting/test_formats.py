@@ -192,7 +192,7 @@ def test_the_framework_is_kept(framework: str, told: str, tmp_path: Path) -> Non
 
 def test_the_library_of_safetensors_wrote_the_same_bytes(tmp_path: Path) -> None:
     """But for the order of the header, which is that of the layers."""
-    held = {
+    held: dict[str, NDArray[Any]] = {
         "b": np.arange(3, dtype=np.int8),
         "a": np.arange(4, dtype=np.float64),
         "c": np.ones((2, 2), np.float32),
