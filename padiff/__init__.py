@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from padiff.comparing.diff_tree import diff_tree
     from padiff.comparing.engine import compare
     from padiff.comparing.structure import TreeDifference
+    from padiff.converting.conversion import Conversion
+    from padiff.converting.convert import convert
     from padiff.diff import auto_diff
     from padiff.dump_root import get_dump_root_path, set_dump_root_path
     from padiff.errors import PadiffError, PadiffWarning
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Comparison",
+    "Conversion",
     "Inspection",
     "LoopRecording",
     "PadiffError",
@@ -53,6 +56,7 @@ __all__ = [
     "check_report",
     "check_weights",
     "compare",
+    "convert",
     "create_model",
     "diff_tree",
     "get_dump_root_path",
@@ -67,6 +71,7 @@ __all__ = [
 # compares does not pay for recording.
 _HOME = {
     "Comparison": "padiff.comparing.comparison",
+    "Conversion": "padiff.converting.conversion",
     "Inspection": "padiff.inspecting.inspection",
     "LoopRecording": "padiff.loop",
     "PadiffError": "padiff.errors",
@@ -83,6 +88,7 @@ _HOME = {
     "check_report": "padiff.check",
     "check_weights": "padiff.check",
     "compare": "padiff.comparing.engine",
+    "convert": "padiff.converting.convert",
     "create_model": "padiff.model",
     "diff_tree": "padiff.comparing.diff_tree",
     "get_dump_root_path": "padiff.dump_root",

@@ -8,6 +8,7 @@ import click
 
 from padiff.cli.check_command import command as check_command
 from padiff.cli.completion_command import command as completion_command
+from padiff.cli.convert_command import command as convert_command
 from padiff.cli.diff_tree_command import command as diff_tree_command
 from padiff.cli.inspect_command import command as inspect_command
 from padiff.cli.suggest_map_command import command as suggest_map_command
@@ -22,6 +23,7 @@ Examples:
   padiff inspect torch.zarr
   padiff verify torch.zarr paddle.zarr
   padiff diff-tree torch.zarr paddle.zarr
+  padiff convert torch.zarr/step_9 step_9.safetensors
   padiff check torch.zarr paddle.zarr --html comparison.html
 """
 
@@ -38,6 +40,7 @@ group.add_command(check_command, "check")
 group.add_command(verify_command, "verify")
 group.add_command(inspect_command, "inspect")
 group.add_command(diff_tree_command, "diff-tree")
+group.add_command(convert_command, "convert")
 group.add_command(suggest_map_command, "suggest-map")
 group.add_command(completion_command, "completion")
 

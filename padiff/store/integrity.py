@@ -33,12 +33,12 @@ def check_chunk(
     array: StoredArray,
     index: tuple[int, ...],
     expected: str,
-) -> int:
-    """How many bytes a chunk has; CorruptError when they are not those that were written."""
+) -> memoryview:
+    """The bytes of a chunk; CorruptError when they are not those that were written."""
     data = array.chunk_bytes(index)
     if digest(data) != expected:
         raise _changed(f"the chunk {index}", section, tensor, array.file_of(index))
-    return data.nbytes
+    return data
 
 
 def _changed(what: str, section: Section, tensor: TensorRecord, file: str) -> CorruptError:

@@ -63,7 +63,7 @@ def _store_at(path: Path) -> tuple[Store, str]:
         zarr = ZarrStore(Directory(root or path))
         check_root(zarr.attributes(""), str(root or path))
         return zarr, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
-    _refuse_rootless(path)
+    _refuse_rootless(Directory(path))
     if (dumps := foreign_dumps(path)) is not None:
         return dumps
     if (foreign := foreign_store(path)) is not None:
@@ -91,16 +91,18 @@ def _is_foreign(path: Path) -> bool:
     return is_foreign(file)
 
 
-def _refuse_rootless(path: Path) -> None:
+def _refuse_rootless(medium: Medium) -> None:
     """CorruptError for what padiff wrote and lost the document of its root, or of its group."""
-    if not path.is_dir():
+    try:
+        names = medium.directories("")
+    except LocationError:  # which whoever looks next is told
         return
-    names = sorted(entry.name for entry in path.iterdir())
-    ours = [name for name in names if has_meaning(name) and (path / name / DOCUMENT).is_file()]
+    ours = [name for name in names if has_meaning(name) and medium.has(f"{name}/{DOCUMENT}")]
     if ours:
         raise CorruptError(
-            f"expected {DOCUMENT} of a padiff store in {path} beside {', '.join(ours[:5])}, found "
-            "none: it was removed after it was written, so copy it again or dump again"
+            f"expected {DOCUMENT} of a padiff store in {medium.location} beside "
+            f"{', '.join(ours[:5])}, found none: it was removed after it was written, or its "
+            "writer was stopped, so copy it again or dump again"
         )
 
 
@@ -135,6 +137,8 @@ def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
 def _store_behind(url: str) -> tuple[Store, str]:
     root = enclosing_url(url)
     if root is None:
+        if not Remote(url).has(DOCUMENT):
+            _refuse_rootless(Remote(url))
         if (foreign := foreign_hierarchy(Remote(url))) is not None:
             return foreign, ""
         if not Remote(url).has(DOCUMENT):

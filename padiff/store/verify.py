@@ -202,7 +202,7 @@ def _chunk(
     expected: str,
 ) -> Found:
     try:
-        size = check_chunk(section, tensor, array, index, expected)
+        size = check_chunk(section, tensor, array, index, expected).nbytes
     except TOLD as error:
         file = array.file_of(index)
         return damage_of("chunk", section.location, file, error, tensor.array, index)

@@ -12,6 +12,7 @@ from typing import Self
 
 from padiff.errors import LocationError, PadiffError
 from padiff.store.address import Location
+from padiff.store.base import WritableStore
 from padiff.store.files import Writing
 from padiff.store.format import ATTRIBUTE, SectionName, safe_name
 from padiff.store.placing import locate_for_writing, store_in
@@ -42,15 +43,19 @@ class DumpWriter:
 
     def __init__(
         self,
-        location: Location,
+        location: Location | tuple[WritableStore, str],
         *sections: SectionName,
         step: int | None = None,
         rank: int | None = None,
         storage: Storage = DEFAULT,
         spill: Spill | None = None,
     ) -> None:
+        """`location` may be a store as well, with the path of the dump in it."""
         self._handled = sys.exception()  # by the caller, who dumps what there is
-        store, path = locate_for_writing(location, step=step, rank=rank, backend=storage.format)
+        if isinstance(location, tuple):
+            store, path = location
+        else:
+            store, path = locate_for_writing(location, step=step, rank=rank, backend=storage.format)
         with Writing(f"{store.location}/{path}".rstrip("/"), 0):
             self._partial = store.begin_dump(path, sections, storage)
         if spill is not None:

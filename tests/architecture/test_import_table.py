@@ -68,6 +68,11 @@ TIERS = """
     naming.names naming.search
     naming.suggest
     naming
+    converting.conversion converting.destination converting.source
+    converting.placing converting.state converting.stores
+    converting.npz converting.safetensors
+    converting.convert
+    converting
     comparing.criterion comparing.order
     comparing.statistics
     comparing.arithmetic comparing.bounds
@@ -118,8 +123,8 @@ TIERS = """
     running
     diff pytest_plugin
     cli.output cli.places
-    cli.check_command cli.completion_command cli.diff_tree_command cli.inspect_command
-    cli.suggest_map_command cli.verify_command
+    cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
+    cli.inspect_command cli.suggest_map_command cli.verify_command
     cli.commands
     cli
     zarr_types
@@ -127,7 +132,7 @@ TIERS = """
 """
 
 # The store is all that the two halves share: neither side of it imports the other.
-COMPARING = ("comparing", "inspecting", "render")
+COMPARING = ("comparing", "inspecting", "render", "converting")
 RECORDING = ("frameworks", "recording", "weights", "model", "loop", "dump_root")
 
 

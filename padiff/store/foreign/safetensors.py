@@ -9,12 +9,13 @@ from padiff.jsonio import Reader, loads
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.raw import OpenFile, RawArray
 
-__all__ = ["is_safetensors", "read_safetensors"]
+__all__ = ["LONGEST", "METADATA", "TYPES", "is_safetensors", "read_safetensors"]
 
 KIND = "a safetensors file"
 _LENGTH = 8  # bytes of the header's length
-_LONGEST = 100_000_000  # bytes of a header that the format allows
-_TYPES = {
+METADATA = "__metadata__"
+LONGEST = 100_000_000  # bytes of a header that the format allows
+TYPES = {
     "BOOL": "bool",
     **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},
     **{f"U{bits}": f"uint{bits}" for bits in (8, 16, 32, 64)},
@@ -27,7 +28,6 @@ _TYPES = {
     "F8_E5M2": "float8_e5m2",
     "F8_E5M2FNUZ": "float8_e5m2fnuz",
     "C64": "complex64",
-    "C128": "complex128",
 }
 _FRAMEWORKS = {"pt": "torch", "pd": "paddle", "paddle": "paddle"}
 
@@ -35,7 +35,7 @@ _FRAMEWORKS = {"pt": "torch", "pd": "paddle", "paddle": "paddle"}
 def is_safetensors(start: bytes) -> bool:
     """Whether a file begins as one does, by its first nine bytes."""
     length = int.from_bytes(start[:_LENGTH], "little")
-    return start[_LENGTH : _LENGTH + 1] == b"{" and 2 <= length <= _LONGEST
+    return start[_LENGTH : _LENGTH + 1] == b"{" and 2 <= length <= LONGEST
 
 
 def read_safetensors(path: Path) -> Contents:
@@ -43,14 +43,14 @@ def read_safetensors(path: Path) -> Contents:
     file = OpenFile(path)
     length = int.from_bytes(file.part(0, _LENGTH), "little")
     begin = _LENGTH + length
-    if length > _LONGEST or begin > file.size:
+    if length > LONGEST or begin > file.size:
         raise CorruptError(
             f"expected a header of {length} bytes in {path}, found a file of {file.size}: it was "
             "cut short or changed, so make it again"
         )
     where = f"the header of {path}"
     header = loads(bytes(file.part(_LENGTH, length)), where)
-    metadata = header.pop("__metadata__", {})
+    metadata = header.pop(METADATA, {})
     framework = metadata.get("format", "") if isinstance(metadata, dict) else ""
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
@@ -60,17 +60,24 @@ def read_safetensors(path: Path) -> Contents:
             raise _lie(path, f"{name} at the bytes from {start} to {stop}, where {end} is next")
         end = stop
         shape, kind = tensor.shape("shape"), tensor.string("dtype")
-        if kind not in _TYPES:
+        if kind not in TYPES:
             refused[name] = f"its elements are {kind:.20}, which padiff does not compare"
             continue
-        element = dtype_named(_TYPES[kind])
+        element = dtype_named(TYPES[kind])
         if prod(shape) * element.itemsize != stop - start:
             raise _lie(path, f"{stop - start} bytes for {name}, which is {kind}{list(shape)}")
         entries[name] = _entry(file, f"{path}/{name}", shape, element, begin + start)
     if begin + end != file.size:
         raise _lie(path, f"tensors up to byte {begin + end} in a file of {file.size}")
     ordered = {name: entries[name] for name in header if name in entries}
+    ordered |= {name: entries[held] for name, held in _tied(metadata, header) if held in entries}
     return Contents(KIND, _FRAMEWORKS.get(str(framework), ""), ordered, refused)
+
+
+def _tied(metadata: object, header: dict[str, object]) -> list[tuple[str, str]]:
+    """The names that stand for tensors of other names, as of parameters that a model shares."""
+    found = metadata.items() if isinstance(metadata, dict) else ()
+    return [(name, str(held)) for name, held in found if name not in header]
 
 
 def _extents(header: dict[str, object], where: str) -> list[tuple[str, int, int, Reader]]:

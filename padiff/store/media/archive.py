@@ -19,7 +19,7 @@ from padiff.store.leftovers import Workplace, begin_alone
 from padiff.store.media.archive_seal import is_whole, make_room, put_seal
 from padiff.store.media.base import Medium, Pending, cut_short
 
-__all__ = ["SUFFIX", "Archive"]
+__all__ = ["SUFFIX", "Archive", "pack"]
 
 SUFFIX = ".zarr.zip"
 _PATIENCE = 600.0  # seconds to wait for others who make the same archive anew
@@ -229,22 +229,34 @@ class _Pending(Pending):
                 if name not in new.NameToInfo:
                     new.writestr(zipfile.ZipInfo(name, _DATE), document)
             for section, place in self._places.items():
-                top = self._workplaces[section].path
-                for folder, folders, names in os.walk(top):
-                    folders.sort()
-                    for name in sorted(names):
-                        file = Path(folder, name)
-                        inside = f"{place}/{file.relative_to(top).as_posix()}"
-                        member = zipfile.ZipInfo(inside, _DATE)
-                        member.file_size = file.stat().st_size
-                        with file.open("rb") as source, new.open(member, "w") as target:
-                            shutil.copyfileobj(source, target, _PIECE)
+                _add(new, self._workplaces[section].path, f"{place}/")
             make_room(new)
         put_seal(path)
 
     def discard(self) -> None:
         for workplace in self._workplaces.values():
             workplace.remove()
+
+
+def pack(directory: Path, path: Path) -> None:
+    """Make an archive of a hierarchy in a directory; WriteError when the file system refuses."""
+    with Writing(path, 0):
+        with zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as new:
+            _add(new, directory, "")
+            make_room(new)
+        put_seal(path)
+
+
+def _add(new: zipfile.ZipFile, top: Path, prefix: str) -> None:
+    """Put all files below a directory into an archive, in an order that is always the same."""
+    for folder, folders, names in os.walk(top):
+        folders.sort()
+        for name in sorted(names):
+            file = Path(folder, name)
+            member = zipfile.ZipInfo(f"{prefix}{file.relative_to(top).as_posix()}", _DATE)
+            member.file_size = file.stat().st_size
+            with file.open("rb") as source, new.open(member, "w") as target:
+                shutil.copyfileobj(source, target, _PIECE)
 
 
 def _opened(path: Path) -> zipfile.ZipFile | None:

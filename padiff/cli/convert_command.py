@@ -1,0 +1,121 @@
+"""`padiff convert`: write what is read in another format, exit 0 or 2."""
+
+import json
+import sys
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from padiff.cli.output import Progress, failing_in_one_line, print_text
+from padiff.cli.places import complete_files
+
+if TYPE_CHECKING:  # loaded when there is something to convert, not for --help
+    from padiff.converting.conversion import Conversion
+
+__all__ = ["command"]
+
+_EXAMPLES = """\b
+Examples:
+  padiff convert run.zarr run.h5
+  padiff convert run.zarr run.zarr.zip --compression zstd
+  padiff convert run.zarr/step_9 run.safetensors --overwrite
+  padiff convert run.zarr/step_9 report.npz --section report
+
+\b
+Exit code: 0 DST is there as a whole; 2 wrong usage, or SRC cannot be read or
+is damaged, or DST cannot be written: then DST is as it was before.
+"""
+
+_SECTIONS = ("report", "params", "weights", "grads")
+
+
+@click.command(name="convert", epilog=_EXAMPLES)
+@click.argument("src", shell_complete=complete_files)
+@click.argument("dst", shell_complete=complete_files)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["zarr", "hdf5", "safetensors", "npz"]),
+    help="What to write, whatever the suffix of DST is.",
+)
+@click.option(
+    "--section",
+    type=click.Choice(_SECTIONS),
+    help="Convert this section alone. [default: all; for safetensors and npz the weights]",
+)
+@click.option(
+    "--compression",
+    metavar="CODEC",
+    help="A codec of Zarr or filter of HDF5, such as zstd or gzip, or its JSON. [default: none]",
+)
+@click.option("--chunk-bytes", type=int, help="The most that a chunk holds. [default: 16 MiB]")
+@click.option(
+    "--shard-bytes", type=int, help="The most that a file of Zarr holds. [default: a chunk]"
+)
+@click.option("--overwrite", is_flag=True, help="Replace what lies at DST, when all is written.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+def command(
+    src: str,
+    dst: str,
+    kind: Any,
+    section: Any,
+    compression: str | None,
+    chunk_bytes: int | None,
+    shard_bytes: int | None,
+    overwrite: bool,
+    quiet: bool,
+) -> None:
+    """Write what lies at SRC to DST, in the format of its suffix, a chunk at a time.
+
+    SRC is a store that padiff wrote, or a step, rank or section of one, or what another tool wrote
+    (safetensors, npz, npy, HDF5, Zarr, what torch and paddle save). DST ends in .zarr, .zarr.zip,
+    .h5, .hdf5, .safetensors or .npz, or is a URL, which takes Zarr. What has digests is held
+    against them on the way.
+    """
+    with failing_in_one_line():
+        from padiff.converting.convert import convert
+
+        with Progress("converting") as progress:
+            conversion = convert(
+                src,
+                dst,
+                format=kind,
+                section=section,
+                compression=_compression(compression),
+                chunk_bytes=chunk_bytes,
+                shard_bytes=shard_bytes,
+                overwrite=overwrite,
+                progress=progress,
+            )
+        if not quiet:
+            print_text(_text(src, conversion))
+    sys.exit(0)
+
+
+def _compression(word: str | None) -> Any:
+    """A codec's name, or its JSON with the configuration."""
+    from padiff.errors import UsageError
+
+    if word is None or word[:1] not in ("{", "["):
+        return word
+    try:
+        return json.loads(word)
+    except ValueError as error:
+        raise UsageError(f"expected JSON after --compression, got {word:.80}: {error}") from None
+
+
+def _text(source: str, conversion: "Conversion") -> str:
+    from padiff.render.words import byte_size, clean
+
+    sections = f"{conversion.sections} section{'' if conversion.sections == 1 else 's'}"
+    arrays = f"{conversion.arrays} array{'' if conversion.arrays == 1 else 's'}"
+    lines = [
+        f"CONVERTED: {source} to {conversion.location}, {sections}, {arrays} "
+        f"({byte_size(conversion.bytes)})"
+    ]
+    if conversion.tied:
+        names = ", ".join(conversion.tied[:8]) + (", ..." if len(conversion.tied) > 8 else "")
+        lines.append(f"written once: {names}, of parameters that have another name as well")
+    lines += [f"unfinished: {place}, nothing of it was taken" for place in conversion.unfinished]
+    lines += [f"left out: {what}" for what in conversion.left_out]
+    return "".join(f"{clean(line, 1000)}\n" for line in lines)
