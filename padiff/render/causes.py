@@ -29,6 +29,11 @@ def cause(comparison: Comparison, first: Record) -> str:
             "Nothing is known of what the models return: let it be tensors, alone or in tuples, "
             "lists, dicts or dataclasses."
         )
+    if first.foreign and first.status in ("missing", "shape"):
+        return (
+            "Where names or layouts are others, padiff suggest-map finds out which tensor is which, "
+            "for --map."
+        )
     if first.status == "missing":
         return _missing_cause(first)
     match stage(first):

@@ -7,6 +7,8 @@ import pytest
 import torch
 
 import padiff
+from padiff.errors import FormatError, LocationError
+from padiff.render.text import render
 from tests.foreign.formats import FORMATS, arrays
 
 
@@ -83,3 +85,31 @@ def test_every_array_is_what_was_written(name: str, net: Net, tmp_path: Path) ->
         assert np.asarray(array).tobytes() == expected[key].tobytes(), key
         if array.ndim:
             assert array[-1:].tobytes() == expected[key][-1:].tobytes(), key
+
+
+def test_other_names_and_shapes_are_told_with_their_cure(tmp_path: Path) -> None:
+    values = np.arange(12.0).reshape(3, 4)
+    for name, held in (
+        ("base", {"a.w": values}),
+        ("other", {"b.w": values}),
+        ("turned", {"a.w": values.T}),
+    ):
+        np.savez(tmp_path / f"{name}.npz", **held)
+    for raw in ("other", "turned"):
+        text = render(padiff.compare(tmp_path / "base.npz", tmp_path / f"{raw}.npz"))
+        assert text.startswith("NOT ALIGNED")
+        assert "padiff suggest-map finds out which tensor is which" in text
+
+
+def test_there_are_no_digests_to_verify(tmp_path: Path) -> None:
+    np.savez(tmp_path / "weights.npz", a=np.arange(3))
+    with pytest.raises(FormatError, match="no digests: make a store of it with padiff convert"):
+        padiff.verify(tmp_path / "weights.npz")
+
+
+def test_a_part_of_a_file_is_named_behind_it(net: Net, store: Path, tmp_path: Path) -> None:
+    torch.save({"model": {"ema": net.state_dict()}, "epoch": 1}, tmp_path / "all.pt")
+    assert padiff.compare(store, tmp_path / "all.pt/model/ema").aligned
+    assert padiff.compare(store, tmp_path / "all.pt", rename=[r"^model\.ema\.="]).aligned
+    with pytest.raises(LocationError, match="expected arrays called modle.... in .*it has model"):
+        padiff.open_dump(tmp_path / "all.pt/modle")

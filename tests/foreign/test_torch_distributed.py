@@ -4,6 +4,7 @@ import multiprocessing
 import os
 import socket
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -62,7 +63,8 @@ def test_tensors_are_put_together(checkpoint: Path) -> None:
         assert np.array_equal(np.asarray(array, np.float32), WHOLE.numpy())
         assert np.array_equal(np.asarray(array[2:6, 1:4], np.float32), WHOLE.numpy()[2:6, 1:4])
     base = checkpoint.parent / "base.npz"
-    np.savez(base, **{f"net.{name}": WHOLE.numpy() for name in found})
+    values: dict[str, Any] = {f"net.{name}": WHOLE.numpy() for name in found}
+    np.savez(base, **values)
     assert padiff.compare(base, checkpoint, mode="strict", atol=0, rtol=0).totals.compared == 4
 
 
