@@ -31,8 +31,8 @@ def cause(comparison: Comparison, first: Record) -> str:
         )
     if first.foreign and first.status in ("missing", "shape"):
         return (
-            "Where names or layouts are others, padiff suggest-map finds out which tensor is which, "
-            "for --map."
+            "Where names or layouts are others, padiff suggest-map finds out which tensor is "
+            "which, for --map."
         )
     if first.status == "missing":
         return _missing_cause(first)

@@ -1,6 +1,7 @@
 """Every format is read as its own library wrote it, beside a padiff store of the same weights."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -89,11 +90,12 @@ def test_every_array_is_what_was_written(name: str, net: Net, tmp_path: Path) ->
 
 def test_other_names_and_shapes_are_told_with_their_cure(tmp_path: Path) -> None:
     values = np.arange(12.0).reshape(3, 4)
-    for name, held in (
-        ("base", {"a.w": values}),
-        ("other", {"b.w": values}),
-        ("turned", {"a.w": values.T}),
-    ):
+    files: dict[str, dict[str, Any]] = {
+        "base": {"a.w": values},
+        "other": {"b.w": values},
+        "turned": {"a.w": values.T},
+    }
+    for name, held in files.items():
         np.savez(tmp_path / f"{name}.npz", **held)
     for raw in ("other", "turned"):
         text = render(padiff.compare(tmp_path / "base.npz", tmp_path / f"{raw}.npz"))
