@@ -108,8 +108,8 @@ SHAPES = ((), (0,), (3, 0, 2), (7,), (5, 3), (2, 3, 4))
 
 
 MISSING = {
-    ".npz": {name for name in ELEMENTS if name.startswith("float8")},
-    ".safetensors": {"complex128"},
+    ".npz": [name for name in ELEMENTS if name.startswith("float8")],
+    ".safetensors": ["complex128"],
 }
 
 
