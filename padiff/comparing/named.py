@@ -39,8 +39,8 @@ def check_names(pairs: Sequence[DumpPair], names: Names) -> None:
         return
     held: tuple[dict[str, None], dict[str, None]] = ({}, {})
     for pair in pairs:
-        for section in pair.sections:
-            for side, dump in zip(held, (pair.base, pair.raw), strict=True):
+        for side, dump in zip(held, (pair.base, pair.raw), strict=True):
+            for section in {*dump.sections, *pair.sections}:  # all, not only what is compared
                 side.update(dict.fromkeys(names_in(dump.section(section).tree)))
     names.check(*(list(side) for side in held))
 

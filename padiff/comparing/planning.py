@@ -122,9 +122,10 @@ class _Planner:
 
     def add_named(self, pairs: Sequence[NamedTensors]) -> None:
         """The tensors that a user named, wherever they stand."""
-        if self._by_statistics:  # of a part, or of other axes, nothing is known
-            pairs = [pair for pair in pairs if not any(isinstance(t, Piece) for t in pair.tensors)]
         for pair in pairs:
+            if self._by_statistics and any(isinstance(tensor, Piece) for tensor in pair.tensors):
+                self._list_pieces(pair.nodes, [pair.tensors])
+                continue
             if not self._scope.takes_phase(pair.tensors[0].phase):
                 continue
             self._in_pieces.update(id(whole_of(tensor)) for tensor in pair.tensors)

@@ -33,6 +33,9 @@ PHASES: tuple[PhaseChoice, ...] = get_args(PhaseChoice)
 Numbered = dict[tuple[int | None, int | None], Dump]  # by step and rank
 
 
+_PARTS: tuple[SectionName, ...] = ("weights", "grads")  # of params
+
+
 @dataclass(frozen=True, slots=True)
 class Scope:
     """What was asked for; None stands for all there is."""
@@ -197,22 +200,29 @@ def _common(left: Dump, right: Dump) -> tuple[SectionName, ...]:
     ours, theirs = set(left.sections), set(right.sections)
     if "params" not in ours & theirs:
         for parts, whole in ((ours, theirs), (theirs, ours)):
-            whole |= parts & {"weights", "grads"} if "params" in whole else set()
+            whole |= parts & set(_PARTS) if "params" in whole else set()
     return tuple(name for name in SECTIONS if name in ours & theirs)
 
 
 def _lone(side: SideName, dump: Dump | None, other: Dump | None, scope: Scope) -> list[Unmatched]:
-    """Sections of a dump that the other side lacks."""
+    """Sections of a dump that the other side lacks; of params that it has in part, the rest."""
     if dump is None:
         return []
+    names = list(dump.sections)
     held = set() if other is None else {*_common(dump, other), *other.sections}
-    if (held & {"weights", "grads"}) - set(dump.sections):
-        held.add("params")  # of which these are parts
+    if "params" in names and "params" not in held and held & set(_PARTS):
+        rest = [name for name in _PARTS if name not in names and _has_part(dump, name)]
+        names = [*(name for name in names if name != "params"), *rest]
     return [
         Unmatched(side, "section", name, dump.step, dump.rank)
-        for name in dump.sections
+        for name in names
         if name not in held and scope.takes_section(name)
     ]
+
+
+def _has_part(dump: Dump, name: SectionName) -> bool:
+    """Whether there is anything of a part in the params of a dump."""
+    return any(node.tensors for node in dump.section(name).tree.walk())
 
 
 def _check_finished(scope: Scope, dumps: Sequence[Dump]) -> None:

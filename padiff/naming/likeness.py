@@ -1,7 +1,7 @@
 """How alike two names of parameters are, in either framework's words."""
 
 import re
-from functools import cache
+from functools import lru_cache
 
 __all__ = ["similarity", "words_of"]
 
@@ -23,14 +23,14 @@ _SYNONYMS = {
 _SPLIT = re.compile(r"[^a-z0-9_]+")
 
 
-@cache
+@lru_cache(2**16)
 def words_of(name: str) -> tuple[str, ...]:
     """The parts of a dotted name, in small letters and each in one spelling."""
     parts = (part for part in _SPLIT.split(name.casefold()) if part)
     return tuple(_SYNONYMS.get(part, part) for part in parts)
 
 
-@cache
+@lru_cache(2**18)
 def similarity(base: str, raw: str) -> float:
     """From 0 to 1: how much of two names is the same, the ends and the numbers before all."""
     ours, theirs = words_of(base), words_of(raw)

@@ -23,7 +23,13 @@ class Names:
     def renamed(self, name: str) -> str:
         """A name of raw as base would have it, each pattern after the one before."""
         for pattern, replacement in self.patterns:
-            name = pattern.sub(replacement, name)
+            try:
+                name = pattern.sub(replacement, name)
+            except (re.error, IndexError) as error:  # of a group that the pattern does not have
+                raise UsageError(
+                    f"expected --rename {pattern.pattern!r:.80} with what can take its place, got "
+                    f"{replacement!r:.80}: {error}"
+                ) from None
         return name
 
     def pairs(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str, NamedLayout]]:
@@ -36,10 +42,18 @@ class Names:
             if row.base is not None and row.raw is not None
         ]
         taken = {name for _, name, _ in found}
+        given: dict[str, str] = {}
         for name in theirs:
             renamed = self.renamed(name)
-            if name not in taken and renamed != name and renamed in ours:
-                found.append((renamed, name, SAME))
+            if name in taken or renamed == name or renamed not in ours:
+                continue
+            if renamed in given:
+                raise UsageError(
+                    f"expected --rename to give each name of raw another, got {renamed:.80} for "
+                    f"{given[renamed]:.80} and {name:.80}"
+                )
+            given[renamed] = name
+            found.append((renamed, name, SAME))
         return found
 
     def layers(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str]]:
@@ -92,11 +106,8 @@ def _substitution(text: str) -> tuple[re.Pattern[str], str]:
             f"{text!r}"
         )
     try:
-        compiled = re.compile(pattern)
-        compiled.sub(replacement, "")
-        re.sub(f"(?:{pattern})|", replacement, "")  # whose groups must be there
-    except (re.error, IndexError) as error:
+        return re.compile(pattern), replacement
+    except re.error as error:
         raise UsageError(
             f"expected a regular expression and what to put in place of it, got {text!r}: {error}"
         ) from None
-    return compiled, replacement

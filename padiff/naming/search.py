@@ -15,6 +15,7 @@ _SHARES = (3, 2)  # of a tensor that is several on the other side: queries, keys
 _LEAST = 0.35  # of the similarity of names, below which order alone would decide
 _MOST = 4_000_000  # pairs of names that are held against one another, which takes seconds
 _ALONE = "no partner"
+_COARSE = 2.0**-3  # of the coarsest type
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,27 +79,25 @@ class Search:
             self._routes.setdefault(_route(base.name), _route(raw.name))
 
     def _by_values(self) -> None:
-        """Tensors whose elements are the same, and no others' are."""
-        held: dict[int, list[Tensor]] = defaultdict(list)
-        for tensor in self._raw:
-            held[tensor.size].append(tensor)
-        equal = {
-            t.order: [o for o in held[t.size] if is_telling(t) and _alike(t, o)] for t in self._base
-        }
-        wanted: dict[int, list[int]] = defaultdict(list)
-        for order, others in equal.items():
-            for other in others:
-                wanted[other.order].append(order)
-        for tensor in self._base:
-            others = equal[tensor.order]
-            if not others or len(wanted[others[0].order]) > 1:
-                continue  # several of base are the same: names decide
-            best = max(others, key=lambda o: (similarity(tensor.name, o.name), -o.order))
-            axes = axes_between(tensor, best)
-            if axes is None:
-                self._add(tensor, best, SAME, "likely", "the same values in another order")
-            else:
-                self._add(tensor, best, _turned(axes), "certain", "equal values")
+        """Tensors whose elements are the same; certain where no others on either side are alike."""
+        for ours, theirs in _alike_groups(self._base, self._raw):
+            for tensor in ours:
+                left = [other for other in theirs if other.order not in self._done[1]]
+                if not left:
+                    break
+                best = max(left, key=lambda o: (similarity(tensor.name, o.name), -o.order))
+                alone = len(ours) == len(theirs) == 1
+                if not alone and similarity(tensor.name, best.name) < _LEAST:
+                    continue  # several are the same: names decide, or order
+                axes = axes_between(tensor, best)
+                if axes is None:
+                    if alone and tensor.dtype == best.dtype:
+                        self._add(tensor, best, SAME, "likely", "the same values in another order")
+                elif alone:
+                    self._add(tensor, best, _turned(axes), "certain", "equal values")
+                else:
+                    reason = "equal values, as others have, and the nearest name"
+                    self._add(tensor, best, _turned(axes), "likely", reason)
 
     def _by_parts(self) -> None:
         """A tensor that is several on the other side, put together along an axis."""
@@ -153,16 +152,16 @@ class Search:
             other = None if route is None else by_words.get((route, words_of(_place(tensor.name))))
             if other is None or other.order in self._done[1] or not _fit(tensor, other):
                 continue
-            same = tensor.shape == other.shape and _alike(tensor, other)
-            certainty: Certainty = "certain" if same else "likely"
             reason = "in a layer whose other values are equal"
-            self._add(tensor, other, self._layout(tensor, other), certainty, reason)
+            self._add(tensor, other, self._layout(tensor, other), "likely", reason)
 
     def _by_names(self) -> None:
         """The same name in either framework's words."""
-        theirs = {words_of(tensor.name): tensor for tensor in reversed(self._left(1))}
-        for tensor in self._left(0):
-            other = theirs.get(words_of(tensor.name))
+        held = self._left(1)
+        exact = {tensor.name: tensor for tensor in held}
+        theirs = {words_of(tensor.name): tensor for tensor in reversed(held)}
+        for tensor in sorted(self._left(0), key=lambda t: t.name not in exact):
+            other = exact.get(tensor.name) or theirs.get(words_of(tensor.name))
             if other is not None and other.order not in self._done[1] and _fit(tensor, other):
                 self._add(tensor, other, self._layout(tensor, other), "likely", "the same name")
 
@@ -219,8 +218,9 @@ class Search:
                     continue
                 found = known[twin.order]
                 pair = (self._base[found.base], tensor) if side else (tensor, self._raw[found.raw])
-                reason = f"a second name of {twin.name}"
-                self._add(*pair, found.layout, found.certainty, reason)
+                certainty: Certainty = "guess" if found.certainty == "guess" else "likely"
+                reason = f"equal to {twin.name}, of which it may be a second name"
+                self._add(*pair, found.layout, certainty, reason)
 
     def _layout(self, base: Tensor, raw: Tensor) -> NamedLayout:
         """How the elements lie, by the shapes; by the frameworks where these do not tell."""
@@ -248,6 +248,39 @@ def _may_be_third(tensor: Tensor, whole: Tensor) -> bool:
 
 def _turned(axes: tuple[int, ...]) -> NamedLayout:
     return SAME if axes == tuple(range(len(axes))) else NamedLayout(axes=axes)
+
+
+def _alike_groups(
+    base: Sequence[Tensor], raw: Sequence[Tensor]
+) -> Iterator[tuple[list[Tensor], list[Tensor]]]:
+    """Tensors of both sides that may have the same elements, by their size and figures.
+
+    What is near to one of a group is in it, so none is alike to one of another.
+    """
+    sized: dict[int, list[tuple[float, int, Tensor]]] = defaultdict(list)
+    for side, tensors in enumerate((base, raw)):
+        for tensor in tensors:
+            if is_telling(tensor):
+                sized[tensor.size].append((tensor.stats.l2 or 0.0, side, tensor))
+    for held in sized.values():
+        held.sort(key=lambda item: item[:2])
+        left = held
+        while left:
+            group, rest = [left[0]], []
+            for item in left[1:]:
+                near = item[0] <= group[-1][0] * (1 + 2 * _COARSE)
+                if near and any(_alike(item[2], other) for _, _, other in group):
+                    group.append(item)
+                else:
+                    rest.append(item)
+            left = rest
+            ours, theirs = ([t for _, s, t in group if s == side] for side in (0, 1))
+            if ours and theirs:
+                yield sorted(ours, key=_order), sorted(theirs, key=_order)
+
+
+def _order(tensor: Tensor) -> int:
+    return tensor.order
 
 
 def _alike(base: Tensor, raw: Tensor) -> bool:

@@ -46,44 +46,53 @@ def table_text(pairs: Iterable[NamedPair]) -> str:
 def read_table(path: str | Path) -> list[NamedPair]:
     """The rows of a file, of which the columns `base` and `raw` are needed.
 
-    Commas, semicolons or tabs stand between the columns; lines that begin with # are left out.
+    Commas, semicolons or tabs stand between the columns. Rows that begin with `# ` are left out,
+    and so is a row that is there twice.
     Raises LocationError where no file is, FormatError where it has no such columns or a layout that
     is none.
     """
-    lines = _lines(Path(path))
-    if not lines:
+    text = _text(Path(path))
+    first = next((line for line in text.splitlines() if line.strip()), "")
+    delimiter = next((mark for mark in ("\t", ";") if mark in first), ",")
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    try:
+        rows = [(reader.line_num, row) for row in reader]
+    except csv.Error as error:
+        raise FormatError(
+            f"expected a table of names in {path}, found what is none in line {reader.line_num} "
+            f"({error}): quotes are closed, and doubled inside others"
+        ) from None
+    rows = [(n, row) for n, row in rows if "".join(row).strip() and not row[0].startswith("# ")]
+    if not rows:
         raise FormatError(f"expected a table of names in {path}, found nothing: titles come first")
-    delimiter = next((mark for mark in ("\t", ";") if mark in lines[0][1]), ",")
-    rows = list(csv.reader((text for _, text in lines), delimiter=delimiter))
-    titles = [title.strip().casefold() for title in rows[0]]
+    titles = [title.strip().casefold() for title in rows[0][1]]
     if not {"base", "raw"} <= set(titles):
         raise FormatError(
-            f"expected the columns base and raw in {path}, found {', '.join(titles)[:80]}: "
+            f"expected the columns base and raw in {path}, found {', '.join(titles)[:80]!r}: "
             "padiff suggest-map writes such a table"
         )
-    numbers = [number for number, _ in lines]
-    return [
+    pairs = [
         _pair(dict(zip(titles, row, strict=False)), f"line {number} of {path}", number)
-        for number, row in zip(numbers[1:], rows[1:], strict=False)
-        if any(cell.strip() for cell in row)
+        for number, row in rows[1:]
+    ]
+    return list({(pair.base, pair.raw, pair.layout): pair for pair in reversed(pairs)}.values())[
+        ::-1
     ]
 
 
-def _lines(path: Path) -> list[tuple[int, str]]:
+def _text(path: Path) -> str:
     try:
         if path.stat().st_size > _LONGEST:
             raise FormatError(
-                f"expected a table of names in {path}, found {_LONGEST} bytes and more"
+                f"expected a table of names in {path}, found more than {_LONGEST} bytes"
             )
-        text = path.read_text("utf-8-sig")
+        return path.read_bytes().decode("utf-8-sig")
     except OSError as error:
         raise LocationError(
             f"expected a table of names at {path}: {error.strerror or error}"
         ) from None
     except UnicodeDecodeError:
         raise FormatError(f"expected a table of names in {path}, found what is no text") from None
-    lines = enumerate(text.splitlines(), 1)
-    return [(n, line) for n, line in lines if line.strip() and not line.startswith("#")]
 
 
 def _pair(row: dict[str, str], where: str, line: int) -> NamedPair:

@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import ml_dtypes
+import numpy as np
 import paddle
 import pytest
 import torch
@@ -81,3 +83,50 @@ def assert_aligned_by_table(rows: list[NamedPair], base: Path, raw: Path, table:
     found = padiff.compare(base, raw, name_map=table, mode="strict", atol=0, rtol=0)
     assert found.aligned, found.first_divergence
     assert found.totals.compared == sum(None not in (row.base, row.raw) for row in rows)
+
+
+def found_for(tmp_path: Path, base: dict[str, Any], raw: dict[str, Any]) -> list[NamedPair]:
+    np.savez(tmp_path / "base.npz", **base)
+    np.savez(tmp_path / "raw.npz", **raw)
+    return suggest_map(tmp_path / "base.npz", tmp_path / "raw.npz")
+
+
+def certain(rows: list[NamedPair]) -> list[tuple[str | None, str | None, str]]:
+    return [(r.base, r.raw, str(r.layout)) for r in rows if r.certainty == "certain"]
+
+
+def test_nothing_is_certain_that_others_could_be(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    a, b = random.standard_normal((2, 6, 6)).astype(np.float32)
+    ones = np.ones(6, np.float32)
+    position = np.arange(64)
+    sparse = np.zeros((64, 64), np.float32)
+    sparse[3, 5] = 1.0
+    copies = found_for(tmp_path, {"net.w": a}, {"student.w": a, "teacher.w": a})
+    assert not certain(copies)
+    crossed = found_for(
+        tmp_path,
+        {"w1": a, "b1": ones, "w2": b, "b2": ones},
+        {"w1": b, "b1": ones, "w2": a, "b2": ones},
+    )
+    assert certain(crossed) == [("w1", "w2", ""), ("w2", "w1", "")]
+    assert not certain(found_for(tmp_path, {"ids": position}, {"remap": position}))
+    turned = found_for(tmp_path, {"p": sparse}, {"p": sparse.T})
+    assert certain(turned) == [("p", "p", "transposed")]
+    moved = np.roll(sparse, 1, 0)
+    assert not certain(found_for(tmp_path, {"p": sparse}, {"q": moved}))
+    swapped = a[[1, 0, 2, 3, 4, 5]]
+    assert not certain(found_for(tmp_path, {"table": a}, {"table": swapped}))
+    near = (1 + 0.004 * random.standard_normal(64)).astype(np.float32)
+    coarse = (1 + 0.004 * random.standard_normal(64)).astype(ml_dtypes.bfloat16)
+    assert not certain(found_for(tmp_path, {"attn": near}, {"mlp": coarse}))
+    rounded = a.astype(ml_dtypes.bfloat16)
+    assert certain(found_for(tmp_path, {"w": a}, {"v": rounded})) == [("w", "v", "")]
+    cis = np.exp(1j * random.standard_normal(64)).astype(np.complex64)
+    assert not certain(found_for(tmp_path, {"cis": cis}, {"cis": cis.conj()}))
+
+
+def test_an_exact_name_comes_before_another_word_for_it(tmp_path: Path) -> None:
+    held = {"n.weight": np.ones(4), "n.scale": np.ones(4), "n.bias": np.arange(4.0)}
+    rows = found_for(tmp_path, held, held)
+    assert {(row.base, row.raw) for row in rows} == {(name, name) for name in held}

@@ -15,6 +15,7 @@ from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import element_of, swapped
+from padiff.store.foreign.ours import is_of_ours
 from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
 from padiff.store.hdf5.errors import Reading
@@ -33,8 +34,13 @@ def is_foreign(path: Path) -> bool:
     if not h5py.is_hdf5(path) or is_sealed(path):
         return False
     check_walk(path)
+    found: list[str] = []
     with Reading(str(path)), h5py.File(path, "r", locking=False) as file:
-        return ATTRIBUTE not in file.attrs
+        groups = (file, *(held for held in file.values() if isinstance(held, h5py.Group)))
+        if any(ATTRIBUTE in group.attrs for group in groups):
+            return False
+        file.visit(found.append)
+    return not any(is_of_ours(name.split("/")) for name in found)
 
 
 def read_hdf5(path: Path) -> Contents:

@@ -20,6 +20,8 @@ from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import element_of
+from padiff.store.foreign.ours import is_of_ours, refuse_ours
+from padiff.store.format import ATTRIBUTE
 from padiff.store.media.base import Medium
 from padiff.store.storage import MOST_DECODED
 from padiff.store.zarr.array import LONGEST_DOCUMENT, ZarrChunks
@@ -47,6 +49,9 @@ def _arrays(medium: Medium) -> Iterator[tuple[str, str]]:
         name = left.pop()
         document = next((mark for mark in _MARKS if medium.has(_in(name, mark))), None)
         if document is not None and _is_array(medium, _in(name, document)):
+            # of a path that leads into a store, the section may be the last name but one
+            if is_of_ours((*Path(medium.location).parts[-2:], *name.split("/"))):
+                raise refuse_ours(medium.location, name)
             yield name, document
         elif name.count("/") < _DEEPEST:
             left += [_in(name, each) for each in reversed(_below(medium, name))]
@@ -67,10 +72,17 @@ def _in(group: str, name: str) -> str:
 
 
 def _is_array(medium: Medium, document: str) -> bool:
-    """Whether a document is one of an array; a group's of version 3 has the same name."""
+    """Whether a document is one of an array; a group's of version 3 has the same name.
+
+    CorruptError where it is that of a group of ours.
+    """
     if document.endswith(_ARRAY_2):
         return True
-    return _text_of(medium, document).get("node_type") == "array"
+    found = _text_of(medium, document)
+    attributes = found.get("attributes")
+    if isinstance(attributes, dict) and ATTRIBUTE in attributes:
+        raise refuse_ours(medium.location, document)
+    return found.get("node_type") == "array"
 
 
 def _text_of(medium: Medium, document: str) -> Json:
