@@ -149,7 +149,11 @@ class Search:
         by_words = {(_route(n), words_of(_place(n))): t for n, t in theirs.items()}
         for tensor in self._left(0):
             route = self._routes.get(_route(tensor.name))
-            other = None if route is None else by_words.get((route, words_of(_place(tensor.name))))
+            place = _place(tensor.name)
+            other = None
+            if route is not None:
+                same = theirs.get(f"{route}.{place}".lstrip("."))
+                other = same or by_words.get((route, words_of(place)))
             if other is None or other.order in self._done[1] or not _fit(tensor, other):
                 continue
             reason = "in a layer whose other values are equal"
