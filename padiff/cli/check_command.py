@@ -133,7 +133,7 @@ def command(
     have been damaged since it was written, run padiff verify on it first, or use --no-digest.
     """
     with failing_in_one_line():
-        check_files(**{"--json": json_file, "--html": html_file})
+        check_files({"--json": json_file, "--html": html_file}, (base, raw))
         from padiff.comparing.engine import compare
 
         with Progress("comparing") as progress:

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn, TextIO
@@ -38,16 +38,25 @@ def failing_in_one_line() -> Iterator[None]:
         sys.exit(130)
 
 
-def check_files(**files: str | None) -> None:
-    """UsageError where an option's file has no name, or two options have the same one."""
+def check_files(files: Mapping[str, str | None], inputs: Sequence[str] = ()) -> None:
+    """UsageError where an option's file has no name, or that of another or of what is read."""
     for option, name in files.items():
         if name == "":
             raise UsageError(f"expected a file name or - after {option}, got an empty word")
+        if name is not None and any(_is_one_file(name, read) for read in inputs):
+            raise UsageError(f"expected another file than {name} after {option}, which is read")
     named = [name for name in files.values() if name is not None]
     if len(set(named)) < len(named):
         raise UsageError(
             f"expected different files for {' and '.join(files)}, got {named[0]} for both"
         )
+
+
+def _is_one_file(name: str, other: str) -> bool:
+    try:
+        return Path(name).samefile(other)
+    except (OSError, ValueError):
+        return False
 
 
 def write_document(name: str, text: str) -> None:

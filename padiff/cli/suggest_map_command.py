@@ -2,6 +2,7 @@
 
 import sys
 from collections import Counter
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -13,6 +14,7 @@ from padiff.cli.output import (
     write_document,
 )
 from padiff.cli.places import complete_files
+from padiff.errors import UsageError
 
 if TYPE_CHECKING:  # NumPy is loaded when there is something to read, not for --help
     from padiff.naming.table import NamedPair
@@ -23,8 +25,8 @@ _EXAMPLES = """\b
 Examples:
   padiff suggest-map torch.safetensors paddle.pdparams > names.csv
   padiff suggest-map torch.zarr/step_9 paddle.pdparams | grep -v certain
-  padiff suggest-map torch.safetensors paddle.pdparams -o names.csv &&
-    padiff check torch.safetensors paddle.pdparams --map names.csv
+  padiff suggest-map torch.safetensors paddle.pdparams -o map.csv &&
+    padiff check torch.safetensors paddle.pdparams --map map.csv
 
 \b
 Exit code: 0 a table was written; 2 wrong usage, or what cannot be read.
@@ -50,6 +52,11 @@ def command(base: str, raw: str, output: str) -> None:
     certain; others are likely, or a guess. Look through it, edit it, and give it to --map.
     """
     with failing_in_one_line():
+        if output != "-" and Path(output).exists():  # which a person may have edited, or weights
+            raise UsageError(
+                f"expected the name of a new file after --output, found that {output} is there: "
+                "choose another, or remove it"
+            )
         from padiff.naming.suggest import suggest_map
         from padiff.naming.table import table_text
 

@@ -57,7 +57,7 @@ def command(
     document of several locations is a list.
     """
     with failing_in_one_line():
-        check_files(**{"--json": json_file})
+        check_files({"--json": json_file})
         from padiff.jsonio import dumps
         from padiff.store.verify import verify
         from padiff.threads import check_jobs

@@ -236,6 +236,13 @@ def _check_found(
             f"{wanted}, found none: "
             "routes are dotted names without the model's own, such as blocks.1.mlp"
         )
+    foreign = any(source.foreign for source in sources)
+    if foreign and all(record.status == "missing" for record in records):
+        raise FormatError(
+            f"expected names in common in {where}, found none: name a part, as behind the / of "
+            "checkpoint.pt/model, rename with --rename, or find out with padiff suggest-map what "
+            "is which"
+        )
     if not records:
         raise FormatError(
             f"expected something to compare in {where}, found nothing that both have: "

@@ -130,7 +130,10 @@ def _notes(statistics: PairStatistics, base: TensorRecord, raw: TensorRecord) ->
     if base.dtype != raw.dtype:
         notes.append(f"{base.dtype} and {raw.dtype} compared by value")
     if axes_of_raw(base, raw) != tuple(range(len(base.shape))):
-        notes.append(f"axes of raw taken in the order {', '.join(base.dims or ())}")
+        order = base.dims or ()
+        if isinstance(base, Piece):  # whose axes have no names of their own
+            order = tuple(map(str, axes_of_raw(base, raw)))
+        notes.append(f"axes of raw taken in the order {', '.join(order)}")
     if statistics.agreeing:
         notes.append(f"NaN or infinite alike in {statistics.agreeing} places")
     return notes

@@ -43,17 +43,16 @@ class Names:
         ]
         taken = {name for _, name, _ in found}
         given: dict[str, str] = {}
-        for name in theirs:
+        for name in theirs if self.patterns else ():
             renamed = self.renamed(name)
-            if name in taken or renamed == name or renamed not in ours:
-                continue
             if renamed in given:
                 raise UsageError(
-                    f"expected --rename to give each name of raw another, got {renamed:.80} for "
-                    f"{given[renamed]:.80} and {name:.80}"
+                    f"expected --rename to leave each name of raw its own, got {renamed:.80} for "
+                    f"{given[renamed]:.80} and {name:.80}: patterns apply one after the other"
                 )
             given[renamed] = name
-            found.append((renamed, name, SAME))
+            if name not in taken and renamed != name and renamed in ours:
+                found.append((renamed, name, SAME))
         return found
 
     def layers(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str]]:

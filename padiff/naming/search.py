@@ -1,7 +1,7 @@
 """The search for partners: by values where they tell, by names and order where they do not."""
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from padiff.naming.layout import SAME, NamedLayout
@@ -13,7 +13,7 @@ __all__ = ["Search"]
 
 _SHARES = (3, 2)  # of a tensor that is several on the other side: queries, keys and values
 _LEAST = 0.35  # of the similarity of names, below which order alone would decide
-_MOST = 4_000_000  # pairs of names that are held against one another, which takes seconds
+_MOST = 250_000  # pairs of names that are held against one another, which takes seconds
 _ALONE = "no partner"
 _COARSE = 2.0**-3  # of the coarsest type
 
@@ -44,6 +44,7 @@ class Search:
         self._by_parts()
         self._by_layer()
         self._by_names()
+        self._by_ends()
         self._in_order()
         self._by_named_parts()
         self._aliases()
@@ -102,16 +103,18 @@ class Search:
     def _by_parts(self) -> None:
         """A tensor that is several on the other side, put together along an axis."""
         for side in (0, 1):
+            sized = _by_size(self._left(1 - side))
             for tensor in self._left(side):
                 if is_telling(tensor):
-                    self._cut(tensor, side)
+                    self._cut(tensor, side, sized)
 
-    def _cut(self, tensor: Tensor, side: int) -> None:
+    def _cut(self, tensor: Tensor, side: int, sized: Mapping[int, list[Tensor]]) -> None:
         for count in _SHARES:
             for along in range(min(2, len(tensor.shape))):
                 if not tensor.shape[along] or tensor.shape[along] % count:
                     continue
-                others = [t for t in self._left(1 - side) if t.size * count == tensor.size]
+                held = sized.get(tensor.size // count, [])
+                others = [other for other in held if other.order not in self._done[1 - side]]
                 if len(others) < count:
                     continue
                 parts = part_stats(tensor, count, along)
@@ -169,6 +172,23 @@ class Search:
             if other is not None and other.order not in self._done[1] and _fit(tensor, other):
                 self._add(tensor, other, self._layout(tensor, other), "likely", "the same name")
 
+    def _by_ends(self) -> None:
+        """The same name but for what stands before it on one side, as `module.`."""
+        held = self._left(0), self._left(1)
+        for side in (0, 1):
+            ends: dict[tuple[str, ...], list[Tensor]] = defaultdict(list)
+            for tensor in held[1 - side]:
+                words = words_of(tensor.name)
+                for begin in range(1, len(words)):
+                    ends[words[begin:]].append(tensor)
+            for tensor in held[side]:
+                found = ends[words_of(tensor.name)]
+                fit = [o for o in found if o.order not in self._done[1 - side] and _fit(tensor, o)]
+                if len(fit) == 1 and tensor.order not in self._done[side]:
+                    base, raw = (fit[0], tensor) if side else (tensor, fit[0])
+                    reason = "the same name behind others"
+                    self._add(base, raw, self._layout(base, raw), "likely", reason)
+
     def _in_order(self) -> None:
         """What is left, in order: the alignment with the most that is alike."""
         ours, theirs = self._left(0), self._left(1)
@@ -189,8 +209,10 @@ class Search:
     def _by_named_parts(self) -> None:
         """A tensor of several that are left beside it: queries, keys and values."""
         for side in (0, 1):
+            sized = _by_size(self._left(1 - side))
             for tensor in self._left(side):
-                others = [o for o in self._left(1 - side) if _may_be_third(o, tensor)]
+                left = (o for o in sized[tensor.size // 3] if o.order not in self._done[1 - side])
+                others = [other for other in left if _may_be_third(other, tensor)]
                 if len(others) >= 3 and tensor.shape and tensor.shape[0] % 3 == 0:
                     self._add_named_parts(tensor, others, side)
 
@@ -208,16 +230,11 @@ class Search:
         for side in (0, 1):
             tensors = (self._base, self._raw)[side]
             known = {(f.raw if side else f.base): f for f in self._found}
+            sized = _by_size(other for other in tensors if other.order in known)
             for tensor in self._left(side):
-                twin = next(
-                    (
-                        other
-                        for other in tensors
-                        if other.order in known and other.shape == tensor.shape
-                        if is_telling(tensor) and _alike(tensor, other)
-                    ),
-                    None,
-                )
+                near = sized[tensor.size] if is_telling(tensor) else []
+                alike = (o for o in near if o.shape == tensor.shape and _alike(tensor, o))
+                twin = next(alike, None)
                 if twin is None or axes_between(tensor, twin) != tuple(range(len(tensor.shape))):
                     continue
                 found = known[twin.order]
@@ -243,6 +260,13 @@ def _route(name: str) -> str:
 
 def _place(name: str) -> str:
     return name.rpartition(".")[2]
+
+
+def _by_size(tensors: Iterable[Tensor]) -> dict[int, list[Tensor]]:
+    found: dict[int, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        found[tensor.size].append(tensor)
+    return found
 
 
 def _may_be_third(tensor: Tensor, whole: Tensor) -> bool:

@@ -58,4 +58,6 @@ def local_path(location: Location) -> Path:
         text = unquote(f"/{path}")
     if not text or "\0" in text:
         raise UsageError(f"expected the path of a padiff store, got {text!r}")
+    if text.startswith("~"):  # as a shell has it, which leaves it alone in quotes
+        text = os.path.expanduser(text)  # noqa: PTH111
     return Path(os.path.abspath(text))  # noqa: PTH100  # pathlib keeps the `..` of a path

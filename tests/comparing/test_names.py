@@ -55,9 +55,8 @@ def test_a_table_names_pairs_parts_and_axes(tmp_path: Path, table: Path) -> None
     found = padiff.compare(base, raw, name_map=table, mode="strict", atol=0, rtol=0)
     assert found.aligned
     assert (found.totals.compared, found.totals.identical) == (6, 6)
-    without = padiff.compare(base, raw)
-    assert not without.aligned
-    assert without.totals.compared == 0
+    with pytest.raises(FormatError, match="expected names in common in .*suggest-map"):
+        padiff.compare(base, raw)
 
 
 @pytest.mark.parametrize(
@@ -86,6 +85,9 @@ def test_patterns_rename_one_after_the_other(tmp_path: Path) -> None:
     assert found.aligned
     assert found.totals.compared == 4
     assert not padiff.compare(base, raw, rename=[r"^module\.="]).aligned
+    for collision in ("^.*$=x", r"weight=bias", r"head.conv=blocks.0.dense.bias"):
+        with pytest.raises(UsageError, match="leave each name of raw its own"):
+            padiff.compare(base, raw, rename=[collision])
     with pytest.raises(UsageError, match="to fit a name of raw, found none: it has module"):
         padiff.compare(base, raw, rename=["^model=x"])
 

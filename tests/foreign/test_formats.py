@@ -91,9 +91,9 @@ def test_every_array_is_what_was_written(name: str, net: Net, tmp_path: Path) ->
 def test_other_names_and_shapes_are_told_with_their_cure(tmp_path: Path) -> None:
     values = np.arange(12.0).reshape(3, 4)
     files: dict[str, dict[str, Any]] = {
-        "base": {"a.w": values},
-        "other": {"b.w": values},
-        "turned": {"a.w": values.T},
+        "base": {"a.w": values, "a.b": values},
+        "other": {"b.w": values, "a.b": values},
+        "turned": {"a.w": values.T, "a.b": values},
     }
     for name, held in files.items():
         np.savez(tmp_path / f"{name}.npz", **held)

@@ -130,3 +130,13 @@ def test_an_exact_name_comes_before_another_word_for_it(tmp_path: Path) -> None:
     held = {"n.weight": np.ones(4), "n.scale": np.ones(4), "n.bias": np.arange(4.0)}
     rows = found_for(tmp_path, held, held)
     assert {(row.base, row.raw) for row in rows} == {(name, name) for name in held}
+
+
+def test_names_behind_a_prefix_go_together_in_any_order(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    names = [f"{n}.{part}.weight" for n in range(3) for part in ("q", "k", "v", "out")]
+    base: dict[str, Any] = {name: random.standard_normal((4, 4)) for name in names}
+    raw = {f"module.{name}": base[name] + 1e-3 for name in sorted(names)}
+    rows = found_for(tmp_path, base, raw)
+    assert {(row.base, row.raw) for row in rows} == {(name, f"module.{name}") for name in names}
+    assert {row.certainty for row in rows} == {"likely"}

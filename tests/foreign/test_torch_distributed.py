@@ -62,6 +62,7 @@ def test_tensors_are_put_together(checkpoint: Path) -> None:
     for array in found.values():
         assert np.array_equal(np.asarray(array, np.float32), WHOLE.numpy())
         assert np.array_equal(np.asarray(array[2:6, 1:4], np.float32), WHOLE.numpy()[2:6, 1:4])
+    assert set(padiff.open_dump(checkpoint / "net").weights[""].weight) == set(found)
     base = checkpoint.parent / "base.npz"
     values: dict[str, Any] = {f"net.{name}": WHOLE.numpy() for name in found}
     np.savez(base, **values)

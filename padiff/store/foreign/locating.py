@@ -36,8 +36,8 @@ def foreign_store(path: Path) -> Store | None:
     """
     file = next((each for each in (path, *path.parents) if each.exists()), path)
     prefix = ".".join(path.relative_to(file).parts)
-    if prefix and not file.is_file():
-        return None
+    if prefix and not (file.is_file() or (file / METADATA).is_file() or index_in(file)):
+        return None  # of a directory of files a name leads to one of these
     contents = _contents(file)
     if contents is None:
         return None
@@ -71,6 +71,8 @@ def _contents(path: Path) -> Contents | None:
 
 def _reader_of_file(path: Path) -> Callable[[Path], Contents] | None:
     file = OpenFile(path)
+    if not file.size:
+        raise FormatError(f"expected a padiff store at {path}, or {READ}, found an empty file")
     start = bytes(file.part(0, 64))
     if start[:4] == b"PK\3\4":
         members = members_of(file)
