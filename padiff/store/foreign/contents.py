@@ -6,10 +6,16 @@ from dataclasses import dataclass, field, replace
 from msgspec import Struct
 
 from padiff.dtypes import DType
-from padiff.errors import LocationError
+from padiff.errors import CorruptError, LocationError
+from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.array import Array
 
-__all__ = ["Contents", "Entry", "below"]
+__all__ = ["Contents", "Entry", "below", "check_sizes", "put"]
+
+# Bytes of all arrays, and so many times those of the file: elements that lie nowhere, such as those
+# of chunks that were left out, take time to compare.
+_MOST = 2**36
+_MOST_TIMES = 100
 
 
 class Entry(Struct, frozen=True):
@@ -56,3 +62,33 @@ def below(contents: Contents, prefix: str, where: str) -> Contents:
         if name.startswith(start)
     }
     return replace(contents, entries=kept, refused=refused)
+
+
+def put(entries: dict[str, Entry], name: str, entry: Entry, where: str) -> None:
+    """Add an array; CorruptError where there is one of its name."""
+    if name in entries:
+        raise CorruptError(
+            f"expected one array called {name} in {where}, found two, once their names have dots "
+            "between the parts: rename one of them"
+        )
+    entries[name] = entry
+
+
+def check_sizes(contents: Contents, where: str, held: Callable[[], int]) -> None:
+    """CorruptError for an array that NumPy cannot have, or more elements than `held` bytes make."""
+    total = 0
+    for name, entry in contents.entries.items():
+        size = entry.element.itemsize
+        for length in entry.shape:
+            size *= max(1, length)
+        if len(entry.shape) > MOST_AXES or size > LONGEST:
+            raise CorruptError(
+                f"expected an array that memory can address at {name} in {where}, found the shape "
+                f"{list(entry.shape)}: it was changed, so make it again"
+            )
+        total += size
+    if total > _MOST and total > _MOST_TIMES * held():
+        raise CorruptError(
+            f"expected arrays in {where} of at most {_MOST_TIMES} times its {held()} bytes, found "
+            f"{total}: it is made to take time, so it is not read"
+        )

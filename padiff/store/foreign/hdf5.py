@@ -10,10 +10,10 @@ from h5py import h5d
 from numpy.typing import NDArray
 
 from padiff.dtypes import DType
-from padiff.errors import FormatError
+from padiff.errors import CorruptError, FormatError
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
@@ -51,7 +51,9 @@ def read_hdf5(path: Path) -> Contents:
                 return
             dotted = name.replace("/", ".")
             try:
-                entries[dotted] = _entry(file, raw, name, found)
+                put(entries, dotted, _entry(file, raw, name, found), str(path))
+            except CorruptError:
+                raise
             except FormatError as error:
                 refused[dotted] = str(error)
 
@@ -76,6 +78,10 @@ def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> En
     where = f"{raw.path}/{name}"
     has_block = file.userblock_size > 0  # which not all places in the file take into account
     offset = found.id.get_offset() if plist.get_layout() == h5d.CONTIGUOUS else None
+    if not _is_plain(found):
+        return Entry(
+            shape, element, lambda: _Chunks(file, name, where, shape, element, lengths, None)
+        )
     if offset is not None and not has_block:
         is_swapped = swapped(dtype)
         return Entry(
@@ -88,6 +94,12 @@ def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> En
     return Entry(
         shape, element, lambda: _Chunks(file, name, where, shape, element, lengths, source)
     )
+
+
+def _is_plain(found: h5py.Dataset) -> bool:
+    """Whether bytes in the file are as NumPy has them, and not numbers of fewer bits."""
+    dtype = found.dtype
+    return dtype.kind == "V" or bool(h5py.h5t.py_create(dtype).equal(found.id.get_type()))
 
 
 class _Chunks(ChunkedArray):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from padiff.errors import FormatError
 from padiff.store.base import Store
-from padiff.store.foreign.contents import Contents, below
+from padiff.store.foreign.contents import Contents, below, check_sizes
 from padiff.store.foreign.named import NamedArrays
 from padiff.store.foreign.npy import MAGIC, read_npy, read_npy_directory, read_npz
 from padiff.store.foreign.paddle_files import read_paddle
@@ -46,13 +46,23 @@ def foreign_store(path: Path) -> Store | None:
             f"expected arrays in {file}, found {contents.kind} that has none"
             f"{f' ({reasons})' if reasons else ''}: name another file"
         )
+    check_sizes(contents, str(file), lambda: _bytes_in(file))
     return NamedArrays(str(path), file, below(contents, prefix, str(file)))
 
 
 def foreign_hierarchy(medium: Medium) -> Store | None:
     """The arrays of a Zarr hierarchy on any medium; None where it has none."""
     contents = read_zarr(medium) if holds_zarr(medium) else None
-    return NamedArrays(medium.location, None, contents) if contents else None
+    if contents is None:
+        return None
+    check_sizes(contents, medium.location, lambda: 0)
+    return NamedArrays(medium.location, None, contents)
+
+
+def _bytes_in(path: Path) -> int:
+    """Of a file, or of all below a directory."""
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _contents(path: Path) -> Contents | None:

@@ -10,10 +10,17 @@ from collections.abc import Callable, Collection, Hashable, Mapping
 from typing import Any, NamedTuple
 
 from padiff.errors import CorruptError, FormatError, PadiffError
+from padiff.jsonio import LONGEST
 
 __all__ = ["Name", "Object", "Span", "as_text", "read_pickle"]
 
-_MOST_OPERATIONS = 50_000_000  # of tensors each takes some forty
+_MOST_OPERATIONS = 20_000_000  # of tensors each takes some forty
+# Lists, dicts and the like: a tensor makes eight of them, from two hundred bytes of the pickle. What
+# makes each from a byte or two is made to fill memory.
+_MOST_MADE = 2**20
+_BYTES_EACH = 8
+_LONGEST_NUMBER = 2**10  # bytes
+_LONGEST_LINE = 2**16
 _MARK = object()
 _PLAIN = (str, int, float, bool, bytes, type(None))
 
@@ -83,6 +90,7 @@ class _Machine:
         self._families = tuple(name for name in self._allowed if name.endswith("."))
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
+        self._left = _MOST_MADE + len(data) // _BYTES_EACH
 
     def run(self) -> Any:
         data, operations = self._data, _OPERATIONS
@@ -105,14 +113,16 @@ class _Machine:
         return found
 
     def number(self, size: int, *, signed: bool = False) -> int:
+        if size > _LONGEST_NUMBER:
+            raise ValueError("a number that is too long")
         return int.from_bytes(self.take(size), "little", signed=signed)
 
     def line(self) -> str:
-        start = self.at
-        while self._data[self.at] != 0x0A:
-            self.at += 1
-        self.at += 1
-        return bytes(self._data[start : self.at - 1]).decode()
+        text, end, _ = bytes(self._data[self.at : self.at + _LONGEST_LINE]).partition(b"\n")
+        if not end:
+            raise ValueError("a line without an end")
+        self.at += len(text) + 1
+        return text.decode()
 
     def span(self, size: int) -> Span:
         if self.at + size > len(self._data):
@@ -124,6 +134,13 @@ class _Machine:
     # the stack
 
     def push(self, value: Any) -> None:
+        self._stack.append(value)
+
+    def make(self, value: Any) -> None:
+        """Push what takes more memory than it does in the pickle."""
+        self._left -= 1
+        if self._left < 0:
+            raise ValueError("more objects than a state dict has")
         self._stack.append(value)
 
     def pop(self) -> Any:
@@ -171,9 +188,9 @@ class _Machine:
         if type(made) is not Name or type(args) is not tuple:
             raise TypeError("a call of no name")
         if made.text == "collections.OrderedDict":
-            self.push(dict(_items(args[0])) if args else {})
+            self.make(dict(_items(args[0])) if args else {})
         else:
-            self.push(Object(made.text, args))
+            self.make(Object(made.text, args))
 
     def reduce_with_keywords(self) -> None:
         self.pop()
@@ -199,7 +216,7 @@ class _Machine:
 
     def make_dict(self) -> None:
         values = self.pop_mark()
-        self.push({})
+        self.make({})
         self.set_items(values)
 
     def set_item(self) -> None:
@@ -207,7 +224,7 @@ class _Machine:
         self.set_items([key, value])
 
     def make_tuple(self, size: int) -> None:
-        self.push(tuple([self.pop() for _ in range(size)][::-1]))
+        self.make(tuple([self.pop() for _ in range(size)][::-1]))
 
     def name_from_stack(self) -> None:
         name, module = as_text(self.pop()), as_text(self.pop())
@@ -231,9 +248,11 @@ def _items(pairs: object) -> list[tuple[Hashable, Any]]:
 
 def _key(key: object) -> Hashable:
     """A key that is safe to hash: of what is nested deeply the interpreter runs out of stack."""
-    plain = isinstance(key, _PLAIN) or type(key) in (Object, Name, Span)
-    if not plain and not (type(key) is tuple and all(isinstance(part, _PLAIN) for part in key)):
+    parts = key if type(key) is tuple else (key,)
+    if not all(isinstance(part, _PLAIN) or type(part) in (Object, Name, Span) for part in parts):
         raise TypeError("a key that is none")
+    if any(isinstance(part, int) and abs(part) > LONGEST for part in parts):
+        raise ValueError("a key of which the hashes may all be one")
     return key
 
 
@@ -273,26 +292,26 @@ _KNOWN: Mapping[bytes, Callable[[_Machine], None]] = {
     b"X": lambda m: m.push(m.take(m.number(4)).decode(errors="surrogatepass")),  # BINUNICODE
     b"\x8c": lambda m: m.push(m.take(m.number(1)).decode(errors="surrogatepass")),
     b"\x8d": lambda m: m.push(m.take(m.number(8)).decode(errors="surrogatepass")),
-    b"B": lambda m: m.push(m.span(m.number(4))),  # BINBYTES
-    b"C": lambda m: m.push(m.span(m.number(1))),
-    b"\x8e": lambda m: m.push(m.span(m.number(8))),
-    b"\x96": lambda m: m.push(m.span(m.number(8))),  # BYTEARRAY8
-    b"]": lambda m: m.push([]),
+    b"B": lambda m: m.make(m.span(m.number(4))),  # BINBYTES
+    b"C": lambda m: m.make(m.span(m.number(1))),
+    b"\x8e": lambda m: m.make(m.span(m.number(8))),
+    b"\x96": lambda m: m.make(m.span(m.number(8))),  # BYTEARRAY8
+    b"]": lambda m: m.make([]),
     b"a": lambda m: m.append([m.pop()]),
     b"e": lambda m: m.append(m.pop_mark()),
-    b"l": lambda m: m.push(m.pop_mark()),  # LIST
+    b"l": lambda m: m.make(m.pop_mark()),  # LIST
     b")": lambda m: m.push(()),
-    b"t": lambda m: m.push(tuple(m.pop_mark())),  # TUPLE
+    b"t": lambda m: m.make(tuple(m.pop_mark())),  # TUPLE
     b"\x85": lambda m: m.make_tuple(1),
     b"\x86": lambda m: m.make_tuple(2),
     b"\x87": lambda m: m.make_tuple(3),
-    b"}": lambda m: m.push({}),
+    b"}": lambda m: m.make({}),
     b"d": lambda m: m.make_dict(),
     b"s": lambda m: m.set_item(),
     b"u": lambda m: m.set_items(m.pop_mark()),
-    b"\x8f": lambda m: m.push([]),  # EMPTY_SET, of which the items are enough
+    b"\x8f": lambda m: m.make([]),  # EMPTY_SET, of which the items are enough
     b"\x90": lambda m: m.append(m.pop_mark()),  # ADDITEMS
-    b"\x91": lambda m: m.push(m.pop_mark()),  # FROZENSET
+    b"\x91": lambda m: m.make(m.pop_mark()),  # FROZENSET
     b"g": lambda m: m.recall(_decimal(m.line())),
     b"h": lambda m: m.recall(m.number(1)),
     b"j": lambda m: m.recall(m.number(4)),
@@ -306,7 +325,7 @@ _KNOWN: Mapping[bytes, Callable[[_Machine], None]] = {
     b"\x81": lambda m: m.reduce(),  # NEWOBJ
     b"\x92": lambda m: m.reduce_with_keywords(),  # NEWOBJ_EX
     b"b": lambda m: m.build(),
-    b"Q": lambda m: m.push(Object("persistent", (m.pop(),))),
-    b"P": lambda m: m.push(Object("persistent", (m.line(),))),
+    b"Q": lambda m: m.make(Object("persistent", (m.pop(),))),
+    b"P": lambda m: m.make(Object("persistent", (m.line(),))),
 }
 _OPERATIONS = [_KNOWN.get(bytes([code]), _refused) for code in range(256)]

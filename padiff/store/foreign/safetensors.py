@@ -13,7 +13,7 @@ __all__ = ["is_safetensors", "read_safetensors"]
 
 KIND = "a safetensors file"
 _LENGTH = 8  # bytes of the header's length
-_LONGEST = 100_000_000  # bytes of a header that the format allows
+_LONGEST = 2**25  # bytes of a header: of tensors each takes some eighty
 _TYPES = {
     "BOOL": "bool",
     **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},

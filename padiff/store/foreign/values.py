@@ -4,11 +4,17 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from padiff.errors import CorruptError
+from padiff.jsonio import LONGEST, MOST_AXES
+from padiff.store.foreign.pickles import Object
 
-__all__ = ["named_values"]
+__all__ = ["named_values", "sizes_of"]
 
 _DEEPEST = 64
-_MOST = 10_000_000  # which are visited: of dicts that hold one another there is no end
+# Of dicts that hold one another there is no end.
+_MOST = 4_000_000  # which are visited
+_MOST_NAMES = 2**10  # for what is wanted, and so many times what there is of it
+_NAMES_EACH = 16
+_LONGEST = 2**12  # characters of a name
 
 
 def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
@@ -17,6 +23,7 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
         yield "tensor", state
         return
     left = [iter(_items(state, ""))]
+    names, seen = 0, set()
     for _ in range(_MOST):
         found = next(left[-1], None)
         if found is None:
@@ -25,7 +32,13 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
                 return
             continue
         name, value = found
+        if len(name) > _LONGEST:
+            break
         if is_wanted(value):
+            names += 1
+            seen.add(id(value))
+            if names > _MOST_NAMES + _NAMES_EACH * len(seen):
+                break
             yield name, value
         elif len(left) < _DEEPEST:
             left.append(iter(_items(value, f"{name}.")))
@@ -37,3 +50,14 @@ def _items(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{prefix}{key}", each) for key, each in value.items())
     elif type(value) in (list, tuple):
         yield from ((f"{prefix}{number}", each) for number, each in enumerate(value))
+
+
+def sizes_of(value: Any) -> tuple[int, ...]:
+    """A shape, an index or strides that a pickle has; ValueError for what no array has."""
+    if isinstance(value, Object) and value.kind == "torch.Size":
+        (value,) = value.args or ((),)
+    if type(value) is not tuple or len(value) > MOST_AXES:
+        raise ValueError("no sizes")
+    if not all(type(n) is int and 0 <= n <= LONGEST for n in value):
+        raise ValueError("no sizes")
+    return value

@@ -18,7 +18,7 @@ from padiff.errors import (
 )
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of
 from padiff.store.media.base import Medium
 from padiff.store.storage import MOST_DECODED
@@ -92,7 +92,7 @@ def read_zarr(medium: Medium) -> Contents:
         dotted = name.replace("/", ".") or Path(medium.location).name.partition(".")[0]
         try:
             found = Reader(_text_of(medium, document), f"{medium.location}/{document}")
-            entries[dotted] = _entry(medium, name, found)
+            put(entries, dotted, _entry(medium, name, found), medium.location)
         except CorruptError:
             raise
         except FormatError as error:
@@ -136,7 +136,7 @@ def _layout_2(document: Reader) -> Layout:
     try:
         element = dtype_named(kind)
     except FormatError:
-        element = element_of(np.dtype(kind))
+        element = element_of(_numpy_type(kind))
     shape, chunk_shape = document.shape("shape"), document.shape("chunks")
     if len(shape) != len(chunk_shape) or 0 in chunk_shape:
         raise FormatError(f"its chunks of {list(chunk_shape)} do not fit its shape {list(shape)}")
@@ -149,6 +149,13 @@ def _layout_2(document: Reader) -> Layout:
         separator = document.choice("dimension_separator", (".", "/"))
     is_raw = raw and order == "C" and not (kind.startswith(">") and element.itemsize > 1)
     return Layout(shape, element, chunk_shape, separator, None if is_raw else "", None)
+
+
+def _numpy_type(kind: str) -> np.dtype[Any]:
+    try:
+        return np.dtype(kind)
+    except (SyntaxError, TypeError, ValueError):
+        raise FormatError(f"its elements are {kind:.40}, which padiff does not compare") from None
 
 
 def _filled(value: Any, element: DType) -> NDArray[Any]:
