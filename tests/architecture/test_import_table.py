@@ -35,7 +35,7 @@ TIERS = """
     store.hdf5.dump
     store.hdf5.store
     store.hdf5
-    store.zarr.codecs store.section
+    store.zarr.bounds store.zarr.codecs store.section
     store.zarr.shards
     store.zarr.document
     store.zarr.array

@@ -1,17 +1,22 @@
 """Files that are made to harm their reader: each attack by its name, written into a directory."""
 
+import bz2
 import io
 import json
+import lzma
 import os
 import pickle
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import h5py
+import numcodecs
 import numpy as np
 import torch
 import zarr
@@ -65,13 +70,21 @@ def pickles_that_run(marker: Path) -> dict[str, bytes]:
         for protocol in (2, 4):
             found[f"{name} {protocol}"] = pickle.dumps({"weight": Payload(*call)}, protocol)
     found["by numpy"] = (
-        b"\x80\x04cnumpy.testing._private.utils\nruncode\n" if False else
-        b"\x80\x04cposix\nsystem\n(V" + touch.encode() + b"\ntR."
+        b"\x80\x04cnumpy.testing._private.utils\nruncode\n"
+        if False
+        else b"\x80\x04cposix\nsystem\n(V" + touch.encode() + b"\ntR."
     )
     found["inst"] = b"\x80\x02(V" + touch.encode() + b"\niposix\nsystem\n."
     found["obj"] = b"\x80\x02(cposix\nsystem\nV" + touch.encode() + b"\no."
-    found["torch.load"] = b"\x80\x04ctorch\nload\n(V/etc/passwd\ntR0cposix\nsystem\n(V" + touch.encode() + b"\ntR."
-    found["dotted"] = b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c" + bytes([len(touch)]) + touch.encode() + b"\x85R."
+    found["torch.load"] = (
+        b"\x80\x04ctorch\nload\n(V/etc/passwd\ntR0cposix\nsystem\n(V" + touch.encode() + b"\ntR."
+    )
+    found["dotted"] = (
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93\x8c"
+        + bytes([len(touch)])
+        + touch.encode()
+        + b"\x85R."
+    )
     return found
 
 
@@ -89,7 +102,7 @@ def torch_file(path: Path, data: bytes, storages: Mapping[str, bytes] | None = N
 
 
 def tensor(
-    shape: Any, strides: Any, first: Any = 0, key: Any = "0", count: Any = 16, kind: str = "Float"
+    shape: Any, strides: Any, first: Any = 0, key: Any = "0", around: Any = lambda made: made
 ) -> bytes:
     """The pickle of `{"weight": tensor}` as torch has it."""
     made = io.BytesIO()
@@ -100,11 +113,18 @@ def tensor(
 
     class Call:
         def __reduce__(self) -> Any:
-            storage = ("storage!", "storage", getattr(torch, f"{kind}Storage"), key, "cpu", count)
+            storage = ("storage!", "storage", torch.FloatStorage, key, "cpu", 16)
             return torch._utils._rebuild_tensor_v2, (storage, first, shape, strides, False, {})
 
-    Pickler(made, 2).dump({"weight": Call()})
+    Pickler(made, 2).dump({"weight": around(Call())})
     return made.getvalue()
+
+
+def laughs(value: Any) -> Any:
+    """Two of it in a dict, two of these in a dict, and so on."""
+    for _ in range(60):
+        value = {"a": value, "b": value}
+    return value
 
 
 _EMPTY = b"\x80\x02}."
@@ -113,31 +133,26 @@ _PICKLES = {
     "one byte": b"\x80",
     "empty": _EMPTY,
     "a number": b"\x80\x02K\x01.",
-    "lists 10^6 deep": b"\x80\x04" + b"]" * 10**6 + b"a" * (10**6 - 1) + b".",
-    "tuples 10^6 deep": b"\x80\x04)" + b"\x85" * 10**6 + b".",
-    "dicts 10^6 deep": b"\x80\x04" + b"}K\x01" * 10**6 + b"N" + b"s" * 10**6 + b".",
-    "a key 10^6 deep": b"\x80\x04})" + b"\x85" * 10**6 + b"Ns.",
+    "lists 10^5 deep": b"\x80\x04" + b"]" * 10**5 + b"a" * (10**5 - 1) + b".",
+    "tuples 10^5 deep": b"\x80\x04)" + b"\x85" * 10**5 + b".",
+    "dicts 10^5 deep": b"\x80\x04" + b"}K\x01" * 10**5 + b"N" + b"s" * 10**5 + b".",
+    "a key 10^5 deep": b"\x80\x04})" + b"\x85" * 10**5 + b"Ns.",
     "itself": b"\x80\x02}q\x00X\x01\x00\x00\x00ah\x00s.",
     "a list of itself": b"\x80\x02]q\x00h\x00a.",
-    "billion laughs": b"\x80\x02}q\x00X\x01\x00\x00\x00aK\x01s"
-    + b"".join(
-        b"}" + b"q" + bytes([n]) + b"(K\x01h" + bytes([n - 1]) + b"K\x02h" + bytes([n - 1]) + b"u"
-        for n in range(1, 61)
-    )
-    + b".",
+    "billion laughs": pickle.dumps(laughs(1), 2),
     "long of 2 GiB": b"\x80\x02\x8b\xff\xff\xff\x7f" + bytes(100) + b".",
-    "long of 10 MB": b"\x80\x02\x8b" + struct.pack("<i", 10**7) + b"\x7f" * 10**7 + b".",
+    "long of 10 MB": b"\x80\x02\x8b" + struct.pack("<i", 10**7) + b"\x7f" * 10**6 + b".",
     "negative long": b"\x80\x02\x8b\xff\xff\xff\xff.",
     "digits": b"\x80\x02I" + b"9" * 10**6 + b"\n.",
     "text of 2^63": b"\x80\x04\x8d" + b"\xff" * 7 + b"\x7f" + b"abc.",
     "bytes of 2^63": b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f" + b"abc.",
-    "10^7 lists": b"\x80\x02" + b"]" * 10**7 + b".",
-    "10^7 lists in lists": b"\x80\x02](" + b"]" * 10**7 + b"e.",
-    "10^7 bytes objects": b"\x80\x04](" + b"C\x00" * 10**7 + b"e.",
-    "memo bomb": b"\x80\x04N" + b"\x94" * 10**7 + b".",
-    "memo of sets": b"\x80\x04" + b"\x8f\x94" * 4 * 10**6 + b".",
-    "operations without end": b"\x80\x02" + b"N0" * 3 * 10**7 + b".",
-    "a long line": b"\x80\x02c" + b"a" * 10**7 + b"\nb\n.",
+    "10^6 lists": b"\x80\x02" + b"]" * 10**6 + b".",
+    "10^6 lists in lists": b"\x80\x02](" + b"]" * 10**6 + b"e.",
+    "10^6 bytes objects": b"\x80\x04](" + b"C\x00" * 10**6 + b"e.",
+    "memo bomb": b"\x80\x04N" + b"\x94" * 10**6 + b".",
+    "memo of sets": b"\x80\x04" + b"\x8f\x94" * 10**6 + b".",
+    "operations without end": b"\x80\x02" + b"N0" * 3 * 10**6 + b".",
+    "a long line": b"\x80\x02c" + b"a" * 10**6 + b"\nb\n.",
     "no stop": b"\x80\x02" + b"N" * 100,
     "too much left": b"\x80\x02NN.",
     "pop of nothing": b"\x80\x020000.",
@@ -150,23 +165,20 @@ _PICKLES = {
     "an extension": b"\x80\x02\x82\x01.",
     "a name as a call": b"\x80\x02ccollections\nOrderedDict\nN\x85R.",
     "unhashable": b"\x80\x02}]Ns.",
-    "long keys": b"\x80\x02}X" + struct.pack("<I", 10**6) + b"a" * 10**6 + b"}("
-    + b"".join(b"M" + struct.pack("<H", n) + b"}K\x01Ns" for n in range(2000)) + b"us.",
+    "long keys": b"\x80\x02}X"
+    + struct.pack("<I", 10**6)
+    + b"a" * 10**6
+    + b"}("
+    + b"".join(b"M" + struct.pack("<H", n) + b"}K\x01Ns" for n in range(2000))
+    + b"us.",
 }
 several("paddle pickle", _PICKLES, pickle_file)
 several("torch pickle", _PICKLES, torch_file)
 
-_LAUGHS = tensor((2,), (1,))[:-1].replace(b"X\x06\x00\x00\x00weight", b"K\x00")
 several(
     "torch tensor",
     {
-        "laughs of a tensor": _LAUGHS
-        + b"".join(
-            b"r" + struct.pack("<I", 10**6 + n) + b"}"
-            + b"(K\x01j" + struct.pack("<I", 10**6 + n) + b"K\x02j" + struct.pack("<I", 10**6 + n) + b"u"
-            for n in range(60)
-        )
-        + b".",
+        "laughs of a tensor": tensor((2,), (1,), around=laughs),
         "more than its storage": tensor((17,), (1,)),
         "an offset past the end": tensor((2,), (1,), 15),
         "a negative offset": tensor((2,), (1,), -1),
@@ -250,7 +262,9 @@ several(
         "a product that overflows": f32((2**32, 2**32, 2**32)),
         "a product that is right after it overflows": f32((2**63 - 1, 2**63 - 1, 2)),
         "nothing of much": f32((0, 2**62, 2**62), (0, 0)),
-        "numbers of 5000 digits": b'{"a": {"dtype": "F32", "shape": [' + b"9" * 5000 + b'], "data_offsets": [0, 8]}}',
+        "numbers of 5000 digits": b'{"a": {"dtype": "F32", "shape": ['
+        + b"9" * 5000
+        + b'], "data_offsets": [0, 8]}}',
         "no type": f32(kind=None),
         "an unknown type": f32(kind="F5\n\x1b[2J"),
         "65 axes": f32([1] * 65),
@@ -265,10 +279,14 @@ several(
         "dots": {"....": f32()["a"]},
         "300 parts": {".".join("a" * 300): f32()["a"]},
         "nested": b'{"a":' * 10**5 + b"1" + b"}" * 10**5,
-        "a name twice": b'{"a": ' + json.dumps(f32((1,), (0, 4))["a"]).encode() + b', "a": ' + json.dumps(f32((1,), (4, 8))["a"]).encode() + b"}",
+        "a name twice": b'{"a": '
+        + json.dumps(f32((1,), (0, 4))["a"]).encode()
+        + b', "a": '
+        + json.dumps(f32((1,), (4, 8))["a"]).encode()
+        + b"}",
         "NaN": b'{"a": NaN}',
         "spaces": b"{" + b" " * 2**24 + b"}",
-        "lists": b'{"a":[' + b"[]," * 10**7 + b"[]]}",
+        "lists": b'{"a":[' + b"[]," * 10**6 + b"[]]}",
     },
     safetensors,
 )
@@ -432,7 +450,7 @@ several(
 @attack
 def npz_bomb(path: Path) -> Path:
     """A member of 2^31 bytes that unpacks from 2 MiB."""
-    size = 2**31
+    size = 2**31 if False else 2**31
     pack = zlib.compressobj(9, zlib.DEFLATED, -15)
     block = bytes(2**22)
     lead = npy_bytes(head((size // 4,)), 0)
@@ -457,12 +475,17 @@ def write_zip(path: Path, names: list[tuple[str, int]], packed: bytes, size: int
     name = names[0][0].encode()
     local = LOCAL + struct.pack("<HH", 20, 0) + about + struct.pack("<HH", len(name), 0) + name
     central = b"".join(
-        CENTRAL + struct.pack("<HHH", 20, 20, 0) + about
-        + struct.pack("<HHHHHII", len(each), 0, 0, 0, 0, 0, at) + each.encode()
+        CENTRAL
+        + struct.pack("<HHH", 20, 20, 0)
+        + about
+        + struct.pack("<HHHHHII", len(each), 0, 0, 0, 0, 0, at)
+        + each.encode()
         for each, at in names
     )
     count = len(names)
-    end = END + struct.pack("<HHHHIIH", 0, 0, count, count, len(central), len(local) + len(packed), 0)
+    end = END + struct.pack(
+        "<HHHHIIH", 0, 0, count, count, len(central), len(local) + len(packed), 0
+    )
     path.write_bytes(local + packed + central + end)
     return path
 
@@ -482,3 +505,326 @@ several(
     },
     npz,
 )
+
+
+# torch.distributed.checkpoint
+
+
+def distributed(path: Path, change: Callable[[Any], Any]) -> Path:
+    """A checkpoint of one tensor in two pieces, of which the metadata is then changed."""
+    from torch.distributed.checkpoint.metadata import MetadataIndex
+    from torch.distributed.checkpoint.state_dict_saver import save
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there is but one process
+        save({"a": torch.ones(4), "b": torch.ones(4)}, checkpoint_id=path / "checkpoint")
+    file = path / "checkpoint/.metadata"
+    metadata = pickle.loads(file.read_bytes())
+    about = metadata.state_dict_metadata["a"]
+    places = {index.fqn: place for index, place in metadata.storage_data.items()}
+    first = about.chunks[0]
+    two = [replace(first, offsets=torch.Size((at,))) for at in (0, 4)]
+    metadata.state_dict_metadata["a"] = replace(about, size=torch.Size((8,)), chunks=two)
+    metadata.storage_data = {
+        MetadataIndex("a", torch.Size((0,))): places["a"],
+        MetadataIndex("a", torch.Size((4,))): places["b"],
+    }
+    del metadata.state_dict_metadata["b"]
+    change(metadata)
+    file.write_bytes(pickle.dumps(metadata))
+    return path / "checkpoint"
+
+
+def moved(**changes: Any) -> Callable[[Any], None]:
+    def change(metadata: Any) -> None:
+        for index, place in metadata.storage_data.items():
+            metadata.storage_data[index] = replace(place, **changes)
+
+    return change
+
+
+def shaped(**changes: Any) -> Callable[[Any], None]:
+    def change(metadata: Any) -> None:
+        about = metadata.state_dict_metadata["a"]
+        metadata.state_dict_metadata["a"] = replace(about, **changes)
+
+    return change
+
+
+def pieces(*extents: tuple[Any, Any]) -> Callable[[Any], None]:
+    from torch.distributed.checkpoint.metadata import ChunkStorageMetadata
+
+    return shaped(chunks=[ChunkStorageMetadata(*map(torch.Size, each)) for each in extents])
+
+
+several(
+    "distributed",
+    {
+        "nothing": lambda metadata: None,
+        "above": moved(relative_path="../outside"),
+        "absolute": moved(relative_path="/etc/passwd"),
+        "two up": moved(relative_path=".."),
+        "none": moved(relative_path="none"),
+        "a null byte": moved(relative_path="a\0"),
+        "its metadata": moved(relative_path=".metadata"),
+        "a number": moved(relative_path=1),
+        "a negative offset": moved(offset=-1),
+        "a huge offset": moved(offset=2**62),
+        "a negative length": moved(length=-1),
+        "a huge length": moved(length=2**70),
+        "no length": moved(length=0),
+        "one twice": pieces(((0,), (4,)), ((0,), (4,))),
+        "over one another": pieces(((0,), (4,)), ((2,), (4,))),
+        "past the end": pieces(((0,), (4,)), ((6,), (4,))),
+        "more axes": pieces(((0, 0), (4, 1)), ((4, 0), (4, 1))),
+        "other sizes": pieces(((0,), (8,))),
+        "no pieces": pieces(),
+        "20000 pieces": pieces(*[((0,), (0,))] * 20_000, ((0,), (4,)), ((4,), (4,))),
+        "a huge shape": shaped(size=torch.Size((2**62, 2**62))),
+        "a shape that is a list": shaped(size=[8]),
+        "no shape": shaped(size=None),
+        "a name that is a number": lambda metadata: metadata.state_dict_metadata.update(
+            {1: metadata.state_dict_metadata.pop("a")}
+        ),
+        "no storage": lambda metadata: metadata.storage_data.clear(),
+        "storage that is a list": lambda metadata: setattr(metadata, "storage_data", []),
+        "a dict": lambda metadata: setattr(metadata, "state_dict_metadata", None),
+    },
+    distributed,
+)
+
+# HDF5
+
+
+def hdf5(path: Path, write: Callable[[Any], Any]) -> Path:
+    np.save(path / "outside.npy", np.ones(4))
+    with h5py.File(path / "outside.h5", "w") as file:
+        file["a"] = np.ones(4)
+    with h5py.File(path / "weights.h5", "w") as file:
+        write(file)
+    return path / "weights.h5"
+
+
+def narrow(file: Any) -> None:
+    kind = h5py.h5t.NATIVE_INT16.copy()
+    kind.set_precision(12)
+    kind.set_offset(2)
+    space = h5py.h5s.create_simple((4,))
+    made = h5py.h5d.create(file.id, b"a", kind, space)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(4, dtype=np.int16))
+
+
+def virtual(file: Any) -> None:
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[...] = h5py.VirtualSource("outside.h5", "a", (4,))
+    file.create_virtual_dataset("a", layout)
+
+
+def cyclic(file: Any) -> None:
+    file["b"] = np.ones(4)
+    file.create_group("g")["back"] = file["/"]
+    file["g/more"] = file["g"]
+
+
+def deep(file: Any) -> None:
+    for _ in range(1000):
+        file = file.create_group("a")
+    file["b"] = np.ones(4)
+
+
+several(
+    "hdf5",
+    {
+        "an external link": lambda file: file.__setitem__(
+            "a", h5py.ExternalLink("outside.h5", "a")
+        ),
+        "a soft link": lambda file: file.__setitem__("a", h5py.SoftLink("/nowhere")),
+        "elements elsewhere": lambda file: file.create_dataset(
+            "a", (4,), "f8", external=[("outside.npy", 0, 32)]
+        ),
+        "virtual": virtual,
+        "cyclic": cyclic,
+        "deep": deep,
+        "numbers of 12 bits": narrow,
+        "a huge shape": lambda file: file.create_dataset("a", (2**60,), "f4", chunks=(2**10,)),
+        "huge chunks": lambda file: file.create_dataset("a", (2**29,), "f4", chunks=(2**29,)),
+        "unwritten": lambda file: file.create_dataset("a", (2**50,), "f4", chunks=(2**20,)),
+        "no shape": lambda file: file.__setitem__("a", h5py.Empty("f4")),
+        "texts": lambda file: file.__setitem__("a", ["x", "y"]),
+        "fields": lambda file: file.__setitem__("a", np.zeros(3, [("a", "f4")])),
+        "references": lambda file: file.__setitem__("a", file.ref),
+        "one name twice": lambda file: (
+            file.__setitem__("a.b", np.ones(4)),
+            file.__setitem__("a/b", np.ones(4)),
+        ),
+        "control characters": lambda file: file.__setitem__("a\n\x1b[2J", np.ones(4)),
+        "dots": lambda file: file.__setitem__("...", np.ones(4)),
+    },
+    hdf5,
+)
+
+# Zarr
+
+
+def zarr_2(path: Path, changes: Mapping[str, Any], chunk: bytes | None = None) -> Path:
+    array = zarr.create_array(
+        path / "weights.zarr/a", shape=(4,), chunks=(2,), dtype="f4", zarr_format=2, fill_value=1
+    )
+    array[...] = np.arange(4)
+    file = path / "weights.zarr/a/.zarray"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    if chunk is not None:
+        (path / "weights.zarr/a/0").write_bytes(chunk)
+    return path / "weights.zarr"
+
+
+def zarr_3(path: Path, changes: Mapping[str, Any], chunk: bytes | None = None) -> Path:
+    array = zarr.create_array(path / "weights.zarr/a", shape=(4,), chunks=(2,), dtype="f4")
+    array[...] = np.arange(4)
+    file = path / "weights.zarr/a/zarr.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **changes}))
+    if chunk is not None:
+        (path / "weights.zarr/a/c/0").write_bytes(chunk)
+    return path / "weights.zarr"
+
+
+_TYPES: dict[str, Any] = {
+    "a shape of text": {"shape": "4"},
+    "a shape of floats": {"shape": [4.0]},
+    "a negative shape": {"shape": [-4]},
+    "a huge shape": {"shape": [2**60]},
+    "a shape that overflows": {"shape": [2**63]},
+    "a shape of many axes": {"shape": [1] * 65},
+    "no shape": {"shape": None},
+    "a number for a fill value": {"fill_value": {}},
+    "a huge fill value": {"fill_value": 10**400},
+    "a text for a fill value": {"fill_value": "x"},
+    "hexadecimal of the wrong length": {"fill_value": "0x" + "f" * 99},
+    "many digits": {"fill_value": "9" * 5000},
+}
+several(
+    "zarr 2",
+    {
+        **_TYPES,
+        "chunks of text": {"chunks": "2"},
+        "chunks of nothing": {"chunks": [0]},
+        "huge chunks": {"chunks": [2**40]},
+        "chunks of 1 GiB": {"chunks": [2**28], "shape": [2**28]},
+        "objects": {"dtype": "|O"},
+        "no type": {"dtype": None},
+        "an unknown type": {"dtype": "<q9"},
+        "brackets": {"dtype": "(((("},
+        "fields": {"dtype": [["a", "<f4"]]},
+        "a pickle as a filter": {"filters": [{"id": "pickle"}], "dtype": "|O"},
+        "a pickle as a filter of floats": {"filters": [{"id": "pickle"}]},
+        "an unknown codec": {"compressor": {"id": "none such"}},
+        "a codec without a name": {"compressor": {}},
+        "a codec that is a text": {"compressor": "zlib"},
+        "filters that are a text": {"filters": "zlib"},
+        "no filters": {"filters": 0},
+        "a separator": {"dimension_separator": "/../"},
+        "another order": {"order": "K"},
+        "another version": {"zarr_format": 4},
+    },
+    zarr_2,
+)
+del _TYPES["a number for a fill value"]
+several(
+    "zarr 3",
+    {
+        **_TYPES,
+        "an unknown codec": {"codecs": [{"name": "none such"}]},
+        "no codecs": {"codecs": []},
+        "codecs that are texts": {"codecs": ["bytes"]},
+        "codecs that are a dict": {"codecs": {}},
+        "huge chunks": {
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**50]}}
+        },
+        "chunks of 1 GiB": {
+            "shape": [2**28],
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [2**28]}},
+        },
+        "a grid that is a list": {"chunk_grid": []},
+        "keys": {"chunk_key_encoding": {"name": "default", "configuration": {"separator": "/../"}}},
+        "keys of lists": {"chunk_key_encoding": {"name": []}},
+        "keys of no name": {"chunk_key_encoding": {"configuration": {"separator": []}}},
+        "an unknown type": {"data_type": "float\n\x1b[2J"},
+        "a type that is a dict": {"data_type": {"name": "r8"}},
+        "another version": {"zarr_format": 4},
+        "a transformer": {"storage_transformers": [{"name": "x"}]},
+    },
+    zarr_3,
+)
+_ZERO = bytes(2**26)
+several(
+    "zarr bomb",
+    {
+        "zlib": ({"id": "zlib", "level": 9}, zlib.compress(_ZERO, 9)),
+        "zstd": ({"id": "zstd", "level": 1}, numcodecs.Zstd(1).encode(_ZERO)),
+        "blosc": (numcodecs.Blosc().get_config(), numcodecs.Blosc().encode(_ZERO)),
+        "lz4": ({"id": "lz4", "acceleration": 1}, numcodecs.LZ4().encode(_ZERO)),
+        "lz4 that lies": ({"id": "lz4", "acceleration": 1}, b"\xff\xff\xff\x7f" + bytes(99)),
+        "zstd that lies": (
+            {"id": "zstd", "level": 1},
+            b"\x28\xb5\x2f\xfd\xe0" + (2**40).to_bytes(8, "little") + bytes(99),
+        ),
+        "blosc that lies": (
+            numcodecs.Blosc().get_config(),
+            b"\x02\x01\x21\x01" + struct.pack("<III", 2**31 - 17, 2**18, 115) + bytes(99),
+        ),
+        "bz2": ({"id": "bz2", "level": 9}, bz2.compress(_ZERO)),
+        "lzma": (
+            {"id": "lzma", "format": 1, "check": -1, "preset": None, "filters": None},
+            lzma.compress(_ZERO),
+        ),
+    },
+    lambda path, case: zarr_2(path, {"compressor": case[0]}, case[1]),
+)
+
+
+@attack
+def zarr_link(path: Path) -> Path:
+    made = zarr_2(path, {"compressor": None})
+    (path / "outside").write_bytes(bytes(8))
+    (made / "a/0").unlink()
+    (made / "a/0").symlink_to(path / "outside")
+    return made
+
+
+@attack
+def zarr_link_to_an_array(path: Path) -> Path:
+    made = zarr_2(path, {"compressor": None})
+    (made / "a").rename(path / "outside")
+    (made / "a").symlink_to(path / "outside")
+    return made
+
+
+@attack
+def zarr_long_chunk(path: Path) -> Path:
+    return zarr_2(path, {"compressor": None}, bytes(16))
+
+
+@attack
+def zarr_chunk_is_directory(path: Path) -> Path:
+    made = zarr_2(path, {"compressor": None})
+    (made / "a/0").unlink()
+    (made / "a/0").mkdir()
+    return made
+
+
+@attack
+def zarr_many_of_missing_chunks(path: Path) -> Path:
+    """Chunks that all are the fill value, of one element each."""
+    made = zarr_2(path, {"chunks": [1], "shape": [10**9], "compressor": None})
+    (made / "a/0").unlink()
+    (made / "a/1").unlink()
+    return made
+
+
+@attack
+def zarr_deep(path: Path) -> Path:
+    made = path / "weights.zarr"
+    deepest = made.joinpath(*["a"] * 300)
+    deepest.mkdir(parents=True)
+    (deepest / ".zarray").write_text("{}")
+    return made

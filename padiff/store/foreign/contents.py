@@ -2,20 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from msgspec import Struct
 
 from padiff.dtypes import DType
-from padiff.errors import CorruptError, LocationError
+from padiff.errors import CorruptError, FormatError, LocationError
 from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.array import Array
+from padiff.store.chunks import chunk_grid
 
-__all__ = ["Contents", "Entry", "below", "check_sizes", "put"]
+__all__ = ["Contents", "Entry", "below", "check_chunks", "check_sizes", "put"]
 
 # Bytes of all arrays, and so many times those of the file: elements that lie nowhere, such as those
 # of chunks that were left out, take time to compare.
 _MOST = 2**36
 _MOST_TIMES = 100
+_MOST_CHUNKS = 2**20  # of one array: each takes time, whether it is there or not
 
 
 class Entry(Struct, frozen=True):
@@ -72,6 +75,13 @@ def put(entries: dict[str, Entry], name: str, entry: Entry, where: str) -> None:
             "between the parts: rename one of them"
         )
     entries[name] = entry
+
+
+def check_chunks(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> None:
+    """FormatError, without the place, for an array in more chunks than any tensor is cut in."""
+    count = prod(chunk_grid(shape, chunk_shape))
+    if count > _MOST_CHUNKS:
+        raise FormatError(f"it is in {count} chunks, of which padiff reads at most {_MOST_CHUNKS}")
 
 
 def check_sizes(contents: Contents, where: str, held: Callable[[], int]) -> None:

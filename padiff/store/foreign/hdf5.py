@@ -13,12 +13,12 @@ from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
-from padiff.store.foreign.contents import Contents, Entry, put
+from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
 from padiff.store.hdf5.errors import Reading
-from padiff.store.hdf5.probe import check_walk
+from padiff.store.hdf5.probe import check_walk, walk
 from padiff.store.hdf5.seal import is_sealed
 from padiff.store.raw import OpenFile, RawArray
 from padiff.store.storage import MOST_DECODED
@@ -46,9 +46,9 @@ def read_hdf5(path: Path) -> Contents:
     with Reading(str(path)):
         file = h5py.File(path, "r", locking=False)
 
-        def visit(name: str, found: h5py.Group | h5py.Dataset) -> None:
+        for name, found in walk(file):
             if not isinstance(found, h5py.Dataset):
-                return
+                continue
             dotted = name.replace("/", ".")
             try:
                 put(entries, dotted, _entry(file, raw, name, found), str(path))
@@ -56,8 +56,6 @@ def read_hdf5(path: Path) -> Contents:
                 raise
             except FormatError as error:
                 refused[dotted] = str(error)
-
-        file.visititems(visit)
     return Contents(KIND, "", entries, refused)
 
 
@@ -75,6 +73,7 @@ def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> En
         size *= length
     if size > MOST_DECODED:
         raise FormatError(f"its chunks have {size} bytes, of which each is read whole")
+    check_chunks(shape, lengths)
     where = f"{raw.path}/{name}"
     has_block = file.userblock_size > 0  # which not all places in the file take into account
     offset = found.id.get_offset() if plist.get_layout() == h5d.CONTIGUOUS else None

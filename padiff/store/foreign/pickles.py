@@ -14,11 +14,11 @@ from padiff.jsonio import LONGEST
 
 __all__ = ["Name", "Object", "Span", "as_text", "read_pickle"]
 
-_MOST_OPERATIONS = 20_000_000  # of tensors each takes some forty
-# Lists, dicts and the like: a tensor makes eight of them, from two hundred bytes of the pickle. What
+_MOST_OPERATIONS = 50_000_000  # of tensors each takes some forty
+# Lists, dicts and the like: a tensor makes ten, from a hundred bytes of the pickle or more. What
 # makes each from a byte or two is made to fill memory.
-_MOST_MADE = 2**20
-_BYTES_EACH = 8
+_MOST_MADE = 2**18
+_BYTES_EACH = 6
 _LONGEST_NUMBER = 2**10  # bytes
 _LONGEST_LINE = 2**16
 _MARK = object()
@@ -90,7 +90,7 @@ class _Machine:
         self._families = tuple(name for name in self._allowed if name.endswith("."))
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
-        self._left = _MOST_MADE + len(data) // _BYTES_EACH
+        self._left = self._most = _MOST_MADE + len(data) // _BYTES_EACH
 
     def run(self) -> Any:
         data, operations = self._data, _OPERATIONS
@@ -164,6 +164,8 @@ class _Machine:
         return self._stack[-1]
 
     def remember(self, key: int) -> None:
+        if len(self._memo) > self._most:
+            raise ValueError("more objects than a state dict has")
         self._memo[key] = self.top()
 
     def memorize(self) -> None:

@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, PadiffError
+from padiff.jsonio import LONGEST
 from padiff.store.array import Array
 from padiff.store.chunks import Selection, empty
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.pickles import as_text, read_pickle
 from padiff.store.foreign.torch_files import NAMES, tensor_in_zip
-from padiff.store.foreign.values import sizes_of
+from padiff.store.foreign.values import file_name, sizes_of
 from padiff.store.raw import OpenFile
 
 __all__ = ["METADATA", "read_distributed"]
@@ -69,7 +70,7 @@ def _contents(path: Path, metadata: Any) -> Contents:
     places: dict[tuple[str, tuple[int, ...]], _Place] = {}
     for index, place in state["storage_data"].items():
         key = index.state["fqn"], sizes_of(index.state.get("offset") or ())
-        places[key] = _place(path, place)
+        places[key] = _place(place)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
     files: dict[str, OpenFile] = {}
@@ -90,18 +91,11 @@ def _contents(path: Path, metadata: Any) -> Contents:
 _Place = tuple[str, int, int]  # the file, the first byte, and how many there are
 
 
-def _place(path: Path, value: Any) -> _Place:
+def _place(value: Any) -> _Place:
     name, start, size = (value.state[key] for key in ("relative_path", "offset", "length"))
-    if (
-        Path(name).name != name
-        or type(start) is not int
-        or type(size) is not int
-        or min(start, size) < 0
-    ):
-        raise CorruptError(
-            f"expected files of {path} in the metadata of it, found {name!r:.80}: save it again"
-        )
-    return name, start, size
+    if not all(type(n) is int and 0 <= n <= LONGEST for n in (start, size)):
+        raise ValueError("no place in a file")
+    return file_name(name), start, size
 
 
 def _entry(
@@ -113,6 +107,8 @@ def _entry(
 ) -> Entry:
     shape = sizes_of(about["size"])
     element = torch_element(as_text(_dtype(about["properties"])))
+    if len(about["chunks"]) > _MOST_PIECES:
+        raise ValueError(f"{name!r:.80} in more than {_MOST_PIECES} pieces")
     pieces = []
     for chunk in about["chunks"]:
         offsets, sizes = sizes_of(chunk.state["offsets"]), sizes_of(chunk.state["sizes"])
@@ -156,7 +152,7 @@ def _refuse_overlap(pieces: Sequence[_Piece], name: str, path: Path) -> None:
         common = np.minimum(stops[number], stops[others]) > np.maximum(
             starts[number], starts[others]
         )
-        if len(pieces) > _MOST_PIECES or common.all(axis=1).any():
+        if common.all(axis=1).any():
             raise CorruptError(
                 f"expected pieces of {name} in {path} that lie beside each other, found some that "
                 "lie over others: save it again"

@@ -1,13 +1,14 @@
 """The values in nested dicts and lists of a file, by the names that lead to them."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from padiff.errors import CorruptError
 from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.foreign.pickles import Object
 
-__all__ = ["named_values", "sizes_of"]
+__all__ = ["file_name", "named_values", "sizes_of"]
 
 _DEEPEST = 64
 # Of dicts that hold one another there is no end.
@@ -50,6 +51,13 @@ def _items(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{prefix}{key}", each) for key, each in value.items())
     elif type(value) in (list, tuple):
         yield from ((f"{prefix}{number}", each) for number, each in enumerate(value))
+
+
+def file_name(value: Any) -> str:
+    """The name of a file beside the one that has it; ValueError where it leads elsewhere."""
+    if type(value) is not str or Path(value).name != value or value == ".." or "\0" in value:
+        raise ValueError("no name of a file")
+    return value
 
 
 def sizes_of(value: Any) -> tuple[int, ...]:

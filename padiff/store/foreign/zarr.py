@@ -1,6 +1,6 @@
 """Zarr hierarchies of other tools, of version 2 or 3."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from padiff.errors import (
 )
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
-from padiff.store.foreign.contents import Contents, Entry, put
+from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of
 from padiff.store.media.base import Medium
 from padiff.store.storage import MOST_DECODED
@@ -105,6 +105,7 @@ def _entry(medium: Medium, name: str, document: Reader) -> Entry:
         layout = _layout_2(document)
     else:
         layout = layout_of(_as_ours(document))
+    check_chunks(layout.shape, layout.chunk_shape)
     fill = _filled(document.values.get("fill_value"), layout.element)
     of_version_2 = document.values if document.values.get("zarr_format") == 2 else None
     prefix = of_version_2 is None and _keys(document) == "default"
@@ -166,7 +167,7 @@ def _filled(value: Any, element: DType) -> NDArray[Any]:
             return bits.view(element.numpy)
         if isinstance(value, list):
             value = complex(*(float(part) for part in value))
-        number = float(value) if isinstance(value, str) else value or 0
+        number = float(value) if isinstance(value, str) else 0 if value is None else value
         return np.array(number).astype(element.numpy)
     except (TypeError, ValueError, OverflowError):
         raise FormatError(f"its fill value is {value!r:.40}, which is none of its type") from None
@@ -208,6 +209,8 @@ class _Chunks(ZarrChunks):
         self, out: NDArray[Any], index: tuple[int, ...], selection: tuple[slice, ...]
     ) -> None:
         if self._is_there(index):
+            if self._layout.chain is None and self._layout.shards is None:
+                self.check_present(index)  # or what is too long would be taken for one
             super()._fill(out, index, selection)
         else:
             out[...] = self._fill_value
@@ -217,6 +220,12 @@ class _Chunks(ZarrChunks):
         if not self._medium.has(name):
             return False
         return shards is None or self._entry(shards, index, name)[0] != ABSENT
+
+    def _codecs(self, chain: Chain) -> Sequence[object]:
+        if self._document is None:
+            return super()._codecs(chain)
+        filters, compressor = self._document.get("filters") or (), self._document["compressor"]
+        return [codec["id"] for codec in (*filters, *([compressor] if compressor else []))]
 
     def _decode(self, data: Any, chain: Chain) -> NDArray[Any]:
         if self._document is None:
