@@ -107,7 +107,7 @@ def tensor(
     """The pickle of `{"weight": tensor}` as torch has it."""
     made = io.BytesIO()
 
-    class Pickler(pickle._Pickler):  # type: ignore[name-defined]
+    class Pickler(pickle._Pickler):
         def persistent_id(self, held: Any) -> Any:
             return held[1:] if type(held) is tuple and held[:1] == ("storage!",) else None
 

@@ -1,6 +1,5 @@
 """HDF5 files of other tools: their datasets, mapped where they lie as they are."""
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +14,7 @@ from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
 from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of, swapped
+from padiff.store.foreign.tiles import Tiles
 from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
 from padiff.store.hdf5.errors import Reading
@@ -102,7 +102,10 @@ def _is_plain(found: h5py.Dataset) -> bool:
 
 
 class _Chunks(ChunkedArray):
-    """A dataset in chunks: mapped where `raw` is the file that they lie in as they are."""
+    """A dataset in chunks, which lie as they are in the file `raw` where there is one.
+
+    Many tools make small chunks, of which several are read at a time.
+    """
 
     def __init__(
         self,
@@ -111,41 +114,48 @@ class _Chunks(ChunkedArray):
         where: str,
         shape: tuple[int, ...],
         element: DType,
-        chunk_shape: tuple[int, ...],
+        tile: tuple[int, ...],
         raw: OpenFile | None,
     ) -> None:
         super().__init__()
-        self.shape, self.element, self.chunk_shape = shape, element, chunk_shape
+        self.shape, self.element = shape, element
+        self._tiles = Tiles(shape, tile, element)
+        self.chunk_shape = self._tiles.chunk_shape
         self._where, self._raw = where, raw
         with Reading(where):
             self._dataset = file[name].id
         opaque = element.numpy.kind == "V"
         self._type = self._dataset.get_type() if opaque else h5py.h5t.py_create(element.numpy)
+        self._places: NDArray[np.int64] | None = None
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         with Reading(f"the chunk {index} of the array {self._where}"):
-            mapped = self._mapped(index)
-            if mapped is not None:
-                return mapped
-            out = np.zeros(self.chunk_shape, self.dtype)
-            selection = chunk_selection(index, self.shape, self.chunk_shape)
-            read_selection(self._dataset, selection, out, self._type)
+            out = self._in_place(index)
+            if out is None:
+                out = np.zeros(self.chunk_shape, self.dtype)
+                selection = chunk_selection(index, self.shape, self.chunk_shape)
+                read_selection(self._dataset, selection, out, self._type)
         out.flags.writeable = False
         return out
 
-    def _mapped(self, index: tuple[int, ...]) -> NDArray[Any] | None:
-        """A chunk where it lies in the file; None where it was put through filters, or is none."""
-        if self._raw is None:
+    def _in_place(self, index: tuple[int, ...]) -> NDArray[Any] | None:
+        """A chunk from where it lies in the file; None where it lies nowhere, or is packed."""
+        if self._raw is None or not self.size:
             return None
-        corner = tuple(i * chunk for i, chunk in zip(index, self.chunk_shape, strict=True))
-        if not all(chain([self.size], self.chunk_shape)):
-            return None
-        found = self._dataset.get_chunk_info_by_coord(corner)
-        if found.byte_offset is None:
-            return None
-        data = self._raw.part(found.byte_offset, found.size)
-        values = np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
-        return values if values.flags.aligned else values.copy()
+        if self._places is None:
+            self._places = self._find()
+        return self._tiles.read(self._raw, self._places, index)
+
+    def _find(self) -> NDArray[np.int64]:
+        """Where each of the file's chunks begins: to look for one alone, all may be gone through."""
+        places = self._tiles.nowhere()
+
+        def note(found: h5d.StoreInfo) -> None:
+            if found.size == self._tiles.nbytes and found.byte_offset is not None:
+                places[self._tiles.index_of(found.chunk_offset)] = found.byte_offset
+
+        self._dataset.chunk_iter(note)
+        return places

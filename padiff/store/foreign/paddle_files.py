@@ -10,7 +10,8 @@ from padiff.dtypes import dtype_named
 from padiff.errors import CorruptError, FormatError, PadiffError
 from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of, swapped
-from padiff.store.foreign.pickles import Object, Span, as_text, read_pickle
+from padiff.store.foreign.machine import Object, Span, as_text
+from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, sizes_of
 from padiff.store.raw import OpenFile, RawArray, strides_of
 

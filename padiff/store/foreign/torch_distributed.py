@@ -16,7 +16,8 @@ from padiff.store.array import Array
 from padiff.store.chunks import Selection, empty
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import torch_element
-from padiff.store.foreign.pickles import as_text, read_pickle
+from padiff.store.foreign.machine import as_text
+from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.torch_files import NAMES, tensor_in_zip
 from padiff.store.foreign.values import file_name, sizes_of
 from padiff.store.raw import OpenFile

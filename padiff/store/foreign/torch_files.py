@@ -10,7 +10,8 @@ from padiff.errors import CorruptError, FormatError, PadiffError
 from padiff.jsonio import LONGEST
 from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import torch_element
-from padiff.store.foreign.pickles import Object, as_text, read_pickle
+from padiff.store.foreign.machine import Object, as_text
+from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, sizes_of
 from padiff.store.foreign.zips import Member, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of

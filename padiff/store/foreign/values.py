@@ -6,7 +6,7 @@ from typing import Any
 
 from padiff.errors import CorruptError
 from padiff.jsonio import LONGEST, MOST_AXES
-from padiff.store.foreign.pickles import Object
+from padiff.store.foreign.machine import Object
 
 __all__ = ["file_name", "named_values", "sizes_of"]
 

@@ -199,8 +199,12 @@ class _Chunks(ZarrChunks):
         return f"{self._path}/{name}".lstrip("/")
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        if self._is_there(index):
-            return super()._open_chunk(index)
+        try:
+            if self._layout.shards is None or self._is_there(index):
+                return super()._open_chunk(index)
+        except CorruptError:
+            if self._is_there(index):  # which is the rare case, and takes time to find out
+                raise
         filled = np.broadcast_to(self._fill_value, self.chunk_shape).copy()
         filled.flags.writeable = False
         return filled

@@ -81,8 +81,7 @@ def _walk(path: str) -> None:
             for attribute in found.attrs:
                 found.attrs.get_id(attribute).dtype  # noqa: B018  # asked for what it may crash on
             if isinstance(found, h5py.Dataset) and found.chunks:
-                for number in range(found.id.get_num_chunks()):
-                    found.id.get_chunk_info(number)
+                found.id.chunk_iter(lambda _: None)
             if "/" not in name:
                 dict(found.attrs)
 
