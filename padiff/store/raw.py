@@ -14,14 +14,12 @@ from padiff._kernel import read_part
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, LocationError
 from padiff.store.chunked import ChunkedArray
-from padiff.store.chunks import CHUNK_BYTES, Selection, chunk_selection, chunk_shape_for
+from padiff.store.chunks import Selection, chunk_selection, chunk_shape_for
 from padiff.store.files import unreadable
 
 __all__ = ["OpenFile", "RawArray", "RawFile", "fill_part", "open_file", "strides_of"]
 
 _MAP_FROM = 2**18  # bytes; below, reading is cheaper than mapping
-# Bytes of a chunk that must be copied: such a copy is still in the caches when it is compared.
-_COPIED = 2**20
 # A pipe in the place of a file must not be waited for.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)
 
@@ -102,7 +100,7 @@ class RawArray(ChunkedArray):
     A chunk is what the format would make one, along the axes as they lie in the file, and is
     mapped alone: were the file mapped whole, all that was read of it would count as memory of the
     process. With `swapped` the bytes of an element come with the highest first. Other tools put
-    elements anywhere: where these are not aligned, a chunk is smaller, and read.
+    elements anywhere: what is read need not be aligned, which the kernel does not ask for.
 
     Raises CorruptError where the file ends before the last element.
     """
@@ -121,12 +119,9 @@ class RawArray(ChunkedArray):
         super().__init__()
         self.shape, self.element = shape, element
         self._strides = strides_of(shape, element.itemsize) if strides is None else strides
+        self.chunk_shape = _chunks(shape, self._strides, element.itemsize)
         self._file, self._where, self._offset = file, where, offset
         self._swapped = swapped and element.itemsize > 1
-        places = (offset, *self._strides)
-        self._aligned = not any(place % element.numpy.alignment for place in places)
-        limit = CHUNK_BYTES if self._aligned and not self._swapped else _COPIED
-        self.chunk_shape = _chunks(shape, self._strides, element.itemsize, limit)
         if offset + self._span(shape) > file.size:
             raise self._cut_short()
 
@@ -153,13 +148,6 @@ class RawArray(ChunkedArray):
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         selection = chunk_selection(index, self.shape, self.chunk_shape)
         shape = [part.stop - part.start for part in selection]
-        if not (self._aligned or self._swapped or self._file.descriptor < 0):
-            order = _as_they_lie(self._strides)
-            out: NDArray[Any] = np.empty([shape[axis] for axis in order], self.dtype)
-            out = out.transpose(sorted(range(len(order)), key=order.__getitem__))
-            self._fill(out, index, selection)
-            out.flags.writeable = False
-            return out
         start, span = self._offset, self._span(shape)
         for part, step in zip(selection, self._strides, strict=True):
             start += part.start * step
@@ -169,8 +157,6 @@ class RawArray(ChunkedArray):
         values: NDArray[Any] = np.ndarray(shape, self.dtype, data, 0, self._strides)
         if self._swapped:
             values = values.byteswap()
-        elif not values.flags.aligned:
-            values = values.copy()
         values.flags.writeable = False
         return values
 
@@ -186,17 +172,10 @@ class RawArray(ChunkedArray):
             raise self._cut_short()
 
 
-def _as_they_lie(strides: tuple[int, ...]) -> list[int]:
-    """The axes in the order in which they lie in the file."""
-    return sorted(range(len(strides)), key=lambda axis: -strides[axis])
-
-
-def _chunks(
-    shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int, limit: int
-) -> tuple[int, ...]:
+def _chunks(shape: tuple[int, ...], strides: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
     """What the format would make a chunk, were the axes in the order in which they lie."""
-    order = _as_they_lie(strides)
-    lengths = chunk_shape_for(tuple(shape[axis] for axis in order), itemsize, limit)
+    order = sorted(range(len(shape)), key=lambda axis: -strides[axis])
+    lengths = chunk_shape_for(tuple(shape[axis] for axis in order), itemsize)
     chunk = list(shape)
     for axis, length in zip(order, lengths, strict=True):
         chunk[axis] = length

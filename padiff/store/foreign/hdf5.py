@@ -150,7 +150,7 @@ class _Chunks(ChunkedArray):
         return self._tiles.read(self._raw, self._places, index)
 
     def _find(self) -> NDArray[np.int64]:
-        """Where each of the file's chunks begins: to look for one alone, all may be gone through."""
+        """Where each of the file's chunks begins: to find one alone takes about as long."""
         places = self._tiles.nowhere()
 
         def note(found: h5d.StoreInfo) -> None:

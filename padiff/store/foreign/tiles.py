@@ -58,8 +58,8 @@ class Tiles:
         if (starts < 0).any():
             return None
         if len(starts) == 1:
-            values = self._part(file, int(starts[0]), 1)[0]
-            return values if values.flags.aligned else values.copy()
+            values: NDArray[Any] = self._part(file, int(starts[0]), 1)[0]
+            return values
         axes = range(len(self._tile))
         sizes = [n for axis in axes for n in (there.shape[axis], self._tile[axis])]
         out: NDArray[Any] = np.empty(sizes, self._dtype)

@@ -50,7 +50,6 @@ class _Mapped(RawArray, StoredArray):
 
     def __init__(self, file: Hdf5File, where: str, layout: Layout, offset: int) -> None:
         super().__init__(file.raw, where, layout.shape, layout.element, offset)
-        self.chunk_shape = layout.chunk_shape  # which digests are of, aligned or not
         self._layout = layout
         self._open = file  # as long as this is there
 
