@@ -78,7 +78,7 @@ def write_paddle(path: Path, state: State) -> None:
     paddle.save(state, str(path))
 
 
-def write_hdf5(path: Path, state: State, *, chunks: bool | None = None) -> None:
+def write_hdf5(path: Path, state: State, *, chunks: bool | tuple[int, int] | None = None) -> None:
     with h5py.File(path, "w") as file:
         for name, values in state.items():
             file.create_dataset(name, data=values, chunks=chunks)
@@ -99,7 +99,8 @@ FORMATS: dict[str, tuple[str, Callable[[Path, State], object]]] = {
     "distributed": ("checkpoint", write_distributed),
     "paddle": ("model.pdparams", write_paddle),
     "hdf5": ("model.h5", write_hdf5),
-    "hdf5-chunked": ("chunked.h5", partial(write_hdf5, chunks=True)),
+    "hdf5-chunked": ("chunked.h5", partial(write_hdf5, chunks=(64, SIDE))),  # of 1 MiB
+    "hdf5-small": ("small.h5", partial(write_hdf5, chunks=True)),  # of 64 KiB, as h5py makes them
     "zarr-2": ("model_2.zarr", partial(write_zarr, version=2)),
     "zarr-3": ("model_3.zarr", partial(write_zarr, version=3)),
 }

@@ -188,7 +188,16 @@ class _Pieces(Array):
         found = self._open.get(number)
         if found is None:
             piece = self._pieces[number]
-            entry = tensor_in_zip(self._files(piece.file), piece.start, piece.size, self._where)
+            file = self._files(piece.file)
+            try:
+                entry = tensor_in_zip(file, piece.start, piece.size, self._where)
+            except CorruptError:
+                raise
+            except FormatError as error:
+                raise CorruptError(
+                    f"expected a piece of {self._where} in {file.path}, found that {error}: save "
+                    "it again"
+                ) from None
             expected = tuple(part.stop - part.start for part in piece.selection)
             if (entry.shape, entry.element) != (expected, self.element):
                 raise CorruptError(

@@ -1,5 +1,6 @@
 """The values in nested dicts and lists of a file, by the names that lead to them."""
 
+import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +12,10 @@ from padiff.store.foreign.machine import Object
 __all__ = ["file_name", "named_values", "sizes_of"]
 
 _DEEPEST = 64
-# Of dicts that hold one another there is no end.
-_MOST = 4_000_000  # which are visited
-_MOST_NAMES = 2**10  # for what is wanted, and so many times what there is of it
-_NAMES_EACH = 16
+# Of dicts that hold one another there is no end: values that are gone through may be so many, and
+# so many times those that are there.
+_MOST = 2**16
+_MOST_TIMES = 16
 _LONGEST = 2**12  # characters of a name
 
 
@@ -24,8 +25,8 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
         yield "tensor", state
         return
     left = [iter(_items(state, ""))]
-    names, seen = 0, set()
-    for _ in range(_MOST):
+    most, seen = _MOST, set[int]()
+    for number in itertools.count():
         found = next(left[-1], None)
         if found is None:
             left.pop()
@@ -33,17 +34,17 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
                 return
             continue
         name, value = found
-        if len(name) > _LONGEST:
-            break
+        if number > most or len(name) > _LONGEST:
+            raise CorruptError(
+                "expected a state dict, found more in it than any has: save it alone"
+            )
         if is_wanted(value):
-            names += 1
-            seen.add(id(value))
-            if names > _MOST_NAMES + _NAMES_EACH * len(seen):
-                break
             yield name, value
-        elif len(left) < _DEEPEST:
+        elif isinstance(value, dict | list | tuple) and len(left) < _DEEPEST:
+            if id(value) not in seen:
+                seen.add(id(value))
+                most += _MOST_TIMES * len(value)
             left.append(iter(_items(value, f"{name}.")))
-    raise CorruptError("expected a state dict, found more in it than any has: save it alone")
 
 
 def _items(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:

@@ -52,9 +52,15 @@ def _stream(start: Callable[[], Any]) -> Callable[[bytes], Iterator[int]]:
     return unpacked
 
 
-def _stated(start: int) -> Callable[[bytes], Iterator[int]]:
-    """What four bytes say."""
-    return lambda data: iter([int.from_bytes(data[start : start + 4], "little")])
+def _lz4(data: bytes) -> Iterator[int]:
+    yield int.from_bytes(data[:4], "little")
+
+
+def _blosc(data: bytes) -> Iterator[int]:
+    """The library reads as many packed bytes as the header says, whether they are there or not."""
+    if len(data) < 16 or int.from_bytes(data[12:16], "little") != len(data):
+        raise ValueError("it is cut short")
+    yield int.from_bytes(data[4:8], "little")
 
 
 def _zstd(data: bytes) -> Iterator[int]:
@@ -83,7 +89,7 @@ _UNPACKED: Mapping[str, Callable[[bytes], Iterator[int]]] = {
     "gzip": _stream(lambda: zlib.decompressobj(16 + zlib.MAX_WBITS)),
     "bz2": _stream(bz2.BZ2Decompressor),
     "lzma": _stream(lzma.LZMADecompressor),
-    "lz4": _stated(0),
-    "blosc": _stated(4),
+    "lz4": _lz4,
+    "blosc": _blosc,
     "zstd": _zstd,
 }
