@@ -1,5 +1,6 @@
 """Damaged and hostile files of other tools: one sentence or a right reading, and nothing else."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -203,6 +204,22 @@ def test_a_pickle_of_numpy_runs_nothing(tmp_path: Path) -> None:
     assert "Python objects" in attempt(tmp_path / "a.npy")
     np.load(tmp_path / "a.npy", allow_pickle=True)
     assert list(tmp_path.glob("marker*"))
+
+
+@pytest.mark.parametrize("indexed", [False, True])
+def test_what_is_there_may_be_large(indexed: bool, tmp_path: Path) -> None:
+    size = 2**37
+    tensor = {"dtype": "F32", "shape": [size // 4], "data_offsets": [0, size]}
+    header = json.dumps({"layer.weight": tensor}).encode()
+    file = tmp_path / "model.safetensors"
+    file.write_bytes(len(header).to_bytes(8, "little") + header)
+    os.truncate(file, 8 + len(header) + size)  # a hole, of which nothing is on the disk
+    if indexed:
+        index = tmp_path / "model.safetensors.index.json"
+        index.write_text(json.dumps({"weight_map": {"layer.weight": file.name}}))
+        file = index
+    layer = padiff.open_dump(file).weights["layer"]
+    assert np.array_equal(layer.weight["weight"][-2:], [0, 0])
 
 
 @pytest.mark.parametrize(

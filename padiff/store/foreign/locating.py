@@ -4,6 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from padiff.errors import FormatError
+from padiff.jsonio import LONGEST
 from padiff.store.base import Store
 from padiff.store.foreign.contents import Contents, below, check_sizes
 from padiff.store.foreign.named import NamedArrays
@@ -55,13 +56,14 @@ def foreign_hierarchy(medium: Medium) -> Store | None:
     contents = read_zarr(medium) if holds_zarr(medium) else None
     if contents is None:
         return None
-    check_sizes(contents, medium.location, lambda: 0)
+    check_sizes(contents, medium.location, lambda: LONGEST)  # to add them up may take long
     return NamedArrays(medium.location, None, contents)
 
 
 def _bytes_in(path: Path) -> int:
-    """Of a file, or of all below a directory."""
-    files = path.rglob("*") if path.is_dir() else [path]
+    """Of a file, of all below a directory, or of those beside an index."""
+    place = path.parent if path.name.endswith(INDEX) else path
+    files = place.rglob("*") if place.is_dir() else [place]
     return sum(file.stat().st_size for file in files if file.is_file())
 
 
