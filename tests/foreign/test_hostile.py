@@ -18,7 +18,8 @@ import padiff
 from benchmarks.fuzz import peak
 from padiff.errors import PadiffError
 from padiff.store.chunks import blocks
-from tests.foreign.attacks import ATTACKS, pickle_file, pickles_that_run, torch_file
+from tests.foreign.attacks import ATTACKS
+from tests.foreign.attacks.pickles import pickle_file, pickles_that_run, torch_file
 from tests.foreign.formats import FORMATS
 
 SECONDS = 5  # of the processor, whatever else the machine does
