@@ -34,6 +34,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.hdf5
 	$(BIN)/python -m benchmarks.training
 	$(BIN)/python -m benchmarks.large
+	$(BIN)/python -m benchmarks.foreign
 	$(BIN)/python -m benchmarks.lazy
 	$(BIN)/python -m benchmarks.auto_diff
 

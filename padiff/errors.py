@@ -22,6 +22,16 @@ __all__ = [
 class PadiffError(Exception):
     """Anything padiff refuses or cannot do."""
 
+    def __str__(self) -> str:
+        """One line, whatever names from a file are in it."""
+        text = super().__str__()
+        if text.isprintable():
+            return text
+        return "".join(
+            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
+            for char in text
+        )
+
 
 class UsageError(PadiffError, ValueError):
     """An argument that padiff does not take."""

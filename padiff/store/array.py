@@ -31,6 +31,7 @@ class Array(ABC):
     def read(self, selection: Selection, into: NDArray[Any] | None = None) -> NDArray[Any]:
         """The selected elements, read-only; a view of the file where they lie in one raw chunk.
 
+        Such a view need not be aligned.
         What must be put together is put at the start of `into`, bytes that are enough for it, so
         that the system need not find new memory each time.
         Raises CorruptError when a chunk is missing or cut short.
@@ -80,6 +81,9 @@ class Array(ABC):
     def __getitem__(self, key: Any) -> NDArray[Any] | np.generic:
         selection, steps = _basic_index(key, self.shape)
         block = self.read(selection)
+        if not block.flags.aligned:  # as it lies in a file, which not all who get it can cope with
+            block = block.copy()
+            block.flags.writeable = False
         return cast("NDArray[Any] | np.generic", block[steps])
 
     def __array__(

@@ -99,7 +99,8 @@ class RawArray(ChunkedArray):
 
     A chunk is what the format would make one, along the axes as they lie in the file, and is
     mapped alone: were the file mapped whole, all that was read of it would count as memory of the
-    process. With `swapped` the bytes of an element come with the highest first.
+    process. With `swapped` the bytes of an element come with the highest first. Other tools put
+    elements anywhere: what is read need not be aligned, which the kernel does not ask for.
 
     Raises CorruptError where the file ends before the last element.
     """
@@ -156,8 +157,6 @@ class RawArray(ChunkedArray):
         values: NDArray[Any] = np.ndarray(shape, self.dtype, data, 0, self._strides)
         if self._swapped:
             values = values.byteswap()
-        elif not values.flags.aligned:  # other tools put them anywhere
-            values = values.copy()
         values.flags.writeable = False
         return values
 

@@ -35,7 +35,7 @@ TIERS = """
     store.hdf5.dump
     store.hdf5.store
     store.hdf5
-    store.zarr.codecs store.section
+    store.zarr.bounds store.zarr.codecs store.section
     store.zarr.shards
     store.zarr.document
     store.zarr.array
@@ -43,8 +43,8 @@ TIERS = """
     store.zarr.section
     store.zarr.store
     store.zarr
-    store.foreign.contents store.foreign.elements store.foreign.ours store.foreign.pickles
-    store.foreign.values
+    store.foreign.contents store.foreign.elements store.foreign.machine store.foreign.ours
+    store.foreign.pickles store.foreign.tiles store.foreign.values
     store.foreign.zips
     store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files
     store.foreign.safetensors store.foreign.torch_files store.foreign.zarr

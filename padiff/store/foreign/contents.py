@@ -2,14 +2,23 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from math import prod
 
 from msgspec import Struct
 
 from padiff.dtypes import DType
-from padiff.errors import LocationError
+from padiff.errors import CorruptError, FormatError, LocationError
+from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.array import Array
+from padiff.store.chunks import chunk_grid
 
-__all__ = ["Contents", "Entry", "below"]
+__all__ = ["Contents", "Entry", "below", "check_chunks", "check_sizes", "put"]
+
+# Bytes of all arrays, and so many times those of the file: elements that lie nowhere, such as those
+# of chunks that were left out, take time to compare.
+_MOST = 2**36
+_MOST_TIMES = 100
+_MOST_CHUNKS = 2**20  # of one array: each takes time, whether it is there or not
 
 
 class Entry(Struct, frozen=True):
@@ -56,3 +65,40 @@ def below(contents: Contents, prefix: str, where: str) -> Contents:
         if name.startswith(start)
     }
     return replace(contents, entries=kept, refused=refused)
+
+
+def put(entries: dict[str, Entry], name: str, entry: Entry, where: str) -> None:
+    """Add an array; CorruptError where there is one of its name."""
+    if name in entries:
+        raise CorruptError(
+            f"expected one array called {name} in {where}, found two, once their names have dots "
+            "between the parts: rename one of them"
+        )
+    entries[name] = entry
+
+
+def check_chunks(shape: tuple[int, ...], chunk_shape: tuple[int, ...]) -> None:
+    """FormatError, without the place, for an array in more chunks than any tensor is cut in."""
+    count = prod(chunk_grid(shape, chunk_shape))
+    if count > _MOST_CHUNKS:
+        raise FormatError(f"it is in {count} chunks, of which padiff reads at most {_MOST_CHUNKS}")
+
+
+def check_sizes(contents: Contents, where: str, held: Callable[[], int]) -> None:
+    """CorruptError for an array that NumPy cannot have, or more elements than `held` bytes make."""
+    total = 0
+    for name, entry in contents.entries.items():
+        size = entry.element.itemsize
+        for length in entry.shape:
+            size *= max(1, length)
+        if len(entry.shape) > MOST_AXES or size > LONGEST:
+            raise CorruptError(
+                f"expected an array that memory can address at {name} in {where}, found the shape "
+                f"{list(entry.shape)}: it was changed, so make it again"
+            )
+        total += size
+    if total > _MOST and total > _MOST_TIMES * held():
+        raise CorruptError(
+            f"expected arrays in {where} of at most {_MOST_TIMES} times its {held()} bytes, found "
+            f"{total}: it is made to take time, so it is not read"
+        )

@@ -1,6 +1,5 @@
 """HDF5 files of other tools: their datasets, mapped where they lie as they are."""
 
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -10,16 +9,17 @@ from h5py import h5d
 from numpy.typing import NDArray
 
 from padiff.dtypes import DType
-from padiff.errors import FormatError
+from padiff.errors import CorruptError, FormatError
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.ours import is_of_ours
+from padiff.store.foreign.tiles import Tiles
 from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
 from padiff.store.hdf5.errors import Reading
-from padiff.store.hdf5.probe import check_walk
+from padiff.store.hdf5.probe import check_walk, walk
 from padiff.store.hdf5.seal import is_sealed
 from padiff.store.raw import OpenFile, RawArray
 from padiff.store.storage import MOST_DECODED
@@ -52,16 +52,16 @@ def read_hdf5(path: Path) -> Contents:
     with Reading(str(path)):
         file = h5py.File(path, "r", locking=False)
 
-        def visit(name: str, found: h5py.Group | h5py.Dataset) -> None:
+        for name, found in walk(file):
             if not isinstance(found, h5py.Dataset):
-                return
+                continue
             dotted = name.replace("/", ".")
             try:
-                entries[dotted] = _entry(file, raw, name, found)
+                put(entries, dotted, _entry(file, raw, name, found), str(path))
+            except CorruptError:
+                raise
             except FormatError as error:
                 refused[dotted] = str(error)
-
-        file.visititems(visit)
     return Contents(KIND, "", entries, refused)
 
 
@@ -79,9 +79,14 @@ def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> En
         size *= length
     if size > MOST_DECODED:
         raise FormatError(f"its chunks have {size} bytes, of which each is read whole")
+    check_chunks(shape, lengths)
     where = f"{raw.path}/{name}"
     has_block = file.userblock_size > 0  # which not all places in the file take into account
     offset = found.id.get_offset() if plist.get_layout() == h5d.CONTIGUOUS else None
+    if not _is_plain(found):
+        return Entry(
+            shape, element, lambda: _Chunks(file, name, where, shape, element, lengths, None)
+        )
     if offset is not None and not has_block:
         is_swapped = swapped(dtype)
         return Entry(
@@ -96,8 +101,17 @@ def _entry(file: h5py.File, raw: OpenFile, name: str, found: h5py.Dataset) -> En
     )
 
 
+def _is_plain(found: h5py.Dataset) -> bool:
+    """Whether bytes in the file are as NumPy has them, and not numbers of fewer bits."""
+    dtype = found.dtype
+    return dtype.kind == "V" or bool(h5py.h5t.py_create(dtype).equal(found.id.get_type()))
+
+
 class _Chunks(ChunkedArray):
-    """A dataset in chunks: mapped where `raw` is the file that they lie in as they are."""
+    """A dataset in chunks, which lie as they are in the file `raw` where there is one.
+
+    Many tools make small chunks, of which several are read at a time.
+    """
 
     def __init__(
         self,
@@ -106,41 +120,48 @@ class _Chunks(ChunkedArray):
         where: str,
         shape: tuple[int, ...],
         element: DType,
-        chunk_shape: tuple[int, ...],
+        tile: tuple[int, ...],
         raw: OpenFile | None,
     ) -> None:
         super().__init__()
-        self.shape, self.element, self.chunk_shape = shape, element, chunk_shape
+        self.shape, self.element = shape, element
+        self._tiles = Tiles(shape, tile, element)
+        self.chunk_shape = self._tiles.chunk_shape
         self._where, self._raw = where, raw
         with Reading(where):
             self._dataset = file[name].id
         opaque = element.numpy.kind == "V"
         self._type = self._dataset.get_type() if opaque else h5py.h5t.py_create(element.numpy)
+        self._places: NDArray[np.int64] | None = None
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
         with Reading(f"the chunk {index} of the array {self._where}"):
-            mapped = self._mapped(index)
-            if mapped is not None:
-                return mapped
-            out = np.zeros(self.chunk_shape, self.dtype)
-            selection = chunk_selection(index, self.shape, self.chunk_shape)
-            read_selection(self._dataset, selection, out, self._type)
+            out = self._in_place(index)
+            if out is None:
+                out = np.zeros(self.chunk_shape, self.dtype)
+                selection = chunk_selection(index, self.shape, self.chunk_shape)
+                read_selection(self._dataset, selection, out, self._type)
         out.flags.writeable = False
         return out
 
-    def _mapped(self, index: tuple[int, ...]) -> NDArray[Any] | None:
-        """A chunk where it lies in the file; None where it was put through filters, or is none."""
-        if self._raw is None:
+    def _in_place(self, index: tuple[int, ...]) -> NDArray[Any] | None:
+        """A chunk from where it lies in the file; None where it lies nowhere, or is packed."""
+        if self._raw is None or not self.size:
             return None
-        corner = tuple(i * chunk for i, chunk in zip(index, self.chunk_shape, strict=True))
-        if not all(chain([self.size], self.chunk_shape)):
-            return None
-        found = self._dataset.get_chunk_info_by_coord(corner)
-        if found.byte_offset is None:
-            return None
-        data = self._raw.part(found.byte_offset, found.size)
-        values = np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
-        return values if values.flags.aligned else values.copy()
+        if self._places is None:
+            self._places = self._find()
+        return self._tiles.read(self._raw, self._places, index)
+
+    def _find(self) -> NDArray[np.int64]:
+        """Where each of the file's chunks begins: to find one alone takes about as long."""
+        places = self._tiles.nowhere()
+
+        def note(found: h5d.StoreInfo) -> None:
+            if found.size == self._tiles.nbytes and found.byte_offset is not None:
+                places[self._tiles.index_of(found.chunk_offset)] = found.byte_offset
+
+        self._dataset.chunk_iter(note)
+        return places

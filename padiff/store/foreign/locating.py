@@ -4,8 +4,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from padiff.errors import FormatError
+from padiff.jsonio import LONGEST
 from padiff.store.base import Store
-from padiff.store.foreign.contents import Contents, below
+from padiff.store.foreign.contents import Contents, below, check_sizes
 from padiff.store.foreign.named import NamedArrays
 from padiff.store.foreign.npy import MAGIC, read_npy, read_npy_directory, read_npz
 from padiff.store.foreign.paddle_files import read_paddle
@@ -47,6 +48,7 @@ def foreign_store(path: Path) -> Store | None:
             f"expected arrays in {file}, found {contents.kind} that has none"
             f"{f' ({reasons})' if reasons else ''}: name another file"
         )
+    check_sizes(contents, str(file), lambda: _bytes_in(file))
     return NamedArrays(str(path), file, below(contents, prefix, str(file)))
 
 
@@ -61,7 +63,17 @@ def foreign_dumps(path: Path) -> tuple[Store, str] | None:
 def foreign_hierarchy(medium: Medium) -> Store | None:
     """The arrays of a Zarr hierarchy on any medium; None where it has none."""
     contents = read_zarr(medium) if holds_zarr(medium) else None
-    return NamedArrays(medium.location, None, contents) if contents else None
+    if contents is None:
+        return None
+    check_sizes(contents, medium.location, lambda: LONGEST)  # to add them up may take long
+    return NamedArrays(medium.location, None, contents)
+
+
+def _bytes_in(path: Path) -> int:
+    """Of a file, of all below a directory, or of those beside an index."""
+    place = path.parent if path.name.endswith(INDEX) else path
+    files = place.rglob("*") if place.is_dir() else [place]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _contents(path: Path) -> Contents | None:

@@ -1,33 +1,28 @@
 """Arrays as NumPy saves them: `.npy`, directories of them, and `.npz`."""
 
-import io
+import ast
+import re
 from functools import lru_cache
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any
 
+import numpy as np
 from numpy.lib import format as npy
 
-from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError
-from padiff.jsonio import LONGEST, MOST_AXES
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of, swapped
+from padiff.store.foreign.values import sizes_of
 from padiff.store.foreign.zips import Inflated, Member, check_unpacked, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["MAGIC", "entry_of_file", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
 
 MAGIC = npy.MAGIC_PREFIX
+_LEAD = 12  # bytes before a header, with its length
 _LONGEST = 2**14  # bytes of a header
-
-
-class _Header(NamedTuple):
-    shape: tuple[int, ...]
-    fortran: bool
-    element: DType
-    swapped: bool
-    offset: int
+_LONG = re.compile(r"(\d)L\b")  # as Python 2 spelled numbers
 
 
 def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = None) -> Entry:
@@ -36,17 +31,14 @@ def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = N
     FormatError without the place where padiff does not compare its elements.
     """
     stop = file.size if stop is None else stop
-    held = bytes(file.part(start, min(_LONGEST, stop - start)))
     try:
-        shape, fortran, element, is_swapped, length = _read_header(held[: _length_of_header(held)])
-    except ValueError as error:
-        if isinstance(error, FormatError):
-            raise
+        shape, fortran, dtype, offset = _header(file, start, stop)
+    except (*(LookupError, MemoryError, RecursionError), *(SyntaxError, TypeError, ValueError)):
         raise CorruptError(
-            f"expected an array as NumPy saves it at {where}, found a header that it cannot read "
-            f"({' '.join(str(error).split())[:80]}): make it again"
+            f"expected an array as NumPy saves it at {where}, found a header that cannot be read: "
+            "it was cut short or changed, so make it again"
         ) from None
-    offset = start + length
+    element = element_of(dtype)
     strides = strides_of(shape, element.itemsize)
     if fortran:
         strides = strides_of(shape[::-1], element.itemsize)[::-1]
@@ -55,6 +47,7 @@ def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = N
             f"expected {prod(shape)} elements of {element.name} at {where}, as its header says, "
             f"found {max(0, stop - offset)} bytes: it was cut short or changed, so make it again"
         )
+    is_swapped = swapped(dtype)
     return Entry(
         shape,
         element,
@@ -62,27 +55,31 @@ def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = N
     )
 
 
-def _length_of_header(held: bytes) -> int:
-    """From the start of the file to its first element, as far as the start tells."""
-    size = 2 if held[6:7] == b"\1" else 4
-    return len(MAGIC) + 2 + size + int.from_bytes(held[8 : 8 + size], "little")
+def _header(
+    file: RawFile, start: int, stop: int
+) -> tuple[tuple[int, ...], bool, np.dtype[Any], int]:
+    """Shape, whether it is in Fortran's order, type, and where the elements begin in the file.
+
+    NumPy's own reader of it may print warnings.
+    """
+    lead = bytes(file.part(start, min(_LEAD, stop - start)))
+    width = {1: 2, 2: 4, 3: 4}[lead[len(MAGIC)]]  # of the length, by the version
+    begin = len(MAGIC) + 2 + width
+    length = int.from_bytes(lead[begin - width : begin], "little")
+    if not lead.startswith(MAGIC) or length > _LONGEST or begin + length > stop - start:
+        raise ValueError("no header")
+    text = bytes(file.part(start + begin, length)).decode()
+    return (*_parsed(text), start + begin + length)
 
 
-@lru_cache(1024)  # thousands of files have a few headers, and NumPy compiles each as Python
-def _read_header(held: bytes) -> _Header:
-    """What a header says; ValueError where it is none, FormatError of elements not compared."""
-    file = io.BytesIO(held)
-    try:
-        version = npy.read_magic(file)
-        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-        shape, fortran, dtype = read(file)
-    except ValueError:
-        raise
-    except Exception as error:  # whatever Python's parser makes of text that is none
-        raise ValueError(str(error)) from None
-    if len(shape) > MOST_AXES or not all(0 <= length <= LONGEST for length in shape):
-        raise ValueError("no array has its shape")
-    return _Header(shape, fortran, element_of(dtype), swapped(dtype), file.tell())
+@lru_cache(1024)  # thousands of files have a few headers
+def _parsed(text: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
+    values = ast.literal_eval(_LONG.sub(r"\1", text).strip())
+    return (
+        sizes_of(values["shape"]),
+        bool(values["fortran_order"]),
+        npy.descr_to_dtype(values["descr"]),
+    )
 
 
 def read_npy(path: Path) -> Contents:
@@ -103,7 +100,7 @@ def read_npy_directory(path: Path) -> Contents:
     for found in sorted(path.rglob("*.npy")):
         name = ".".join(found.relative_to(path).with_suffix("").parts)
         try:
-            entries[name] = entry_of_file(found)
+            put(entries, name, entry_of_file(found), str(path))
         except CorruptError:
             raise
         except FormatError as error:
@@ -121,7 +118,7 @@ def read_npz(path: Path) -> Contents:
     """The arrays of a `.npz` file, packed or not."""
     file = OpenFile(path)
     members = members_of(file)
-    check_unpacked(path, members)
+    check_unpacked(file, members)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
     for member, found in members.items():
@@ -130,7 +127,7 @@ def read_npz(path: Path) -> Contents:
             refused[name] = "it is no array"
             continue
         try:
-            entries[name] = _entry_of_member(file, member, found)
+            put(entries, name, _entry_of_member(file, member, found), str(path))
         except CorruptError:
             raise
         except FormatError as error:

@@ -8,10 +8,11 @@ import numpy as np
 
 from padiff.dtypes import dtype_named
 from padiff.errors import CorruptError, FormatError, PadiffError
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of, swapped
-from padiff.store.foreign.pickles import Object, Span, as_text, read_pickle
-from padiff.store.foreign.values import named_values
+from padiff.store.foreign.machine import Object, Span, as_text
+from padiff.store.foreign.pickles import read_pickle
+from padiff.store.foreign.values import named_values, sizes_of
 from padiff.store.raw import OpenFile, RawArray, strides_of
 
 __all__ = ["read_paddle"]
@@ -34,7 +35,7 @@ def read_paddle(path: Path) -> Contents:
     refused: dict[str, str] = {}
     for name, value in named_values(state, _is_tensor):
         try:
-            entries[name] = _entry(file, f"{where}/{name}", value)
+            put(entries, name, _entry(file, f"{where}/{name}", value), where)
         except CorruptError:
             raise
         except FormatError as error:
@@ -76,8 +77,7 @@ def _dtype(value: Any) -> np.dtype[Any]:
 def _in_place(
     file: OpenFile, where: str, shape: Any, dtype: np.dtype[Any], held: Span, *, fortran: bool
 ) -> Entry:
-    if type(shape) is not tuple or not all(type(n) is int and n >= 0 for n in shape):
-        raise ValueError("no shape")
+    shape = sizes_of(shape)
     element = element_of(dtype)
     if element.name == "uint16":  # NumPy has no bfloat16, for which paddle takes this
         element = dtype_named("bfloat16")

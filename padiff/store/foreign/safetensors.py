@@ -14,7 +14,7 @@ __all__ = ["LONGEST", "METADATA", "TYPES", "is_safetensors", "read_safetensors"]
 KIND = "a safetensors file"
 _LENGTH = 8  # bytes of the header's length
 METADATA = "__metadata__"
-LONGEST = 100_000_000  # bytes of a header that the format allows
+LONGEST = 2**25  # bytes of a header: of tensors each takes some eighty
 TYPES = {
     "BOOL": "bool",
     **{f"I{bits}": f"int{bits}" for bits in (8, 16, 32, 64)},

@@ -8,6 +8,7 @@ from padiff.jsonio import Reader, loads
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.safetensors import read_safetensors
 from padiff.store.foreign.torch_files import read_torch
+from padiff.store.foreign.values import file_name
 from padiff.store.raw import OpenFile
 
 __all__ = ["INDEX", "index_in", "read_index", "read_shards"]
@@ -31,11 +32,13 @@ def read_index(path: Path) -> Contents:
     index = Reader(loads(bytes(file.part(0, file.size)), str(path)), str(path)).object("weight_map")
     names = {name: index.string(name) for name in index.values}
     for shard in set(names.values()):
-        if Path(shard).name != shard:
+        try:
+            file_name(shard)
+        except ValueError:
             raise CorruptError(
                 f"expected the names of files beside {path} in it, found {shard!r:.80}: it was "
                 "changed, so make it again"
-            )
+            ) from None
     held = {shard: _read(path.parent / shard) for shard in dict.fromkeys(names.values())}
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +11,15 @@ from numpy.typing import NDArray
 
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, PadiffError
+from padiff.jsonio import LONGEST
 from padiff.store.array import Array
 from padiff.store.chunks import Selection, empty
 from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.elements import torch_element
-from padiff.store.foreign.pickles import Object, as_text, read_pickle
+from padiff.store.foreign.machine import as_text
+from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.torch_files import NAMES, tensor_in_zip
+from padiff.store.foreign.values import file_name, sizes_of
 from padiff.store.raw import OpenFile
 
 __all__ = ["METADATA", "read_distributed"]
@@ -33,6 +37,8 @@ _NAMES = (
     *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath"),
     *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 )
+
+_MOST_PIECES = 10_000  # of one tensor; each is compared with others
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +70,14 @@ def _contents(path: Path, metadata: Any) -> Contents:
     state = metadata.state
     places: dict[tuple[str, tuple[int, ...]], _Place] = {}
     for index, place in state["storage_data"].items():
-        key = index.state["fqn"], _sizes(index.state.get("offset"))
-        places[key] = _place(path, place)
+        key = index.state["fqn"], sizes_of(index.state.get("offset") or ())
+        places[key] = _place(place)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
     files: dict[str, OpenFile] = {}
     for name, about in state["state_dict_metadata"].items():
+        if type(name) is not str:
+            raise ValueError("a name that is no text")
         if about.kind != f"{_ABOUT}metadata.TensorStorageMetadata":
             continue  # a number or a text
         try:
@@ -84,13 +92,11 @@ def _contents(path: Path, metadata: Any) -> Contents:
 _Place = tuple[str, int, int]  # the file, the first byte, and how many there are
 
 
-def _place(path: Path, value: Any) -> _Place:
+def _place(value: Any) -> _Place:
     name, start, size = (value.state[key] for key in ("relative_path", "offset", "length"))
-    if Path(name).name != name or type(start) is not int or type(size) is not int or start < 0:
-        raise CorruptError(
-            f"expected files of {path} in the metadata of it, found {name!r:.80}: save it again"
-        )
-    return name, start, size
+    if not all(type(n) is int and 0 <= n <= LONGEST for n in (start, size)):
+        raise ValueError("no place in a file")
+    return file_name(name), start, size
 
 
 def _entry(
@@ -100,11 +106,13 @@ def _entry(
     places: dict[tuple[str, tuple[int, ...]], _Place],
     files: dict[str, OpenFile],
 ) -> Entry:
-    shape = _sizes(about["size"])
+    shape = sizes_of(about["size"])
     element = torch_element(as_text(_dtype(about["properties"])))
+    if len(about["chunks"]) > _MOST_PIECES:
+        raise ValueError(f"{name!r:.80} in more than {_MOST_PIECES} pieces")
     pieces = []
     for chunk in about["chunks"]:
-        offsets, sizes = _sizes(chunk.state["offsets"]), _sizes(chunk.state["sizes"])
+        offsets, sizes = sizes_of(chunk.state["offsets"]), sizes_of(chunk.state["sizes"])
         place = places.get((name, offsets)) or places.get((name, ()))
         inside = all(a + n <= whole for a, n, whole in zip(offsets, sizes, shape, strict=True))
         if place is None or not inside:
@@ -114,8 +122,9 @@ def _entry(
             )
         selection = tuple(slice(a, a + n) for a, n in zip(offsets, sizes, strict=True))
         pieces.append(_Piece(selection, *place))
-    covered = sum(int(np.prod([s.stop - s.start for s in p.selection])) for p in pieces)
-    if covered != int(np.prod(shape)):
+    _refuse_overlap(pieces, name, path)
+    covered = sum(prod(part.stop - part.start for part in p.selection) for p in pieces)
+    if covered != prod(shape):
         raise CorruptError(
             f"expected pieces of {name} in {path} for all of its {list(shape)}, found them for "
             f"{covered} elements: save it again"
@@ -129,21 +138,32 @@ def _entry(
     return Entry(shape, element, lambda: _Pieces(f"{path}/{name}", shape, element, pieces, opened))
 
 
+def _refuse_overlap(pieces: Sequence[_Piece], name: str, path: Path) -> None:
+    """CorruptError where two pieces hold the same elements: then others are in none."""
+    if len(pieces) < 2 or not pieces[0].selection:
+        return
+    corners = np.array([[(s.start, s.stop) for s in piece.selection] for piece in pieces])
+    starts, stops = corners[..., 0], corners[..., 1]
+    axis = max(range(starts.shape[1]), key=lambda axis: len(np.unique(starts[:, axis])))
+    order = np.argsort(starts[:, axis], kind="stable")
+    starts, stops = starts[order], stops[order]
+    ends = np.searchsorted(starts[:, axis], stops[:, axis])
+    for number, end in enumerate(ends):
+        others = slice(number + 1, end)
+        common = np.minimum(stops[number], stops[others]) > np.maximum(
+            starts[number], starts[others]
+        )
+        if common.all(axis=1).any():
+            raise CorruptError(
+                f"expected pieces of {name} in {path} that lie beside each other, found some that "
+                "lie over others: save it again"
+            )
+
+
 def _dtype(properties: Any) -> Any:
     """The type of the elements, which is the first of what is kept of a tensor."""
     state = properties.state
     return state["dtype"] if isinstance(state, dict) else state[0]
-
-
-def _sizes(value: Any) -> tuple[int, ...]:
-    """A shape or an index; () for none."""
-    if value is None:
-        return ()
-    if isinstance(value, Object) and value.kind == "torch.Size":
-        (value,) = value.args or ((),)
-    if type(value) is not tuple or not all(type(n) is int and n >= 0 for n in value):
-        raise ValueError("no sizes")
-    return value
 
 
 class _Pieces(Array):
@@ -168,7 +188,16 @@ class _Pieces(Array):
         found = self._open.get(number)
         if found is None:
             piece = self._pieces[number]
-            entry = tensor_in_zip(self._files(piece.file), piece.start, piece.size, self._where)
+            file = self._files(piece.file)
+            try:
+                entry = tensor_in_zip(file, piece.start, piece.size, self._where)
+            except CorruptError:
+                raise
+            except FormatError as error:
+                raise CorruptError(
+                    f"expected a piece of {self._where} in {file.path}, found that {error}: save "
+                    "it again"
+                ) from None
             expected = tuple(part.stop - part.start for part in piece.selection)
             if (entry.shape, entry.element) != (expected, self.element):
                 raise CorruptError(

@@ -7,12 +7,14 @@ from typing import Any
 
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, PadiffError
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.jsonio import LONGEST
+from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import torch_element
-from padiff.store.foreign.pickles import Object, as_text, read_pickle
-from padiff.store.foreign.values import named_values
+from padiff.store.foreign.machine import Object, as_text
+from padiff.store.foreign.pickles import read_pickle
+from padiff.store.foreign.values import named_values, sizes_of
 from padiff.store.foreign.zips import Member, members_of
-from padiff.store.raw import OpenFile, RawArray, RawFile
+from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tensor_in_zip"]
 
@@ -63,11 +65,13 @@ def _in_zip(
     file: RawFile, start: int, size: int, where: str
 ) -> tuple[Any, Mapping[str, Storage], bool]:
     members = members_of(file, start, size)
-    top = next(name for name in members if name.endswith("data.pkl")).removesuffix("data.pkl")
-    if any(member.packed for member in members.values()):
+    found = next((name for name in members if name.endswith("data.pkl")), None)
+    if found is None or any(member.packed for member in members.values()):
         raise CorruptError(
-            f"expected {where} as torch writes it, found packed members: save it again"
+            f"expected {where} as torch writes it, found packed members or no data.pkl: "
+            "save it again"
         )
+    top = found.removesuffix("data.pkl")
     text = members[f"{top}data.pkl"]
     value, _ = read_pickle(file.part(text.offset, text.size), 0, NAMES, where)
     begin = f"{top}data/"
@@ -126,7 +130,8 @@ def _contents(state: Any, storages: Mapping[str, Storage], swapped: bool, where:
     refused: dict[str, str] = {}
     for name, value in named_values(state, _is_tensor):
         try:
-            entries[name] = _entry(value, storages, f"{where}/{name}", swapped=swapped)
+            entry = _entry(value, storages, f"{where}/{name}", swapped=swapped)
+            put(entries, name, entry, where)
         except CorruptError:
             raise
         except FormatError as error:
@@ -166,8 +171,8 @@ def _entry(value: Any, storages: Mapping[str, Storage], where: str, *, swapped: 
             str(key),
             _element(as_text(kind)),
             first,
-            _sizes(shape),
-            _sizes(strides),
+            sizes_of(shape),
+            sizes_of(strides),
             where,
             swapped=swapped,
         )
@@ -187,15 +192,6 @@ def _element(name: str) -> DType:
         raise FormatError(f"its elements are {name:.40}, which padiff does not compare") from None
 
 
-def _sizes(value: Any) -> tuple[int, ...]:
-    """A shape or strides; ValueError where it is none."""
-    if isinstance(value, Object) and value.kind == "torch.Size":
-        (value,) = value.args
-    if type(value) is not tuple or not all(type(n) is int and n >= 0 for n in value):
-        raise ValueError("no sizes")
-    return value
-
-
 def _in_storage(
     storages: Mapping[str, Storage],
     key: str,
@@ -207,7 +203,7 @@ def _in_storage(
     *,
     swapped: bool,
 ) -> Entry:
-    if len(shape) != len(strides) or type(first) is not int or first < 0:
+    if len(shape) != len(strides) or type(first) is not int or not 0 <= first <= LONGEST:
         raise ValueError("a shape without strides")
     size = element.itemsize
     count: int = prod(shape)
@@ -218,8 +214,10 @@ def _in_storage(
             f"expected {count} elements of {element.name} at {where}, found a storage of "
             f"{held} bytes: it was cut short or changed, so save it again"
         )
-    steps = tuple(step * size for step in strides)
+    steps = tuple(step * size if n > 1 else size for n, step in zip(shape, strides, strict=True))
     offset = begin + first * size
+    if not count:  # nor are there places for elements
+        steps, offset = strides_of(shape, size), begin
     opened = file
     make: Callable[[], RawArray] = lambda: RawArray(  # noqa: E731
         opened, where, shape, element, offset, steps, swapped=swapped

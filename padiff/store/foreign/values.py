@@ -1,14 +1,22 @@
 """The values in nested dicts and lists of a file, by the names that lead to them."""
 
+import itertools
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 from padiff.errors import CorruptError
+from padiff.jsonio import LONGEST, MOST_AXES
+from padiff.store.foreign.machine import Object
 
-__all__ = ["named_values"]
+__all__ = ["file_name", "named_values", "sizes_of"]
 
 _DEEPEST = 64
-_MOST = 10_000_000  # which are visited: of dicts that hold one another there is no end
+# Of dicts that hold one another there is no end: values that are gone through may be so many, and
+# so many times those that are there.
+_MOST = 2**16
+_MOST_TIMES = 16
+_LONGEST = 2**12  # characters of a name
 
 
 def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple[str, Any]]:
@@ -17,7 +25,8 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
         yield "tensor", state
         return
     left = [iter(_items(state, ""))]
-    for _ in range(_MOST):
+    most, seen = _MOST, set[int]()
+    for number in itertools.count():
         found = next(left[-1], None)
         if found is None:
             left.pop()
@@ -25,11 +34,17 @@ def named_values(state: Any, is_wanted: Callable[[Any], bool]) -> Iterator[tuple
                 return
             continue
         name, value = found
+        if number > most or len(name) > _LONGEST:
+            raise CorruptError(
+                "expected a state dict, found more in it than any has: save it alone"
+            )
         if is_wanted(value):
             yield name, value
-        elif len(left) < _DEEPEST:
+        elif isinstance(value, dict | list | tuple) and len(left) < _DEEPEST:
+            if id(value) not in seen:
+                seen.add(id(value))
+                most += _MOST_TIMES * len(value)
             left.append(iter(_items(value, f"{name}.")))
-    raise CorruptError("expected a state dict, found more in it than any has: save it alone")
 
 
 def _items(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
@@ -37,3 +52,21 @@ def _items(value: Any, prefix: str) -> Iterator[tuple[str, Any]]:
         yield from ((f"{prefix}{key}", each) for key, each in value.items())
     elif type(value) in (list, tuple):
         yield from ((f"{prefix}{number}", each) for number, each in enumerate(value))
+
+
+def file_name(value: Any) -> str:
+    """The name of a file beside the one that has it; ValueError where it leads elsewhere."""
+    if type(value) is not str or Path(value).name != value or value == ".." or "\0" in value:
+        raise ValueError("no name of a file")
+    return value
+
+
+def sizes_of(value: Any) -> tuple[int, ...]:
+    """A shape, an index or strides that a pickle has; ValueError for what no array has."""
+    if isinstance(value, Object) and value.kind == "torch.Size":
+        (value,) = value.args or ((),)
+    if type(value) is not tuple or len(value) > MOST_AXES:
+        raise ValueError("no sizes")
+    if not all(type(n) is int and 0 <= n <= LONGEST for n in value):
+        raise ValueError("no sizes")
+    return value

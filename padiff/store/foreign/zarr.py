@@ -1,6 +1,6 @@
 """Zarr hierarchies of other tools, of version 2 or 3."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from padiff.errors import (
 )
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of
 from padiff.store.foreign.ours import is_of_ours, refuse_ours
 from padiff.store.format import ATTRIBUTE
@@ -104,7 +104,7 @@ def read_zarr(medium: Medium) -> Contents:
         dotted = name.replace("/", ".") or Path(medium.location).name.partition(".")[0]
         try:
             found = Reader(_text_of(medium, document), f"{medium.location}/{document}")
-            entries[dotted] = _entry(medium, name, found)
+            put(entries, dotted, _entry(medium, name, found), medium.location)
         except CorruptError:
             raise
         except FormatError as error:
@@ -117,6 +117,7 @@ def _entry(medium: Medium, name: str, document: Reader) -> Entry:
         layout = _layout_2(document)
     else:
         layout = layout_of(_as_ours(document))
+    check_chunks(layout.shape, layout.chunk_shape)
     fill = _filled(document.values.get("fill_value"), layout.element)
     of_version_2 = document.values if document.values.get("zarr_format") == 2 else None
     prefix = of_version_2 is None and _keys(document) == "default"
@@ -148,7 +149,7 @@ def _layout_2(document: Reader) -> Layout:
     try:
         element = dtype_named(kind)
     except FormatError:
-        element = element_of(np.dtype(kind))
+        element = element_of(_numpy_type(kind))
     shape, chunk_shape = document.shape("shape"), document.shape("chunks")
     if len(shape) != len(chunk_shape) or 0 in chunk_shape:
         raise FormatError(f"its chunks of {list(chunk_shape)} do not fit its shape {list(shape)}")
@@ -163,6 +164,13 @@ def _layout_2(document: Reader) -> Layout:
     return Layout(shape, element, chunk_shape, separator, None if is_raw else "", None)
 
 
+def _numpy_type(kind: str) -> np.dtype[Any]:
+    try:
+        return np.dtype(kind)
+    except (SyntaxError, TypeError, ValueError):
+        raise FormatError(f"its elements are {kind:.40}, which padiff does not compare") from None
+
+
 def _filled(value: Any, element: DType) -> NDArray[Any]:
     """One element that stands for those of chunks that are not there."""
     try:
@@ -171,7 +179,7 @@ def _filled(value: Any, element: DType) -> NDArray[Any]:
             return bits.view(element.numpy)
         if isinstance(value, list):
             value = complex(*(float(part) for part in value))
-        number = float(value) if isinstance(value, str) else value or 0
+        number = float(value) if isinstance(value, str) else 0 if value is None else value
         return np.array(number).astype(element.numpy)
     except (TypeError, ValueError, OverflowError):
         raise FormatError(f"its fill value is {value!r:.40}, which is none of its type") from None
@@ -203,8 +211,12 @@ class _Chunks(ZarrChunks):
         return f"{self._path}/{name}".lstrip("/")
 
     def _open_chunk(self, index: tuple[int, ...]) -> NDArray[Any]:
-        if self._is_there(index):
-            return super()._open_chunk(index)
+        try:
+            if self._layout.shards is None or self._is_there(index):
+                return super()._open_chunk(index)
+        except CorruptError:
+            if self._is_there(index):  # which is the rare case, and takes time to find out
+                raise
         filled = np.broadcast_to(self._fill_value, self.chunk_shape).copy()
         filled.flags.writeable = False
         return filled
@@ -213,6 +225,8 @@ class _Chunks(ZarrChunks):
         self, out: NDArray[Any], index: tuple[int, ...], selection: tuple[slice, ...]
     ) -> None:
         if self._is_there(index):
+            if self._layout.chain is None and self._layout.shards is None:
+                self.check_present(index)  # or what is too long would be taken for one
             super()._fill(out, index, selection)
         else:
             out[...] = self._fill_value
@@ -222,6 +236,12 @@ class _Chunks(ZarrChunks):
         if not self._medium.has(name):
             return False
         return shards is None or self._entry(shards, index, name)[0] != ABSENT
+
+    def _codecs(self, chain: Chain) -> Sequence[object]:
+        if self._document is None:
+            return super()._codecs(chain)
+        filters, compressor = self._document.get("filters") or (), self._document["compressor"]
+        return [codec["id"] for codec in (*filters, *([compressor] if compressor else []))]
 
     def _decode(self, data: Any, chain: Chain) -> NDArray[Any]:
         if self._document is None:

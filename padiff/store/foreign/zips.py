@@ -104,15 +104,16 @@ def _misplaced(path: Path, name: str) -> CorruptError:
     )
 
 
-def check_unpacked(path: Path, members: dict[str, Member]) -> None:
+def check_unpacked(file: RawFile, members: dict[str, Member]) -> None:
     """CorruptError for a file that would unpack to far more than any weights do."""
     unpacked = sum(member.unpacked for member in members.values() if member.packed)
     packed = sum(member.size for member in members.values() if member.packed)
+    packed = min(packed, file.size)  # where members lie over one another
     most = _MOST_UNPACKED + _MOST_TIMES * packed
     if unpacked > most:
         raise CorruptError(
-            f"expected at most {most} bytes from the {packed} that are packed in {path}, found "
-            f"{unpacked}: it is made to fill memory or disk, so it is not unpacked"
+            f"expected at most {most} bytes from the {packed} that are packed in {file.path}, "
+            f"found {unpacked}: it is made to fill memory or disk, so it is not unpacked"
         )
 
 
@@ -144,7 +145,7 @@ class Inflated(RawFile):
                 keep_from = min(start, self._end - _KEPT)
                 while self._begin + len(self._blocks[0]) <= keep_from:
                     self._begin += len(self._blocks.popleft())
-            held = b"".join(self._blocks) if len(self._blocks) > 1 else self._blocks[0]
+            held = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
             return memoryview(held)[start - self._begin : start - self._begin + size]
 
     def _unpack(self) -> bytes:

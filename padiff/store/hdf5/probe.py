@@ -6,19 +6,33 @@ The HDF5 library may crash on a damaged file. Here it may do so in peace.
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 from padiff.errors import CorruptError
+from padiff.store.files import unreadable
 
-__all__ = ["check_walk"]
+__all__ = ["check_walk", "walk"]
 
 _SECONDS = 60
 _BYTES = 8 * 2**30
+_DEEPEST = 256  # of groups in groups
 
 
 def check_walk(path: Path) -> None:
     """CorruptError when the library does not come through all of the file's structure."""
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise unreadable(path, error) from None
+    _check_once(path, status.st_ino, status.st_ctime_ns)
+
+
+@lru_cache(64)  # who looks for what made the file asks first, and who reads it then
+def _check_once(path: Path, number: int, changed: int) -> None:
     # -P: no module of the working directory, which may be a stranger's
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", __name__, str(path)]
@@ -34,21 +48,42 @@ def check_walk(path: Path) -> None:
     )
 
 
-def _walk(path: str) -> None:
+def walk(file: Any) -> Iterator[tuple[str, Any]]:
+    """All groups and datasets of a file with their paths, each once; no link is followed.
+
+    Raises ValueError where groups lie too deep in others.
+    """
     import h5py  # after the limits are set
 
-    def visit(name: str, found: h5py.Group | h5py.Dataset) -> None:
-        for attribute in found.attrs:
-            found.attrs.get_id(attribute).dtype  # noqa: B018  # asked for what it may crash on
-        if isinstance(found, h5py.Dataset) and found.chunks:
-            for number in range(found.id.get_num_chunks()):
-                found.id.get_chunk_info(number)
+    left, seen = [("", file["/"])], set()
+    while left:
+        path, found = left.pop()
+        place = h5py.h5o.get_info(found.id).addr
+        if place in seen:
+            continue
+        seen.add(place)
+        yield path, found
+        if not isinstance(found, h5py.Group):
+            continue
+        if path.count("/") > _DEEPEST:
+            raise ValueError(f"more than {_DEEPEST} groups in groups")
+        names = [name for name in found if type(found.get(name, getlink=True)) is h5py.HardLink]
+        left += [(f"{path}/{name}".lstrip("/"), found[name]) for name in reversed(names)]
+
+
+def _walk(path: str) -> None:
+    import h5py
 
     with h5py.File(path, locking=False) as file:
-        visit("", file)
-        file.visititems(visit)
-        for section in file.values():
-            dict(section.attrs)
+        for name, found in walk(file):
+            if not isinstance(found, h5py.Group | h5py.Dataset):
+                continue  # a type
+            for attribute in found.attrs:
+                found.attrs.get_id(attribute).dtype  # noqa: B018  # asked for what it may crash on
+            if isinstance(found, h5py.Dataset) and found.chunks:
+                found.id.chunk_iter(lambda _: None)
+            if "/" not in name:
+                dict(found.attrs)
 
 
 def _limit() -> None:

@@ -1,5 +1,6 @@
 """One Zarr array: reading its chunks."""
 
+from collections.abc import Sequence
 from math import prod
 from typing import Any
 
@@ -14,7 +15,8 @@ from padiff.store.files import unreadable
 from padiff.store.format import digest
 from padiff.store.media.base import Medium, cut_short
 from padiff.store.raw import fill_part, strides_of
-from padiff.store.zarr.codecs import Chain, decode
+from padiff.store.zarr.bounds import check_unpacked
+from padiff.store.zarr.codecs import Chain, decode, names_in
 from padiff.store.zarr.document import DOCUMENT, Layout, chunk_key, layout_of
 from padiff.store.zarr.shards import ShardLayout, parse_index
 
@@ -85,6 +87,7 @@ class ZarrChunks(ChunkedArray):
         if chain is None:
             return np.frombuffer(data, self.dtype).reshape(self.chunk_shape)
         try:
+            check_unpacked(self._codecs(chain), data, self._most_encoded())
             values = self._decode(data, chain)
         except UsageError:
             raise
@@ -92,6 +95,10 @@ class ZarrChunks(ChunkedArray):
             raise self._damaged(name, error) from None
         values.flags.writeable = False
         return values
+
+    def _codecs(self, chain: Chain) -> Sequence[object]:
+        """Their names, in the order in which they were put to use."""
+        return names_in(chain)
 
     def _decode(self, data: Any, chain: Chain) -> NDArray[Any]:
         """The elements of one chunk; whatever a codec raises where the bytes are damaged."""

@@ -14,7 +14,7 @@ from padiff.errors import FormatError, UsageError
 from padiff.jsonio import Json, dumps
 from padiff.store.storage import MOST_DECODED, Compression
 
-__all__ = ["Chain", "chain_for", "check_chain", "decode", "decode_version_2", "encode"]
+__all__ = ["Chain", "chain_for", "check_chain", "decode", "decode_version_2", "encode", "names_in"]
 
 # Codecs as JSON text of the list that a document has: it can be hashed.
 Chain = str
@@ -64,6 +64,12 @@ def check_chain(chain: Chain, element: DType, chunk_shape: tuple[int, ...]) -> N
             f"expected encoded chunks of at most {MOST_DECODED} bytes, found chunks of {size}"
         )
     _open(_unit(chain, _stand_in(element), chunk_shape), {}, "read")
+
+
+@lru_cache(64)
+def names_in(chain: Chain) -> tuple[object, ...]:
+    """The names of codecs, in the order in which they are put to use."""
+    return tuple(codec.get("name") for codec in json.loads(chain))
 
 
 def encode(values: NDArray[Any], element: DType, chain: Chain) -> bytes:

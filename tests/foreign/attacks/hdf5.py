@@ -1,0 +1,77 @@
+"""HDF5 files of links, cycles and what is no array."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from tests.foreign.attacks.registry import several
+
+__all__ = []
+
+
+def hdf5(path: Path, write: Callable[[Any], Any]) -> Path:
+    np.save(path / "outside.npy", np.ones(4))
+    with h5py.File(path / "outside.h5", "w") as file:
+        file["a"] = np.ones(4)
+    with h5py.File(path / "weights.h5", "w") as file:
+        write(file)
+    return path / "weights.h5"
+
+
+def narrow(file: Any) -> None:
+    kind = h5py.h5t.NATIVE_INT16.copy()
+    kind.set_precision(12)
+    kind.set_offset(2)
+    space = h5py.h5s.create_simple((4,))
+    made = h5py.h5d.create(file.id, b"a", kind, space)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.arange(4, dtype=np.int16))
+
+
+def no_arrays(file: Any) -> None:
+    """Links to other files and to nothing, elements in other files, and what is no number."""
+    file["external"] = h5py.ExternalLink("outside.h5", "a")
+    file["soft"] = h5py.SoftLink("/nowhere")
+    file.create_dataset("elsewhere", (4,), "f8", external=[("outside.npy", 0, 32)])
+    layout = h5py.VirtualLayout((4,), "f8")
+    layout[...] = h5py.VirtualSource("outside.h5", "a", (4,))
+    file.create_virtual_dataset("virtual", layout)
+    file["nothing"] = h5py.Empty("f4")
+    file["texts"] = ["x", "y"]
+    file["fields"] = np.zeros(3, [("a", "f4")])
+    file["reference"] = file.ref
+
+
+def cyclic(file: Any) -> None:
+    file["b"] = np.ones(4)
+    file.create_group("g")["back"] = file["/"]
+    file["g/more"] = file["g"]
+
+
+def deep(file: Any) -> None:
+    for _ in range(1000):
+        file = file.create_group("a")
+    file["b"] = np.ones(4)
+
+
+several(
+    "hdf5",
+    {
+        "no arrays": no_arrays,
+        "cyclic": cyclic,
+        "deep": deep,
+        "numbers of 12 bits": narrow,
+        "a huge shape": lambda file: file.create_dataset("a", (2**60,), "f4", chunks=(2**10,)),
+        "huge chunks": lambda file: file.create_dataset("a", (2**29,), "f4", chunks=(2**29,)),
+        "unwritten": lambda file: file.create_dataset("a", (2**50,), "f4", chunks=(2**20,)),
+        "one name twice": lambda file: (
+            file.__setitem__("a.b", np.ones(4)),
+            file.__setitem__("a/b", np.ones(4)),
+        ),
+        "control characters": lambda file: file.__setitem__("a\n\x1b[2J", np.ones(4)),
+        "dots": lambda file: file.__setitem__("...", np.ones(4)),
+    },
+    hdf5,
+)
