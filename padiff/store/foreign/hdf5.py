@@ -36,8 +36,9 @@ def is_foreign(path: Path) -> bool:
     check_walk(path)
     found: list[str] = []
     with Reading(str(path)), h5py.File(path, "r", locking=False) as file:
-        groups = (file, *(held for held in file.values() if isinstance(held, h5py.Group)))
-        if any(ATTRIBUTE in group.attrs for group in groups):
+        # links that lead out of the file are not followed
+        own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
+        if any(ATTRIBUTE in held.attrs for held in (file, *map(file.get, own))):
             return False
         file.visit(found.append)
     return not any(is_of_ours(name.split("/")) for name in found)
