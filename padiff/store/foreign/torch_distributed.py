@@ -34,6 +34,7 @@ _NAMES = (
     *(f"{_ABOUT}metadata.{name}" for name in ("ChunkStorageMetadata", "TensorProperties")),
     f"{_ABOUT}metadata._MEM_FORMAT_ENCODING",
     f"{_ABOUT}filesystem._StorageInfo",
+    "builtins.getattr",  # by which some versions of Python name the members of an enumeration
     *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath"),
     *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 )
