@@ -36,7 +36,7 @@ TEST_PRINTS = [
     "All checks passed!",
     r"\d+ files already formatted",
     r"Success: no issues found in \d+ source files",
-    r"\d+ passed in \d+\.\d+s( \(\d:\d+:\d+\))?",
+    r"\d+ passed(, \d+ (skipped|xfailed|subtests passed))* in \d+\.\d+s( \(\d:\d+:\d+\))?",
 ]
 
 
