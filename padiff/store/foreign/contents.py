@@ -11,8 +11,9 @@ from padiff.errors import CorruptError, FormatError, LocationError
 from padiff.jsonio import LONGEST, MOST_AXES
 from padiff.store.array import Array
 from padiff.store.chunks import chunk_grid
+from padiff.tree import Phase, TensorRecord
 
-__all__ = ["Contents", "Entry", "below", "check_chunks", "check_sizes", "put"]
+__all__ = ["Contents", "Entry", "below", "check_chunks", "check_sizes", "put", "record_of"]
 
 # Bytes of all arrays, and so many times those of the file: elements that lie nowhere, such as those
 # of chunks that were left out, take time to compare.
@@ -41,6 +42,25 @@ class Contents:
     framework: str
     entries: Mapping[str, Entry]
     refused: Mapping[str, str] = field(default_factory=dict)
+
+
+def record_of(
+    entry: Entry, array: str, phase: Phase | None, place: str, order: int, *, buffer: bool
+) -> TensorRecord:
+    """An array in a layer tree; nobody has measured it, and there are no digests of it."""
+    return TensorRecord(
+        array=array,
+        phase=phase,
+        place=place,
+        shape=entry.shape,
+        dtype=entry.element.name,
+        device="",
+        order=order,
+        stats=None,
+        chunks=(),
+        metadata="",
+        buffer=buffer,
+    )
 
 
 def below(contents: Contents, prefix: str, where: str) -> Contents:

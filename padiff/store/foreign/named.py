@@ -6,7 +6,7 @@ from padiff.errors import CorruptError, LocationError
 from padiff.jsonio import Json
 from padiff.store.array import Array
 from padiff.store.base import Store
-from padiff.store.foreign.contents import Contents, Entry
+from padiff.store.foreign.contents import Contents, Entry, record_of
 from padiff.store.format import ATTRIBUTE, SectionHeader, SectionName, array_path
 from padiff.tree import MAX_DEPTH, LayerTree, Node, TensorRecord, Unrecorded
 
@@ -48,19 +48,7 @@ class NamedArrays(Store):
             self._entries[array] = entry
             _add(tensors, route, self._location)
             tensors[route].append(
-                TensorRecord(
-                    array=array,
-                    phase=None,
-                    place=place,
-                    shape=entry.shape,
-                    dtype=entry.element.name,
-                    device="",
-                    order=order,
-                    stats=None,
-                    chunks=(),
-                    metadata="",
-                    buffer=is_buffer(place),
-                )
+                record_of(entry, array, None, place, order, buffer=is_buffer(place))
             )
         for name, reason in self._contents.refused.items():
             route, place = split_name(name)

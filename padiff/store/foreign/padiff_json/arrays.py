@@ -3,7 +3,7 @@
 import re
 
 from padiff.errors import CorruptError, FormatError
-from padiff.store.foreign.contents import Entry
+from padiff.store.foreign.contents import Entry, record_of
 from padiff.store.foreign.padiff_json.documents import Tensor
 from padiff.store.foreign.padiff_json.files import Files
 from padiff.tree import MAX_DEPTH, Phase, TensorRecord
@@ -51,19 +51,7 @@ class Arrays:
                 f"the JSON says, found {list(entry.shape)}: it was changed after it was written"
             )
         self.entries[array] = entry
-        return TensorRecord(
-            array=array,
-            phase=phase,
-            place=place,
-            shape=entry.shape,
-            dtype=entry.element.name,
-            device="",
-            order=order,
-            stats=None,
-            chunks=(),
-            metadata="",
-            buffer=buffer,
-        )
+        return record_of(entry, array, phase, place, order, buffer=buffer)
 
 
 def without_model(route: str, model: str) -> str:
