@@ -1,10 +1,12 @@
 """What lies outside of a store stays there; no store hangs, floods or fools who reads it."""
 
+import gc
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -214,8 +216,11 @@ for use in (verify, open_dumps, lambda run: compare(run, run)):
 
 
 @pytest.fixture(scope="module")
-def place(tmp_path_factory: pytest.TempPathFactory) -> Place:
-    return Place(tmp_path_factory.mktemp("place"), "zarr")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Place]:
+    gc.collect()
+    gc.freeze()  # or what other tests have left is gone through before each command
+    yield Place(tmp_path_factory.mktemp("place"), "zarr")
+    gc.unfreeze()
 
 
 @settings(
