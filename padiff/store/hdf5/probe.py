@@ -28,11 +28,15 @@ def check_walk(path: Path) -> None:
         status = path.stat()
     except OSError as error:
         raise unreadable(path, error) from None
-    _check_once(path, status.st_ino, status.st_ctime_ns)
+    if not _comes_through(path, status.st_ino, status.st_ctime_ns):
+        raise CorruptError(
+            f"expected an HDF5 file at {path}, found one that the HDF5 library does not come "
+            "through: it was changed by another tool or is damaged, so dump it again"
+        )
 
 
 @lru_cache(64)  # who looks for what made the file asks first, and who reads it then
-def _check_once(path: Path, number: int, changed: int) -> None:
+def _comes_through(path: Path, number: int, changed: int) -> bool:
     # -P: no module of the working directory, which may be a stranger's
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
     command = [sys.executable, "-P", "-m", __name__, str(path)]
@@ -40,12 +44,8 @@ def _check_once(path: Path, number: int, changed: int) -> None:
         done = subprocess.run(
             command, env=environment, timeout=2 * _SECONDS, capture_output=True, check=False
         )
-        if done.returncode == 0:
-            return
-    raise CorruptError(
-        f"expected an HDF5 file at {path}, found one that the HDF5 library does not come through: "
-        "it was changed by another tool or is damaged, so dump it again"
-    )
+        return done.returncode == 0
+    return False
 
 
 def walk(file: Any) -> Iterator[tuple[str, Any]]:
