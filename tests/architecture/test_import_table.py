@@ -28,7 +28,7 @@ TIERS = """
     store.media.archive_seal
     store.media.archive store.media.directory store.media.remote
     store.media
-    store.hdf5.errors store.hdf5.filters store.hdf5.locating
+    store.hdf5.errors store.hdf5.filters store.hdf5.locating store.hdf5.unpacking
     store.hdf5.probe store.hdf5.seal store.hdf5.types
     store.hdf5.file store.hdf5.layout
     store.hdf5.array store.hdf5.section

@@ -1,0 +1,94 @@
+"""Deflated chunks, unpacked here: the HDF5 library sets no limit to what one unpacks to."""
+
+import itertools
+import zlib
+from collections.abc import Iterator, Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from h5py import h5d, h5f, h5i, h5t, h5z
+from numpy.typing import NDArray
+
+from padiff.errors import CorruptError
+from padiff.store.chunks import Selection
+
+__all__ = ["read_deflated"]
+
+_MOST_MORE = 2**20  # bytes that a chunk may have beyond its own before the last step
+_CHECKSUM = 4  # bytes
+_DEFLATE, _SHUFFLE, _FLETCHER = h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32
+
+
+def read_deflated(
+    dataset: h5d.DatasetID, selection: Selection, out: NDArray[Any], kind: h5t.TypeID
+) -> bool:
+    """Fill the start of each axis of `out` with what is selected, of chunks that are deflated.
+
+    False where that is left to the library: no chunk that it meets unpacks to more than it should.
+    Raises CorruptError where one does.
+    """
+    plist = dataset.get_create_plist()
+    filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
+    if _DEFLATE not in filters:
+        return False
+    lengths, own = plist.get_chunk(), dataset.get_type()
+    itemsize = own.get_size()
+    size = prod(lengths) * itemsize
+    complete = own.equal(kind) and {_DEFLATE, _SHUFFLE}.issuperset(filters)
+    for parts in itertools.product(*map(_parts, selection, lengths)):
+        corner, target, source = zip(*parts, strict=True)
+        try:
+            mask, packed = dataset.read_direct_chunk(corner)
+        except RuntimeError:  # it is not there
+            complete = False
+            continue
+        used = [number for place, number in enumerate(filters) if not mask >> place & 1]
+        try:
+            data = _unpacked(packed, used, size, itemsize)
+        except ValueError as error:
+            where = f"{h5f.get_name(dataset).decode()}{h5i.get_name(dataset).decode()}"
+            raise CorruptError(
+                f"expected the chunk at {corner} of {where} to have {size} bytes, found that "
+                f"{error}: it was changed, or is made to fill memory"
+            ) from None
+        complete = complete and data is not None and len(data) == size
+        if complete:
+            out[target] = np.frombuffer(data, out.dtype).reshape(lengths)[source]
+    return complete
+
+
+def _parts(part: slice, length: int) -> Iterator[tuple[int, slice, slice]]:
+    """Along an axis the chunks in a selection: where each begins, and what to put where of it."""
+    for corner in range(part.start - part.start % length, part.stop, length):
+        start, stop = max(part.start, corner), min(part.stop, corner + length)
+        yield (
+            corner,
+            slice(start - part.start, stop - part.start),
+            slice(start - corner, stop - corner),
+        )
+
+
+def _unpacked(data: Any, filters: Sequence[int], size: int, itemsize: int) -> Any:
+    """The bytes of a chunk before they went through the filters; None where others are left."""
+    for place in reversed(range(len(filters))):
+        if filters[place] == _DEFLATE:
+            try:
+                data = zlib.decompressobj().decompress(data, size + _MOST_MORE)
+            except zlib.error:  # or it lies at the edge, where some leave chunks as they are
+                return None
+            if len(data) >= size + _MOST_MORE:
+                raise ValueError("it unpacks to more")
+        elif filters[place] == _FLETCHER:
+            data = data[:-_CHECKSUM]
+        elif filters[place] == _SHUFFLE and not len(data) % itemsize:
+            bytewise = np.frombuffer(data, np.uint8).reshape(itemsize, -1)
+            data = np.empty(bytewise.shape[::-1], np.uint8)
+            for number, each in enumerate(bytewise):  # in NumPy at once it takes thrice as long
+                data[:, number] = each
+            data = data.data.cast("B")
+        elif _DEFLATE in filters[:place]:
+            raise ValueError("it is packed in more than one way")
+        else:
+            return None
+    return data
