@@ -176,7 +176,8 @@ def test_a_tied_parameter_leads_to_an_array_wherever_the_section_lies(tmp_path: 
     convert(urls[1], tmp_path / "local.zarr")
     shared = create_model(language_model("torch", "shared"))
     shared.dump_weights(tmp_path / "shared.zarr")
-    for location in (*urls, tmp_path / "local.zarr"):
+    locations: list[str | Path] = [*urls, tmp_path / "local.zarr"]
+    for location in locations:
         store, _ = locate_for_reading(location)
         records = [
             record
