@@ -43,7 +43,8 @@ TIERS = """
     store.zarr.section
     store.zarr.store
     store.zarr
-    store.foreign.contents store.foreign.elements store.foreign.machine store.foreign.ours
+    store.ours
+    store.foreign.contents store.foreign.directories store.foreign.elements store.foreign.machine
     store.foreign.pickles store.foreign.tiles store.foreign.values
     store.foreign.zips
     store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files

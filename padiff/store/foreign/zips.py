@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -104,7 +105,7 @@ def _misplaced(path: Path, name: str) -> CorruptError:
     )
 
 
-def check_unpacked(file: RawFile, members: dict[str, Member]) -> None:
+def check_unpacked(file: RawFile, members: Mapping[str, Member]) -> None:
     """CorruptError for a file that would unpack to far more than any weights do."""
     unpacked = sum(member.unpacked for member in members.values() if member.packed)
     packed = sum(member.size for member in members.values() if member.packed)
