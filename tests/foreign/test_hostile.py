@@ -35,6 +35,10 @@ STATE = {
 # What is no harm: an odd file that says what it holds.
 READ = {
     *("npy_fortran_of_nothing", "npy_python_2", "zarr_chunk_is_directory"),
+    "torch tensor: elements that are several",
+    "safetensors: one for another without end",
+    "zarr shard: as it should be",
+    *("hdf5: resized", "hdf5: many links"),
     *(f"torch tensor: huge strides of {name}" for name in ("one", "nothing")),
     "torch tensor: a huge offset of nothing",
     *(f"safetensors: {name}" for name in ("half a character", "control characters", "a path")),
@@ -166,6 +170,12 @@ def test_something_else_in_its_place_is_refused(name: str, tmp_path: Path) -> No
     file.touch()
     assert attempt(location)
     file.write_text("nothing of the kind\n" * 50)
+    assert attempt(location)
+    file.unlink()
+    os.mkfifo(file)  # for which nobody waits
+    assert attempt(location)
+    file.unlink()
+    file.symlink_to("/dev/zero")
     assert attempt(location)
     file.unlink()
     for suffix in SUFFIXES[: FEWER.get(name)]:

@@ -252,7 +252,7 @@ class _Chunks(ZarrChunks):
         name, shards = self._object(index), self._layout.shards
         if not self._medium.has(name):
             return False
-        return shards is None or self._entry(shards, index, name)[0] != ABSENT
+        return shards is None or self._entry(shards, index, name) != (ABSENT, ABSENT)
 
     def _codecs(self, chain: Chain) -> Sequence[object]:
         if self._document is None:

@@ -32,6 +32,8 @@ def read_deflated(
     filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
     if _DEFLATE not in filters:
         return False
+    if not dataset.chunk_iter(lambda _: True):  # where there is none, to ask for one finds anything
+        return False
     lengths, own = plist.get_chunk(), dataset.get_type()
     itemsize = own.get_size()
     size = prod(lengths) * itemsize
@@ -47,7 +49,8 @@ def read_deflated(
         try:
             data = _unpacked(packed, used, size, itemsize)
         except ValueError as error:
-            where = f"{h5f.get_name(dataset).decode()}{h5i.get_name(dataset).decode()}"
+            names = h5f.get_name(dataset), h5i.get_name(dataset)
+            where = b"".join(names).decode(errors="replace")
             raise CorruptError(
                 f"expected the chunk at {corner} of {where} to have {size} bytes, found that "
                 f"{error}: it was changed, or is made to fill memory"

@@ -82,9 +82,23 @@ def bomb_packed_twice(file: Any) -> None:
     made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(2**15, np.float32))
 
 
+def resized(file: Any) -> None:
+    made = file.create_dataset("a", data=np.ones(10), chunks=(10,), maxshape=(None,))
+    made.resize((5,))
+    file.create_dataset("nothing", (0,), "f4", chunks=(10,), maxshape=(None,))
+
+
+def many_links(file: Any) -> None:
+    made = file.create_dataset("a", data=np.ones(4))
+    for number in range(1000):
+        file[f"b{number}"] = made
+
+
 several(
     "hdf5",
     {
+        "resized": resized,
+        "many links": many_links,
         "a bomb": bomb(),
         "a bomb, shuffled": bomb(shuffle=True),
         "a bomb of another type": bomb(dtype=">f8"),

@@ -149,6 +149,8 @@ several(
         "a negative offset": tensor((2,), (1,), -1),
         "a huge offset": tensor((2,), (1,), 2**70),
         "a huge offset of nothing": tensor((0,), (1,), 2**62),
+        "past its storage by its strides": tensor((4, 4), (5, 1)),
+        "elements that are several": tensor((4, 4, 4), (1, 1, 1)),
         "negative sizes": tensor((-2, -2), (1, 1)),
         "negative strides": tensor((2,), (-1,), 5),
         "huge strides": tensor((2,), (2**63,)),
