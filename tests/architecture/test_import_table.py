@@ -26,7 +26,8 @@ TIERS = """
     store.base store.chunked store.media.base store.hdf5.names
     store.raw
     store.media.archive_seal
-    store.media.archive store.media.directory store.media.remote
+    store.media.archive store.media.directory store.media.objects
+    store.media.remote
     store.media
     store.hdf5.errors store.hdf5.filters store.hdf5.locating store.hdf5.unpacking
     store.hdf5.probe store.hdf5.seal store.hdf5.types
