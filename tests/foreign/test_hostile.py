@@ -19,6 +19,7 @@ import padiff
 from benchmarks.fuzz import peak
 from padiff.errors import PadiffError
 from padiff.store.chunks import blocks
+from padiff.store.section import Section
 from tests.foreign.attacks import ATTACKS
 from tests.foreign.attacks.pickles import pickle_file, pickles_that_run, torch_file
 from tests.foreign.formats import FORMATS
@@ -62,6 +63,13 @@ DAMAGED = [name for name in FORMATS if name in FEWER or not name.startswith("hdf
 SUFFIXES = (".txt", ".npz", ".safetensors", ".pt", ".h5", ".zarr", ".zarr.zip")
 
 
+def read_all(section: Section) -> None:
+    for layer in section:
+        for array in {**layer.weight, **layer.buffer}.values():
+            for selection in blocks(array.shape, array.chunk_shape, 2**22):
+                array.read(selection)
+
+
 def attempt(location: Path) -> str:
     """Read all of a location; what padiff says of it, empty where that is nothing.
 
@@ -73,10 +81,7 @@ def attempt(location: Path) -> str:
     before, start = peak() if forget.exists() else 0, time.process_time()
     said = ""
     try:
-        for layer in padiff.open_dump(location).weights:
-            for array in {**layer.weight, **layer.buffer}.values():
-                for selection in blocks(array.shape, array.chunk_shape, 2**22):
-                    array.read(selection)
+        read_all(padiff.open_dump(location).weights)
     except PadiffError as error:
         said = str(error)
         assert said.startswith("expected ")
@@ -157,6 +162,17 @@ def test_a_file_cut_short_is_refused(name: str, tmp_path: Path) -> None:
     for length in [len(data) * share // 16 for share in shares] + [len(data) - 1]:
         file.write_bytes(data[:length])
         assert attempt(location), length
+
+
+@pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_cut_short_once_it_is_open_is_refused(name: str, tmp_path: Path) -> None:
+    """As when it is written anew meanwhile; what is mapped is another matter."""
+    location = FORMATS[name](tmp_path, STATE)
+    weights = padiff.open_dump(location).weights
+    for file in [each for each in tmp_path.rglob("*") if each.is_file()]:
+        os.truncate(file, 1)
+    with pytest.raises(PadiffError, match="^expected [^\\n]*$"):
+        read_all(weights)
 
 
 @pytest.mark.parametrize("name", DAMAGED)
