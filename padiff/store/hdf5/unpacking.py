@@ -1,4 +1,8 @@
-"""Deflated chunks, unpacked here: the HDF5 library sets no limit to what one unpacks to."""
+"""Chunks that went through filters: the HDF5 library sets no limit to what they unpack to.
+
+Deflated ones are unpacked here. Of lzf the library makes at most a hundred times the bytes, but
+takes as many turns for it, so these may not be many.
+"""
 
 import itertools
 import zlib
@@ -13,26 +17,26 @@ from numpy.typing import NDArray
 from padiff.errors import CorruptError
 from padiff.store.chunks import Selection
 
-__all__ = ["read_deflated"]
+__all__ = ["read_packed"]
 
 _MOST_MORE = 2**20  # bytes that a chunk may have beyond its own before the last step
+_MOST_PACKED = 2**12  # bytes, and twice those of a chunk, whatever the filters
 _CHECKSUM = 4  # bytes
 _DEFLATE, _SHUFFLE, _FLETCHER = h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32
 
 
-def read_deflated(
+def read_packed(
     dataset: h5d.DatasetID, selection: Selection, out: NDArray[Any], kind: h5t.TypeID
 ) -> bool:
-    """Fill the start of each axis of `out` with what is selected, of chunks that are deflated.
+    """Fill the start of each axis of `out` with what is selected, of chunks that are packed.
 
-    False where that is left to the library: no chunk that it meets unpacks to more than it should.
-    Raises CorruptError where one does.
+    False where that is left to the library, to which no chunk is then any harm. Raises CorruptError
+    where one would be.
     """
     plist = dataset.get_create_plist()
     filters = [plist.get_filter(number)[0] for number in range(plist.get_nfilters())]
-    if _DEFLATE not in filters:
-        return False
-    if not dataset.chunk_iter(lambda _: True):  # where there is none, to ask for one finds anything
+    # where there is no chunk, to ask for one finds anything
+    if not filters or not dataset.chunk_iter(lambda _: True):
         return False
     lengths, own = plist.get_chunk(), dataset.get_type()
     itemsize = own.get_size()
@@ -74,6 +78,8 @@ def _parts(part: slice, length: int) -> Iterator[tuple[int, slice, slice]]:
 
 def _unpacked(data: Any, filters: Sequence[int], size: int, itemsize: int) -> Any:
     """The bytes of a chunk before they went through the filters; None where others are left."""
+    if len(data) > 2 * size + _MOST_PACKED:
+        raise ValueError("more are packed in it")
     for place in reversed(range(len(filters))):
         if filters[place] == _DEFLATE:
             try:

@@ -72,6 +72,16 @@ def bomb(**options: Any) -> Callable[[Any], None]:
     return write
 
 
+def bomb_of_lzf(file: Any) -> None:
+    """For which the library unpacks from the start again and again, with a little more room."""
+    size = 2**26
+    whole = file.create_dataset("whole", (size,), "u1", chunks=(size,), compression="lzf")
+    whole[...] = 0
+    made = file.create_dataset("a", (2**14,), "f4", chunks=(2**14,), compression="lzf")
+    made.id.write_direct_chunk((0,), whole.id.read_direct_chunk((0,))[1])
+    del file["whole"]
+
+
 def bomb_packed_twice(file: Any) -> None:
     properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
     properties.set_chunk((2**14,))
@@ -103,6 +113,7 @@ several(
         "a bomb, shuffled": bomb(shuffle=True),
         "a bomb of another type": bomb(dtype=">f8"),
         "a bomb with a checksum": bomb(fletcher32=True),
+        "a bomb of lzf": bomb_of_lzf,
         "packed twice": bomb_packed_twice,
         "no arrays": no_arrays,
         "cyclic": cyclic,
