@@ -16,7 +16,7 @@ from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.directories import is_hidden, is_note, visible
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.values import sizes_of
-from padiff.store.foreign.zips import Inflated, Member, check_unpacked
+from padiff.store.foreign.zips import Inflated, Member, check_once, check_unpacked
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["MAGIC", "entry_of_file", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
@@ -133,6 +133,7 @@ def entry_of_file(path: Path) -> Entry:
 
 def read_npz(file: OpenFile, members: Mapping[str, Member]) -> Contents:
     """The arrays of a `.npz` file, packed or not, by the members of this zip file."""
+    check_once(file, members)
     check_unpacked(file, members)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}

@@ -13,7 +13,7 @@ from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import Object, as_text
 from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, sizes_of
-from padiff.store.foreign.zips import Member, members_of
+from padiff.store.foreign.zips import Member, check_once, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tensor_in_zip"]
@@ -64,6 +64,7 @@ def tensor_in_zip(file: RawFile, start: int, size: int, where: str) -> Entry:
 def _in_zip(
     file: RawFile, members: Mapping[str, Member], where: str
 ) -> tuple[Any, Mapping[str, Storage], bool]:
+    check_once(file, members)
     found = next((name for name in members if name.endswith("data.pkl")), None)
     if found is None or any(member.packed for member in members.values()):
         raise CorruptError(

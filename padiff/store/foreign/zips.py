@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from padiff.errors import CorruptError
 from padiff.store.raw import RawFile
 
-__all__ = ["Inflated", "Member", "check_unpacked", "members_of"]
+__all__ = ["Inflated", "Member", "check_once", "check_unpacked", "members_of"]
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _MOST_UNPACKED = 2**30  # bytes, and so many times the packed ones
@@ -25,12 +25,16 @@ _KEPT = 2**25  # unpacked bytes that stay: threads ask for what lies beside, in 
 
 
 class Member(NamedTuple):
-    """Where the bytes of a member lie in the file; `unpacked` of them, if they are `packed`."""
+    """Where the bytes of a member lie in the file; `unpacked` of them, if they are `packed`.
+
+    `twice` tells of another of its name, which some tools may take instead.
+    """
 
     offset: int
     size: int
     unpacked: int
     packed: bool
+    twice: bool = False
 
 
 class _Window(io.RawIOBase):
@@ -71,7 +75,11 @@ def members_of(file: RawFile, start: int = 0, size: int | None = None) -> dict[s
     size = file.size - start if size is None else size
     try:
         with zipfile.ZipFile(_Window(file, start, size)) as archive:
-            return {info.filename: _member(file, start, size, info) for info in archive.infolist()}
+            found: dict[str, Member] = {}
+            for info in archive.infolist():
+                member = _member(file, start, size, info)
+                found[info.filename] = member._replace(twice=info.filename in found)
+            return found
     except CorruptError:
         raise
     except Exception as error:  # whatever a damaged directory makes of the library
@@ -103,6 +111,16 @@ def _misplaced(path: Path, name: str) -> CorruptError:
         f"expected the member {name!r:.80} of {path} where its directory says, found another: it "
         "was cut short or changed, so make it again"
     )
+
+
+def check_once(file: RawFile, members: Mapping[str, Member]) -> None:
+    """CorruptError where two members have one name."""
+    name = next((name for name, member in members.items() if member.twice), None)
+    if name is not None:
+        raise CorruptError(
+            f"expected one member called {name!r:.80} in {file.path}, found two, of which tools take "
+            "the one or the other: make it again"
+        )
 
 
 def check_unpacked(file: RawFile, members: Mapping[str, Member]) -> None:

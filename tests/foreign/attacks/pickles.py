@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.foreign.attacks.numpy_files import twice
 from tests.foreign.attacks.registry import attack, several
 
 __all__ = ["pickle_file", "pickles_that_run", "torch_file"]
@@ -169,6 +170,12 @@ several(
     },
     torch_file,
 )
+
+
+@attack
+def torch_of_two_of_one_name(path: Path) -> Path:
+    members = {"model/data.pkl": tensor((2,), (1,)), "model/data/0": bytes(64)}
+    return twice(path / "model.pt", members, "model/data/0")
 
 
 @attack
