@@ -118,8 +118,8 @@ def check_once(file: RawFile, members: Mapping[str, Member]) -> None:
     name = next((name for name, member in members.items() if member.twice), None)
     if name is not None:
         raise CorruptError(
-            f"expected one member called {name!r:.80} in {file.path}, found two, of which some tools "
-            "take the first: make it again"
+            f"expected one member called {name!r:.80} in {file.path}, found two, and tools differ "
+            "in which they take: make it again"
         )
 
 
