@@ -9,6 +9,7 @@ import click
 from padiff.cli.check_command import command as check_command
 from padiff.cli.completion_command import command as completion_command
 from padiff.cli.convert_command import command as convert_command
+from padiff.cli.cut_files import ending_in_one_line
 from padiff.cli.diff_tree_command import command as diff_tree_command
 from padiff.cli.inspect_command import command as inspect_command
 from padiff.cli.suggest_map_command import command as suggest_map_command
@@ -57,7 +58,8 @@ def check() -> NoReturn:
 
 def _run(command: click.Command, name: str) -> NoReturn:
     try:
-        command.main(prog_name=name)
+        with ending_in_one_line(name):
+            command.main(prog_name=name)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

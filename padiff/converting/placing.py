@@ -55,12 +55,12 @@ def put_behind(url: str) -> Iterator[Remote]:
     there is told as such by whoever reads it, or converts to the same place.
     """
     medium = _Unborn(url)
-    medium.remove([""])
+    medium.objects.remove([""])
     try:
         yield medium
         medium.reveal()
     except BaseException:
-        medium.remove([""])
+        medium.objects.remove([""])
         raise
 
 

@@ -15,7 +15,7 @@ from padiff.store.address import Location
 from padiff.store.array import Array
 from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import Selection
-from padiff.store.format import GENERATION, SECTIONS, SectionName
+from padiff.store.format import SECTIONS, SectionName
 from padiff.store.hdf5.names import SUFFIXES
 from padiff.store.integrity import check_chunk, check_metadata, chunks_of
 from padiff.store.location import locate_for_reading
@@ -24,7 +24,7 @@ from padiff.store.section import Section
 from padiff.store.verify_groups import Groups, check_there
 from padiff.tree import TensorRecord
 
-__all__ = ["Source", "Tally", "array_of", "distinct", "own_path", "size_of"]
+__all__ = ["Source", "Tally", "array_of", "distinct", "size_of"]
 
 
 class Source:
@@ -99,12 +99,6 @@ def distinct(section: Section) -> Collection[TensorRecord]:
         return ()
     tensors = (tensor for node in section.tree.walk() for tensor in node.tensors)
     return {tensor.array: tensor for tensor in tensors}.values()
-
-
-def own_path(array: str) -> str:
-    """The path of an array in its section, without the name that an object store needs above it."""
-    first, _, rest = array.partition("/")
-    return rest if first.startswith(GENERATION) else array
 
 
 def size_of(tensor: TensorRecord) -> int:

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff.converting.source import Source, own_path
+from padiff.converting.source import Source
 from padiff.errors import FormatError, UsageError
 from padiff.store.array import Array
 from padiff.store.chunks import CHUNK_BYTES, blocks, chunk_shape_for
-from padiff.store.format import SectionName
+from padiff.store.format import SectionName, own_path
 from padiff.store.section import Section
 from padiff.tree import Node, TensorRecord
 
@@ -80,9 +80,9 @@ def _named(section: Section) -> State:
     if not tensors:
         raise UsageError(f"expected tensors in {section.location}, found none: name another")
     tied = {
-        name: names[tensor.tied]
+        name: first
         for name, tensor in tensors.items()
-        if tensor.tied in names and names[tensor.tied] != name
+        if tensor.tied and (first := names.get(own_path(tensor.tied), name)) != name
     }
     return State(section, tensors, tied)
 

@@ -6,8 +6,9 @@ from datetime import UTC, datetime
 
 from msgspec.structs import replace as changed
 
-from padiff.converting.source import Source, Tally, array_of, distinct, own_path
+from padiff.converting.source import Source, Tally, array_of, distinct
 from padiff.store.base import WritableStore
+from padiff.store.format import beside, own_path
 from padiff.store.section import Section
 from padiff.store.section_writer import SectionWriter, Stored
 from padiff.store.storage import Storage
@@ -64,4 +65,5 @@ def _record(tensor: TensorRecord, stored: Stored | None) -> TensorRecord:
         stats=stored.stats,
         chunks=stored.chunks,
         metadata=stored.metadata,
+        tied=tensor.tied and beside(stored.array, tensor.tied),
     )

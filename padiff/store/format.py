@@ -24,6 +24,7 @@ __all__ = [
     "SectionHeader",
     "SectionName",
     "array_path",
+    "beside",
     "check_array_path",
     "check_root",
     "digest",
@@ -33,6 +34,7 @@ __all__ = [
     "header_to_json",
     "is_sealed",
     "numbered",
+    "own_path",
     "root_attributes",
     "running_digest",
     "safe_name",
@@ -107,6 +109,17 @@ def array_path(route: str, call: int, leaf: str) -> str:
     """Where in its section the tensor `leaf` (`forward.0`, `weight.grad`) of one call lies."""
     suffix = f"~{call}" if call or not route else ""
     return f"{safe_name(route)}{suffix}/{safe_name(leaf)}"
+
+
+def own_path(array: str) -> str:
+    """The path of an array in its section, without the name that an object store needs above it."""
+    first, _, rest = array.partition("/")
+    return rest if first.startswith(GENERATION) else array
+
+
+def beside(array: str, path: str) -> str:
+    """Where another array of a section lies, below the same name above it."""
+    return array.removesuffix(own_path(array)) + own_path(path)
 
 
 def check_array_path(path: str, section: str) -> None:

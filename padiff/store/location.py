@@ -2,22 +2,17 @@
 
 from pathlib import Path
 
-from padiff.errors import CorruptError, FormatError, LocationError, PadiffError
+from padiff.errors import FormatError, LocationError, PadiffError
 from padiff.store.address import Location, is_elsewhere, local_path, tidy
 from padiff.store.base import Store
-from padiff.store.foreign.locating import (
-    READ,
-    foreign_dumps,
-    foreign_hierarchy,
-    foreign_store,
-)
-from padiff.store.format import ATTRIBUTE, check_root, has_meaning
+from padiff.store.foreign.locating import READ, foreign_hierarchy, foreign_store
+from padiff.store.format import check_root
 from padiff.store.hdf5.locating import dumps_at
 from padiff.store.hdf5.names import ROOT_DOCUMENT
 from padiff.store.media.archive import Archive
-from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
 from padiff.store.media.remote import Remote
+from padiff.store.ours import is_group_of_ours, is_hdf5_of_others, refuse_rootless
 from padiff.store.roots import archive_of, enclosing_root, enclosing_url, hdf5_store
 from padiff.store.zarr.document import DOCUMENT
 from padiff.store.zarr.store import ZarrStore
@@ -51,59 +46,32 @@ def _store_at(path: Path) -> tuple[Store, str]:
         raise LocationError(
             f"expected a padiff store at {path}, found a link that leads nowhere: check the path"
         )
-    typed = path.resolve() if path.is_symlink() else path  # who types a link means what it leads to
-    has_document = (path / DOCUMENT).exists()
-    if not has_document and (found := dumps_at(typed)) is not None and not _is_foreign(typed):
-        above, below_it = found
-        store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
-        store.attributes("")  # what is no root's document is damage
-        return store, below_it
-    root = enclosing_root(path) if has_document else None
-    if root is not None or (has_document and _is_ours(Directory(path))):
-        zarr = ZarrStore(Directory(root or path))
-        check_root(zarr.attributes(""), str(root or path))
-        return zarr, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
-    _refuse_rootless(Directory(path))
-    if (dumps := foreign_dumps(path)) is not None:
-        return dumps
+    found = _zarr_at(path) if (path / DOCUMENT).exists() else _hdf5_at(path)
+    if found is not None:
+        return found
+    refuse_rootless(Directory(path))
     if (foreign := foreign_store(path)) is not None:
-        return foreign, ""
+        return foreign
     raise _nothing_at(path)
 
 
-def _is_ours(medium: Medium) -> bool:
-    """Whether the group at the root of a hierarchy is one that padiff wrote, damaged or not."""
-    try:
-        return ATTRIBUTE in ZarrStore(medium).attributes("")
-    except CorruptError:
-        return True
-    except (FormatError, LocationError):  # an array, or nothing
-        return False
+def _zarr_at(path: Path) -> tuple[Store, str] | None:
+    root = enclosing_root(path)
+    if root is None and not is_group_of_ours(Directory(path)):
+        return None
+    store = ZarrStore(Directory(root or path))
+    check_root(store.attributes(""), str(root or path))
+    return store, "" if root is None else path.relative_to(root).as_posix().removeprefix(".")
 
 
-def _is_foreign(path: Path) -> bool:
-    """Whether an HDF5 file, which `path` names or leads into, is that of another tool."""
-    file = next((each for each in (path, *path.parents) if each.exists()), path)
-    if not file.is_file():
-        return False
-    from padiff.store.foreign.hdf5 import is_foreign  # only those who use it wait for its library
-
-    return is_foreign(file)
-
-
-def _refuse_rootless(medium: Medium) -> None:
-    """CorruptError for what padiff wrote and lost the document of its root, or of its group."""
-    try:
-        names = medium.directories("")
-    except LocationError:  # which whoever looks next is told
-        return
-    ours = [name for name in names if has_meaning(name) and medium.has(f"{name}/{DOCUMENT}")]
-    if ours:
-        raise CorruptError(
-            f"expected {DOCUMENT} of a padiff store in {medium.location} beside "
-            f"{', '.join(ours[:5])}, found none: it was removed after it was written, or its "
-            "writer was stopped, so copy it again or dump again"
-        )
+def _hdf5_at(path: Path) -> tuple[Store, str] | None:
+    typed = path.resolve() if path.is_symlink() else path  # who types a link means what it leads to
+    if (found := dumps_at(typed)) is None or is_hdf5_of_others(typed):
+        return None
+    above, below_it = found
+    store = hdf5_store(above, lone=not (above / ROOT_DOCUMENT).exists())
+    store.attributes("")  # what is no root's document is damage
+    return store, below_it
 
 
 def _nothing_at(path: Path) -> PadiffError:
@@ -127,8 +95,8 @@ def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
     if not archive.exists():
         raise LocationError(f"expected a padiff store at {archive}, found nothing there")
     medium = Archive(archive)
-    if not _is_ours(medium) and (foreign := foreign_store(path)) is not None:
-        return foreign, ""
+    if not is_group_of_ours(medium) and (foreign := foreign_store(path)) is not None:
+        return foreign
     store = ZarrStore(medium)
     check_root(store.attributes(""), str(archive))
     return store, path.relative_to(archive).as_posix().removeprefix(".")
@@ -138,9 +106,9 @@ def _store_behind(url: str) -> tuple[Store, str]:
     root = enclosing_url(url)
     if root is None:
         if not Remote(url).has(DOCUMENT):
-            _refuse_rootless(Remote(url))
+            refuse_rootless(Remote(url))
         if (foreign := foreign_hierarchy(Remote(url))) is not None:
-            return foreign, ""
+            return foreign
         if not Remote(url).has(DOCUMENT):
             raise LocationError(
                 f"expected a padiff store at {url}, or a Zarr hierarchy, found none there: check "

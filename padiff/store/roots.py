@@ -2,16 +2,14 @@
 
 from pathlib import Path
 
-from padiff.errors import FormatError
 from padiff.store.address import down_to
 from padiff.store.base import WritableStore
-from padiff.store.format import ATTRIBUTE, numbered
+from padiff.store.format import numbered
 from padiff.store.media.archive import SUFFIX
-from padiff.store.media.base import Medium
 from padiff.store.media.directory import Directory
 from padiff.store.media.remote import Remote
+from padiff.store.ours import is_root_of_ours
 from padiff.store.zarr.document import DOCUMENT
-from padiff.store.zarr.store import ZarrStore
 
 __all__ = ["absolute_numbers", "archive_of", "enclosing_root", "enclosing_url", "hdf5_store"]
 
@@ -20,7 +18,7 @@ def enclosing_root(path: Path) -> Path | None:
     """The nearest directory from `path` upwards that is the root of a store."""
     for candidate in (path, *path.parents):
         if (candidate / DOCUMENT).is_file():
-            if _is_root(Directory(candidate)):
+            if is_root_of_ours(Directory(candidate)):
                 return candidate
         elif candidate != path and candidate.is_dir():
             return None  # a store has a group on every level, so the search ends here
@@ -32,20 +30,11 @@ def enclosing_url(url: str) -> str | None:
     for candidate in reversed(down_to(url)):
         medium = Remote(candidate)
         if medium.has(DOCUMENT):
-            if _is_root(medium):
+            if is_root_of_ours(medium):
                 return candidate
         elif candidate != url:
             return None  # a store has a group on every level, so the search ends here
     return None
-
-
-def _is_root(medium: Medium) -> bool:
-    """Whether the group at the root of a medium is that of a store."""
-    try:
-        attributes = ZarrStore(medium).attributes("")
-    except FormatError:
-        return False
-    return isinstance(found := attributes.get(ATTRIBUTE), dict) and "format" in found
 
 
 def archive_of(path: Path) -> Path | None:

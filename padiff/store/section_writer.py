@@ -22,6 +22,7 @@ from padiff.store.format import (
     LONGEST_HEADER,
     SectionHeader,
     SectionName,
+    beside,
     check_array_path,
     header_to_json,
     running_digest,
@@ -66,7 +67,10 @@ def record_of(
     tied: str | None = None,
     buffer: bool = False,
 ) -> TensorRecord:
-    """What the store says of an array, joined with what the recording knows of the tensor."""
+    """What the store says of an array, joined with what the recording knows of the tensor.
+
+    `tied` is what `array_path` gives for the first place.
+    """
     return TensorRecord(
         array=stored.array,
         phase=phase,
@@ -79,7 +83,7 @@ def record_of(
         chunks=stored.chunks,
         metadata=stored.metadata,
         dims=stored.dims,
-        tied=tied,
+        tied=tied and beside(stored.array, tied),
         buffer=buffer,
     )
 

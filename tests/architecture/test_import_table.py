@@ -26,9 +26,10 @@ TIERS = """
     store.base store.chunked store.media.base store.hdf5.names
     store.raw
     store.media.archive_seal
-    store.media.archive store.media.directory store.media.remote
+    store.media.archive store.media.directory store.media.objects
+    store.media.remote
     store.media
-    store.hdf5.errors store.hdf5.filters store.hdf5.locating
+    store.hdf5.errors store.hdf5.filters store.hdf5.locating store.hdf5.unpacking
     store.hdf5.probe store.hdf5.seal store.hdf5.types
     store.hdf5.file store.hdf5.layout
     store.hdf5.array store.hdf5.section
@@ -43,7 +44,8 @@ TIERS = """
     store.zarr.section
     store.zarr.store
     store.zarr
-    store.foreign.contents store.foreign.elements store.foreign.machine store.foreign.ours
+    store.ours
+    store.foreign.contents store.foreign.directories store.foreign.elements store.foreign.machine
     store.foreign.pickles store.foreign.tiles store.foreign.values
     store.foreign.zips
     store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files
@@ -123,7 +125,7 @@ TIERS = """
     running.single_step
     running
     diff pytest_plugin
-    cli.output cli.places
+    cli.cut_files cli.output cli.places
     cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
     cli.inspect_command cli.suggest_map_command cli.verify_command
     cli.commands

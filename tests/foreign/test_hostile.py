@@ -13,11 +13,13 @@ from random import Random
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 import padiff
 from benchmarks.fuzz import peak
 from padiff.errors import PadiffError
 from padiff.store.chunks import blocks
+from padiff.store.section import Section
 from tests.foreign.attacks import ATTACKS
 from tests.foreign.attacks.pickles import pickle_file, pickles_that_run, torch_file
 from tests.foreign.formats import FORMATS
@@ -34,6 +36,10 @@ STATE = {
 # What is no harm: an odd file that says what it holds.
 READ = {
     *("npy_fortran_of_nothing", "npy_python_2", "zarr_chunk_is_directory"),
+    "torch tensor: elements that are several",
+    "safetensors: one for another without end",
+    "zarr shard: as it should be",
+    *("hdf5: resized", "hdf5: many links"),
     *(f"torch tensor: huge strides of {name}" for name in ("one", "nothing")),
     "torch tensor: a huge offset of nothing",
     *(f"safetensors: {name}" for name in ("half a character", "control characters", "a path")),
@@ -57,6 +63,13 @@ DAMAGED = [name for name in FORMATS if name in FEWER or not name.startswith("hdf
 SUFFIXES = (".txt", ".npz", ".safetensors", ".pt", ".h5", ".zarr", ".zarr.zip")
 
 
+def read_all(section: Section) -> None:
+    for layer in section:
+        for array in {**layer.weight, **layer.buffer}.values():
+            for selection in blocks(array.shape, array.chunk_shape, 2**22):
+                array.read(selection)
+
+
 def attempt(location: Path) -> str:
     """Read all of a location; what padiff says of it, empty where that is nothing.
 
@@ -68,10 +81,7 @@ def attempt(location: Path) -> str:
     before, start = peak() if forget.exists() else 0, time.process_time()
     said = ""
     try:
-        for layer in padiff.open_dump(location).weights:
-            for array in {**layer.weight, **layer.buffer}.values():
-                for selection in blocks(array.shape, array.chunk_shape, 2**22):
-                    array.read(selection)
+        read_all(padiff.open_dump(location).weights)
     except PadiffError as error:
         said = str(error)
         assert said.startswith("expected ")
@@ -155,6 +165,17 @@ def test_a_file_cut_short_is_refused(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", DAMAGED)
+def test_a_file_cut_short_once_it_is_open_is_refused(name: str, tmp_path: Path) -> None:
+    """As when it is written anew meanwhile; what is mapped is another matter."""
+    location = FORMATS[name](tmp_path, STATE)
+    weights = padiff.open_dump(location).weights
+    for file in [each for each in tmp_path.rglob("*") if each.is_file()]:
+        os.truncate(file, 1)
+    with pytest.raises(PadiffError, match="^expected [^\\n]*$"):
+        read_all(weights)
+
+
+@pytest.mark.parametrize("name", DAMAGED)
 def test_something_else_in_its_place_is_refused(name: str, tmp_path: Path) -> None:
     location = FORMATS[name](tmp_path, STATE)
     file = next(each for each in (location, *location.parents) if each.exists())
@@ -165,6 +186,12 @@ def test_something_else_in_its_place_is_refused(name: str, tmp_path: Path) -> No
     file.touch()
     assert attempt(location)
     file.write_text("nothing of the kind\n" * 50)
+    assert attempt(location)
+    file.unlink()
+    os.mkfifo(file)  # for which nobody waits
+    assert attempt(location)
+    file.unlink()
+    file.symlink_to("/dev/zero")
     assert attempt(location)
     file.unlink()
     for suffix in SUFFIXES[: FEWER.get(name)]:
@@ -221,6 +248,30 @@ def test_what_is_there_may_be_large(indexed: bool, tmp_path: Path) -> None:
         file = index
     layer = padiff.open_dump(file).weights["layer"]
     assert np.array_equal(layer.weight["weight"][-2:], [0, 0])
+
+
+CUT_SHORT = """
+import os, sys
+from pathlib import Path
+import padiff
+from padiff.cli.cut_files import ending_in_one_line
+with ending_in_one_line("padiff"):
+    file = Path(sys.argv[1])
+    part = padiff.open_dump(file).weights["layer"].weight["weight"][:1000]
+    os.truncate(file, 100)
+    part.sum()
+"""
+
+
+def test_a_file_that_is_cut_short_while_it_is_read_is_one_line(tmp_path: Path) -> None:
+    """As by who saves the next checkpoint to the same path."""
+    file = tmp_path / "model.safetensors"
+    save_file({"layer.weight": torch.ones(1000, 1000)}, file)
+    command = [sys.executable, "-c", CUT_SHORT, str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("padiff: expected what is read to stay as it is, found a file")
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(

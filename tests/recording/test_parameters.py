@@ -7,8 +7,11 @@ import numpy as np
 import paddle
 import pytest
 import torch
+from click.testing import CliRunner
 
-from padiff import compare, create_model, open_dump
+from padiff import compare, convert, create_model, open_dump
+from padiff.cli.commands import group
+from padiff.store.location import locate_for_reading
 from tests.zoo import SIDES, ZOO, Side, Twin
 
 both = pytest.mark.parametrize("framework", SIDES)
@@ -163,6 +166,32 @@ def test_a_parameter_that_one_side_holds_at_more_places_is_not_missing(
     assert [(item.kind, item.route) for item in comparison.unmatched] == [("layer", "head")]
     assert comparison.aligned
     assert compare(tmp_path / "base", tmp_path / "raw", layers=["head", "norm"]).aligned
+
+
+def test_a_tied_parameter_leads_to_an_array_wherever_the_section_lies(tmp_path: Path) -> None:
+    """Behind a URL arrays lie below a name of their own, which those that are made anew lack."""
+    urls = [f"memory://{tmp_path.name}/{name}.zarr" for name in ("run", "copy")]
+    create_model(language_model("torch", "first")).dump_weights(urls[0])
+    convert(urls[0], urls[1])
+    convert(urls[1], tmp_path / "local.zarr")
+    shared = create_model(language_model("torch", "shared"))
+    shared.dump_weights(tmp_path / "shared.zarr")
+    locations: list[str | Path] = [*urls, tmp_path / "local.zarr"]
+    for location in locations:
+        store, _ = locate_for_reading(location)
+        records = [
+            record
+            for node in open_dump(location).weights.tree.walk()
+            for record in node.tensors
+            if record.tied
+        ]
+        assert [record.place for record in records] == ["weight"]
+        for record in records:
+            assert record.tied
+            assert store.array(f"weights/{record.tied}").shape == record.shape
+        assert compare(location, tmp_path / "shared.zarr").aligned
+        shown = CliRunner().invoke(group, ["inspect", str(location)]).stdout
+        assert "(tied to head.weight)" in shown
 
 
 @both

@@ -14,34 +14,16 @@ from padiff.store.chunked import ChunkedArray
 from padiff.store.chunks import chunk_selection, chunk_shape_for
 from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
 from padiff.store.foreign.elements import element_of, swapped
-from padiff.store.foreign.ours import is_of_ours
 from padiff.store.foreign.tiles import Tiles
-from padiff.store.format import ATTRIBUTE
 from padiff.store.hdf5.array import read_selection
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.probe import check_walk, walk
-from padiff.store.hdf5.seal import is_sealed
 from padiff.store.raw import OpenFile, RawArray
 from padiff.store.storage import MOST_DECODED
 
-__all__ = ["is_foreign", "read_hdf5"]
+__all__ = ["read_hdf5"]
 
 KIND = "an HDF5 file"
-
-
-def is_foreign(path: Path) -> bool:
-    """Whether a file is one of HDF5 that padiff did not write; CorruptError where it is damaged."""
-    if not h5py.is_hdf5(path) or is_sealed(path):
-        return False
-    check_walk(path)
-    found: list[str] = []
-    with Reading(str(path)), h5py.File(path, "r", locking=False) as file:
-        # links that lead out of the file are not followed
-        own = [name for name in file if isinstance(file.get(name, getlink=True), h5py.HardLink)]
-        if any(ATTRIBUTE in held.attrs for held in (file, *map(file.get, own))):
-            return False
-        file.visit(found.append)
-    return not any(is_of_ours(name.split("/")) for name in found)
 
 
 def read_hdf5(path: Path) -> Contents:

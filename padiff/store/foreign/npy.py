@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -12,9 +13,10 @@ from numpy.lib import format as npy
 
 from padiff.errors import CorruptError, FormatError
 from padiff.store.foreign.contents import Contents, Entry, put
+from padiff.store.foreign.directories import is_hidden, is_note, visible
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.values import sizes_of
-from padiff.store.foreign.zips import Inflated, Member, check_unpacked, members_of
+from padiff.store.foreign.zips import Inflated, Member, check_once, check_unpacked
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["MAGIC", "entry_of_file", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
@@ -93,11 +95,26 @@ def read_npy(path: Path) -> Contents:
         raise FormatError(f"expected an array that padiff compares at {path}: {error}") from None
 
 
-def read_npy_directory(path: Path) -> Contents:
-    """All arrays in and below a directory, called as their files are."""
+def read_npy_directory(path: Path) -> Contents | None:
+    """All arrays in and below a directory, called as their files are; None where it is not of such.
+
+    It is where some lie right in it, or nothing else lies in it and below.
+    """
+    files: list[Path] = []
+    is_one = False
+    for folder, names, _ in visible(path):
+        found = [name for name in names if name.endswith(".npy") and not is_hidden(name)]
+        is_one = is_one or (folder == path and bool(found))
+        if not is_one and not all(name in found or is_note(name) for name in names):
+            return None
+        files += [folder / name for name in found]
+    return _of_files(path, sorted(files)) if files else None
+
+
+def _of_files(path: Path, files: Iterable[Path]) -> Contents:
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
-    for found in sorted(path.rglob("*.npy")):
+    for found in files:
         name = ".".join(found.relative_to(path).with_suffix("").parts)
         try:
             put(entries, name, entry_of_file(found), str(path))
@@ -114,10 +131,9 @@ def entry_of_file(path: Path) -> Entry:
     return Entry(found.shape, found.element, lambda: entry_of_npy(OpenFile(path), str(path)).open())
 
 
-def read_npz(path: Path) -> Contents:
-    """The arrays of a `.npz` file, packed or not."""
-    file = OpenFile(path)
-    members = members_of(file)
+def read_npz(file: OpenFile, members: Mapping[str, Member]) -> Contents:
+    """The arrays of a `.npz` file, packed or not, by the members of this zip file."""
+    check_once(file, members)
     check_unpacked(file, members)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
@@ -127,7 +143,7 @@ def read_npz(path: Path) -> Contents:
             refused[name] = "it is no array"
             continue
         try:
-            put(entries, name, _entry_of_member(file, member, found), str(path))
+            put(entries, name, _entry_of_member(file, member, found), str(file.path))
         except CorruptError:
             raise
         except FormatError as error:

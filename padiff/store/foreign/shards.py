@@ -1,6 +1,6 @@
 """Tensors over several files, as large models are published: with an index, or without."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from padiff.errors import CorruptError, FormatError
@@ -9,6 +9,7 @@ from padiff.store.foreign.contents import Contents, Entry
 from padiff.store.foreign.safetensors import read_safetensors
 from padiff.store.foreign.torch_files import read_torch
 from padiff.store.foreign.values import file_name
+from padiff.store.foreign.zips import members_of
 from padiff.store.raw import OpenFile
 
 __all__ = ["INDEX", "index_in", "read_index", "read_shards"]
@@ -73,10 +74,10 @@ def read_shards(path: Path) -> Contents:
 
 
 def _read(path: Path) -> Contents:
-    read: Callable[[Path], Contents] = read_torch
     if path.name.endswith(_SUFFIX):
-        read = read_safetensors
-    return read(path)
+        return read_safetensors(path)
+    file = OpenFile(path)
+    return read_torch(file, members_of(file))
 
 
 def _together(

@@ -13,7 +13,7 @@ from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import Object, as_text
 from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, sizes_of
-from padiff.store.foreign.zips import Member, members_of
+from padiff.store.foreign.zips import Member, check_once, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tensor_in_zip"]
@@ -49,22 +49,22 @@ def is_torch_zip(members: Mapping[str, Member]) -> bool:
     return any(name.endswith("/data.pkl") or name == "data.pkl" for name in members)
 
 
-def read_torch(path: Path) -> Contents:
+def read_torch(file: OpenFile, members: Mapping[str, Member]) -> Contents:
     """The tensors of a file that torch has written, which is a zip file since version 1.6."""
-    file = OpenFile(path)
-    return _contents(*_in_zip(file, 0, file.size, str(path)), str(path))
+    where = str(file.path)
+    return _contents(*_in_zip(file, members, where), where)
 
 
 def tensor_in_zip(file: RawFile, start: int, size: int, where: str) -> Entry:
     """The one tensor that a part of a file holds, itself such a zip file."""
-    value, storages, swapped = _in_zip(file, start, size, where)
+    value, storages, swapped = _in_zip(file, members_of(file, start, size), where)
     return _entry(value, storages, where, swapped=swapped)
 
 
 def _in_zip(
-    file: RawFile, start: int, size: int, where: str
+    file: RawFile, members: Mapping[str, Member], where: str
 ) -> tuple[Any, Mapping[str, Storage], bool]:
-    members = members_of(file, start, size)
+    check_once(file, members)
     found = next((name for name in members if name.endswith("data.pkl")), None)
     if found is None or any(member.packed for member in members.values()):
         raise CorruptError(

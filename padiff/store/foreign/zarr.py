@@ -19,40 +19,58 @@ from padiff.errors import (
 from padiff.jsonio import Json, Reader, dumps, loads
 from padiff.store.files import unreadable
 from padiff.store.foreign.contents import Contents, Entry, check_chunks, put
+from padiff.store.foreign.directories import is_hidden, is_note, visible
 from padiff.store.foreign.elements import element_of
-from padiff.store.foreign.ours import is_of_ours, refuse_ours
 from padiff.store.format import ATTRIBUTE
 from padiff.store.media.base import Medium
+from padiff.store.ours import is_of_ours, refuse_ours
 from padiff.store.storage import MOST_DECODED
 from padiff.store.zarr.array import LONGEST_DOCUMENT, ZarrChunks
 from padiff.store.zarr.codecs import Chain, decode_version_2
 from padiff.store.zarr.document import DOCUMENT, Layout, layout_of
 from padiff.store.zarr.shards import ABSENT
 
-__all__ = ["holds_zarr", "read_zarr"]
+__all__ = ["is_hierarchy", "read_zarr"]
 
 KIND = "a Zarr hierarchy"
 _ARRAY_2 = ".zarray"
+_GROUP_2 = ".zgroup"
 _MARKS = (DOCUMENT, _ARRAY_2)
 _DEEPEST = 64
 
 
-def holds_zarr(medium: Medium) -> bool:
-    """Whether arrays lie in or below the root of a medium; some tools write no groups."""
-    return next(_arrays(medium), None) is not None
+def is_hierarchy(path: Path) -> bool:
+    """Whether a directory is a group or an array, or some tool that writes no groups filled it.
+
+    That is one that has such in it and below, and nothing else.
+    """
+    found = False
+    for folder, names, folders in visible(path):
+        if any(mark in names for mark in (*_MARKS, _GROUP_2)):
+            if folder == path:
+                return True
+            found = True
+            folders.clear()
+        elif not all(map(is_note, names)):
+            return False
+    return found
 
 
-def _arrays(medium: Medium) -> Iterator[tuple[str, str]]:
-    """The arrays of a hierarchy by their paths, and the documents that make them such."""
+def _arrays(medium: Medium) -> Iterator[tuple[str, str, Json | None]]:
+    """The arrays of a hierarchy by their paths, and the documents that make them such.
+
+    With their contents where these were needed for that.
+    """
     left = [""]
     while left:
         name = left.pop()
-        document = next((mark for mark in _MARKS if medium.has(_in(name, mark))), None)
-        if document is not None and _is_array(medium, _in(name, document)):
+        mark = next((mark for mark in _MARKS if medium.has(_in(name, mark))), "")
+        values = _document_3(medium, _in(name, mark)) if mark == DOCUMENT else None
+        if mark == _ARRAY_2 or (values is not None and values.get("node_type") == "array"):
             # of a path that leads into a store, the section may be the last name but one
             if is_of_ours((*Path(medium.location).parts[-2:], *name.split("/"))):
                 raise refuse_ours(medium.location, name)
-            yield name, document
+            yield name, mark, values
         elif name.count("/") < _DEEPEST:
             left += [_in(name, each) for each in reversed(_below(medium, name))]
 
@@ -60,7 +78,7 @@ def _arrays(medium: Medium) -> Iterator[tuple[str, str]]:
 def _below(medium: Medium, group: str) -> list[str]:
     """The names below a group; none where there is no such thing, or it is a link."""
     try:
-        return medium.directories(group)
+        return [name for name in medium.directories(group) if not is_hidden(name)]
     except UnreadableError:
         raise
     except (CorruptError, LocationError):
@@ -71,18 +89,13 @@ def _in(group: str, name: str) -> str:
     return f"{group}/{name}".lstrip("/")
 
 
-def _is_array(medium: Medium, document: str) -> bool:
-    """Whether a document is one of an array; a group's of version 3 has the same name.
-
-    CorruptError where it is that of a group of ours.
-    """
-    if document.endswith(_ARRAY_2):
-        return True
+def _document_3(medium: Medium, document: str) -> Json:
+    """What a document of version 3 says; CorruptError where it is that of a group of ours."""
     found = _text_of(medium, document)
     attributes = found.get("attributes")
     if isinstance(attributes, dict) and ATTRIBUTE in attributes:
         raise refuse_ours(medium.location, document)
-    return found.get("node_type") == "array"
+    return found
 
 
 def _text_of(medium: Medium, document: str) -> Json:
@@ -95,21 +108,25 @@ def _text_of(medium: Medium, document: str) -> Json:
         raise unreadable(where, error) from None
 
 
-def read_zarr(medium: Medium) -> Contents:
-    """The arrays of a hierarchy, with dots between the names of groups."""
+def read_zarr(medium: Medium) -> Contents | None:
+    """The arrays of a hierarchy, with dots between the names of groups; None where there are none.
+
+    Some tools write no groups.
+    """
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
-    for name, mark in _arrays(medium):
+    for name, mark, values in _arrays(medium):
         document = _in(name, mark)
         dotted = name.replace("/", ".") or Path(medium.location).name.partition(".")[0]
         try:
-            found = Reader(_text_of(medium, document), f"{medium.location}/{document}")
+            held = _text_of(medium, document) if values is None else values
+            found = Reader(held, f"{medium.location}/{document}")
             put(entries, dotted, _entry(medium, name, found), medium.location)
         except CorruptError:
             raise
         except FormatError as error:
             refused[dotted] = str(error)
-    return Contents(KIND, "", entries, refused)
+    return Contents(KIND, "", entries, refused) if entries or refused else None
 
 
 def _entry(medium: Medium, name: str, document: Reader) -> Entry:
@@ -235,7 +252,7 @@ class _Chunks(ZarrChunks):
         name, shards = self._object(index), self._layout.shards
         if not self._medium.has(name):
             return False
-        return shards is None or self._entry(shards, index, name)[0] != ABSENT
+        return shards is None or self._entry(shards, index, name) != (ABSENT, ABSENT)
 
     def _codecs(self, chain: Chain) -> Sequence[object]:
         if self._document is None:

@@ -6,6 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 from padiff.errors import CorruptError
 from padiff.store.raw import RawFile
 
-__all__ = ["Inflated", "Member", "check_unpacked", "members_of"]
+__all__ = ["Inflated", "Member", "check_once", "check_unpacked", "members_of"]
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _MOST_UNPACKED = 2**30  # bytes, and so many times the packed ones
@@ -24,12 +25,16 @@ _KEPT = 2**25  # unpacked bytes that stay: threads ask for what lies beside, in 
 
 
 class Member(NamedTuple):
-    """Where the bytes of a member lie in the file; `unpacked` of them, if they are `packed`."""
+    """Where the bytes of a member lie in the file; `unpacked` of them, if they are `packed`.
+
+    `twice` tells of another of its name, which some tools may take instead.
+    """
 
     offset: int
     size: int
     unpacked: int
     packed: bool
+    twice: bool = False
 
 
 class _Window(io.RawIOBase):
@@ -70,7 +75,11 @@ def members_of(file: RawFile, start: int = 0, size: int | None = None) -> dict[s
     size = file.size - start if size is None else size
     try:
         with zipfile.ZipFile(_Window(file, start, size)) as archive:
-            return {info.filename: _member(file, start, size, info) for info in archive.infolist()}
+            found: dict[str, Member] = {}
+            for info in archive.infolist():
+                member = _member(file, start, size, info)
+                found[info.filename] = member._replace(twice=info.filename in found)
+            return found
     except CorruptError:
         raise
     except Exception as error:  # whatever a damaged directory makes of the library
@@ -104,7 +113,17 @@ def _misplaced(path: Path, name: str) -> CorruptError:
     )
 
 
-def check_unpacked(file: RawFile, members: dict[str, Member]) -> None:
+def check_once(file: RawFile, members: Mapping[str, Member]) -> None:
+    """CorruptError where two members have one name."""
+    name = next((name for name, member in members.items() if member.twice), None)
+    if name is not None:
+        raise CorruptError(
+            f"expected one member called {name!r:.80} in {file.path}, found two, and tools differ "
+            "in which they take: make it again"
+        )
+
+
+def check_unpacked(file: RawFile, members: Mapping[str, Member]) -> None:
     """CorruptError for a file that would unpack to far more than any weights do."""
     unpacked = sum(member.unpacked for member in members.values() if member.packed)
     packed = sum(member.size for member in members.values() if member.packed)

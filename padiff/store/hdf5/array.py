@@ -14,6 +14,7 @@ from padiff.store.chunks import Selection, chunk_selection, padded
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.file import Hdf5File, is_held
 from padiff.store.hdf5.layout import Layout, layout_of, metadata_digest
+from padiff.store.hdf5.unpacking import read_packed
 from padiff.store.raw import RawArray
 
 __all__ = ["open_array", "read_selection"]
@@ -95,6 +96,8 @@ def read_selection(
     if not selection:
         dataset.read(h5s.ALL, h5s.ALL, out, kind)
     elif out.size and all(part.stop > part.start for part in selection):
+        if read_packed(dataset, selection, out, kind):
+            return
         counts = tuple(part.stop - part.start for part in selection)
         memory = h5s.create_simple(out.shape)
         memory.select_hyperslab((0,) * len(counts), counts)

@@ -6,6 +6,7 @@ is made anew, with all that it held but the sections that are replaced, and rena
 
 import os
 import shutil
+import stat
 import time
 import zipfile
 from collections.abc import Iterable, Sequence
@@ -262,6 +263,8 @@ def _add(new: zipfile.ZipFile, top: Path, prefix: str) -> None:
 def _opened(path: Path) -> zipfile.ZipFile | None:
     """The zip file at a path, None where there is nothing; CorruptError for anything else."""
     try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe must not be waited for
+            raise OSError("it is no regular file")
         return zipfile.ZipFile(path)
     except FileNotFoundError:
         return None

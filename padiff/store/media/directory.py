@@ -142,12 +142,16 @@ class Directory(Medium):
         return data
 
     def has(self, name: str) -> bool:
-        path = self._root / name
+        path, above = f"{self._text}/{name}", name.rpartition("/")[0]
         try:
-            # a link is taken for one: it is refused when it is opened
-            return (name != path.name and path.parent.is_symlink()) or path.is_file()
+            # a link is taken for one, and so is a pipe: they are refused when they are opened
+            if above and os.path.islink(f"{self._text}/{above}"):  # noqa: PTH114  # as above
+                return True
+            return not stat.S_ISDIR(os.lstat(path).st_mode)
+        except (FileNotFoundError, NotADirectoryError, ValueError):
+            return False
         except OSError as error:
-            raise unreadable(path.parent, error) from None
+            raise unreadable(Path(path).parent, error) from None
 
     def directories(self, path: str) -> list[str]:
         try:

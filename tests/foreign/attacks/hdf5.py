@@ -1,5 +1,6 @@
 """HDF5 files of links, cycles and what is no array."""
 
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -56,9 +57,64 @@ def deep(file: Any) -> None:
     file["b"] = np.ones(4)
 
 
+def bomb(**options: Any) -> Callable[[Any], None]:
+    """A chunk of 64 KiB that unpacks to 1 GiB, or more where it is packed once more."""
+
+    def write(file: Any) -> None:
+        pack = zlib.compressobj(9)
+        packed = pack.compress(bytes(2**15)) + pack.flush(zlib.Z_FULL_FLUSH)
+        block = pack.compress(bytes(2**24)) + pack.flush(zlib.Z_FULL_FLUSH)
+        packed += block * 64 + pack.flush()
+        kind = {"dtype": "f4", "compression": "gzip", **options}
+        made = file.create_dataset("a", (2**15,), chunks=(2**14,), **kind)
+        made.id.write_direct_chunk((0,), packed + bytes(4) * made.fletcher32)
+
+    return write
+
+
+def bomb_of_lzf(file: Any) -> None:
+    """For which the library unpacks from the start again and again, with a little more room."""
+    size = 2**26
+    whole = file.create_dataset("whole", (size,), "u1", chunks=(size,), compression="lzf")
+    whole[...] = 0
+    made = file.create_dataset("a", (2**14,), "f4", chunks=(2**14,), compression="lzf")
+    made.id.write_direct_chunk((0,), whole.id.read_direct_chunk((0,))[1])
+    del file["whole"]
+
+
+def bomb_packed_twice(file: Any) -> None:
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((2**14,))
+    properties.set_deflate(9)
+    properties.set_filter(h5py.h5z.FILTER_LZF)
+    space = h5py.h5s.create_simple((2**15,))
+    made = h5py.h5d.create(file.id, b"a", h5py.h5t.NATIVE_FLOAT, space, properties)
+    made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(2**15, np.float32))
+
+
+def resized(file: Any) -> None:
+    made = file.create_dataset("a", data=np.ones(10), chunks=(10,), maxshape=(None,))
+    made.resize((5,))
+    file.create_dataset("nothing", (0,), "f4", chunks=(10,), maxshape=(None,))
+
+
+def many_links(file: Any) -> None:
+    made = file.create_dataset("a", data=np.ones(4))
+    for number in range(1000):
+        file[f"b{number}"] = made
+
+
 several(
     "hdf5",
     {
+        "resized": resized,
+        "many links": many_links,
+        "a bomb": bomb(),
+        "a bomb, shuffled": bomb(shuffle=True),
+        "a bomb of another type": bomb(dtype=">f8"),
+        "a bomb with a checksum": bomb(fletcher32=True),
+        "a bomb of lzf": bomb_of_lzf,
+        "packed twice": bomb_packed_twice,
         "no arrays": no_arrays,
         "cyclic": cyclic,
         "deep": deep,

@@ -1,6 +1,7 @@
 """Headers of `.npy`, and zip files, that lie or unpack without end."""
 
 import struct
+import warnings
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from typing import Any
 
 from tests.foreign.attacks.registry import attack, several
 
-__all__ = []
+__all__ = ["twice"]
 
 
 def npy(path: Path, header: Any, size: int = 8, version: bytes = b"\x01\x00") -> Path:
@@ -123,6 +124,20 @@ several(
     },
     lambda path, changes: changed(path, *changes),
 )
+
+
+@attack
+def npz_of_two_of_one_name(path: Path) -> Path:
+    return twice(path / "a.npz", {"a.npy": npy_bytes(head())}, "a.npy")
+
+
+def twice(file: Path, members: Mapping[str, bytes], name: str) -> Path:
+    """A zip file that has two members of one name, of which the second has other bytes."""
+    with zipfile.ZipFile(file, "w") as made, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for each, data in [*members.items(), (name, members[name][:-1] + b"1")]:
+            made.writestr(each, data)
+    return file
 
 
 @attack

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from tests.foreign.attacks.numpy_files import twice
 from tests.foreign.attacks.registry import attack, several
 
 __all__ = ["pickle_file", "pickles_that_run", "torch_file"]
@@ -149,6 +150,8 @@ several(
         "a negative offset": tensor((2,), (1,), -1),
         "a huge offset": tensor((2,), (1,), 2**70),
         "a huge offset of nothing": tensor((0,), (1,), 2**62),
+        "past its storage by its strides": tensor((4, 4), (5, 1)),
+        "elements that are several": tensor((4, 4, 4), (1, 1, 1)),
         "negative sizes": tensor((-2, -2), (1, 1)),
         "negative strides": tensor((2,), (-1,), 5),
         "huge strides": tensor((2,), (2**63,)),
@@ -167,6 +170,12 @@ several(
     },
     torch_file,
 )
+
+
+@attack
+def torch_of_two_of_one_name(path: Path) -> Path:
+    members = {"model/data.pkl": tensor((2,), (1,)), "model/data/0": bytes(64)}
+    return twice(path / "model.pt", members, "model/data/0")
 
 
 @attack

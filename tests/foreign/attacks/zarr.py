@@ -1,8 +1,10 @@
 """Documents and chunks of Zarr that are not what they should be."""
 
 import bz2
+import gzip
 import json
 import lzma
+import os
 import struct
 import zlib
 from collections.abc import Mapping
@@ -131,6 +133,83 @@ several(
     },
     lambda path, case: zarr_2(path, {"compressor": case[0]}, case[1]),
 )
+
+
+_BYTES = {"name": "bytes", "configuration": {"endian": "little"}}
+_GZIP = {"name": "gzip", "configuration": {"level": 9}}
+_PACKED = gzip.compress(_ZERO)
+several(
+    "zarr 3 bomb",
+    {
+        "gzip": ([_GZIP], _PACKED),
+        "gzip with a checksum": ([_GZIP, {"name": "crc32c"}], _PACKED + bytes(4)),
+        "gzip of gzip": ([_GZIP, _GZIP], gzip.compress(_PACKED)),
+        "one gzip after the other": ([_GZIP], gzip.compress(bytes(2**20)) * 64),
+        "fifty of gzip": ([_GZIP] * 50, _PACKED),
+    },
+    lambda path, case: zarr_3(path, {"codecs": [_BYTES, *case[0]]}, case[1]),
+)
+
+
+def sharded(path: Path, case: tuple[dict[str, Any], bytes, tuple[int, ...]]) -> Path:
+    """A shard of two chunks of an element each, with an index of pairs of offset and size."""
+    changes, chunks, index = case
+    configuration = {
+        "chunk_shape": [1],
+        "codecs": [_BYTES],
+        "index_codecs": [_BYTES],
+        "index_location": "end",
+        **changes,
+    }
+    codecs = [{"name": "sharding_indexed", "configuration": configuration}]
+    made = zarr_3(path, {"codecs": codecs}, chunks + struct.pack(f"<{len(index)}Q", *index))
+    (made / "a/c/1").unlink()
+    return made
+
+
+several(
+    "zarr shard",
+    {
+        "as it should be": ({}, bytes(8), (0, 4, 4, 4)),
+        "past the end": ({}, bytes(8), (0, 4, 2**40, 4)),
+        "a huge chunk": ({}, bytes(8), (0, 2**40, 4, 4)),
+        "an offset of 2^63": ({}, bytes(8), (2**63, 4, 4, 4)),
+        "half of it absent": ({}, bytes(8), (2**64 - 1, 4, 0, 4)),
+        "shorter than its index": ({}, bytes(8), ()),
+        "empty": ({}, b"", ()),
+        "an index that is a bomb": ({"index_codecs": [_BYTES, _GZIP]}, _PACKED, ()),
+        "a chunk that is a bomb": (
+            {"codecs": [_BYTES, _GZIP]},
+            _PACKED,
+            (0, len(_PACKED), 0, len(_PACKED)),
+        ),
+        "chunks of nothing": ({"chunk_shape": [0]}, bytes(8), (0, 4, 4, 4)),
+        "chunks that do not fit": ({"chunk_shape": [3]}, bytes(8), (0, 4, 4, 4)),
+        "chunks of another shape": ({"chunk_shape": [1, 1]}, bytes(8), (0, 4, 4, 4)),
+        "an index in the middle": ({"index_location": "middle"}, bytes(8), (0, 4, 4, 4)),
+    },
+    sharded,
+)
+
+
+@attack
+def zarr_chunk_is_a_pipe(path: Path) -> Path:
+    made = zarr_2(path, {"compressor": None})
+    (made / "a/0").unlink()
+    os.mkfifo(made / "a/0")
+    return made
+
+
+@attack
+def zarr_archive_is_a_pipe(path: Path) -> Path:
+    os.mkfifo(path / "run.zarr.zip")
+    return path / "run.zarr.zip"
+
+
+@attack
+def zarr_archive_is_a_device(path: Path) -> Path:
+    (path / "run.zarr.zip").symlink_to("/dev/zero")
+    return path / "run.zarr.zip"
 
 
 @attack
