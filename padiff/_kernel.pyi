@@ -36,3 +36,9 @@ def compare(
     place of `abs(raw - base)`, beside arrays in C order; elements to be left out are then NaN in
     them, and in base or raw. Raises ValueError when these do not go together.
     """
+
+def end_when_cut_short(line: str, /) -> None:
+    """Have the process end with 2, and say `line`, where a part of a file that is mapped is gone.
+
+    Raises ValueError for a line of 512 bytes or more.
+    """

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from padiff._kernel import compare, describe, read_part
+from padiff._kernel import compare, describe, end_when_cut_short, read_part
 
 ONES = np.ones(4, np.float32)
 
@@ -115,3 +115,8 @@ def test_axes_in_any_order_give_the_same(
     expected = compare(in_order[0], names[0], in_order[1], names[1], 0.5, 0.1, None)
     assert found == pytest.approx(expected, rel=1e-12)
     assert found[-1] == expected[-1]
+
+
+def test_last_words_have_a_length() -> None:
+    with pytest.raises(ValueError, match="fewer than 512 bytes, got 512"):
+        end_when_cut_short("x" * 512)

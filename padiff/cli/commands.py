@@ -6,10 +6,10 @@ from typing import NoReturn
 
 import click
 
+from padiff._kernel import end_when_cut_short
 from padiff.cli.check_command import command as check_command
 from padiff.cli.completion_command import command as completion_command
 from padiff.cli.convert_command import command as convert_command
-from padiff.cli.cut_files import ending_in_one_line
 from padiff.cli.diff_tree_command import command as diff_tree_command
 from padiff.cli.inspect_command import command as inspect_command
 from padiff.cli.suggest_map_command import command as suggest_map_command
@@ -46,6 +46,12 @@ group.add_command(suggest_map_command, "suggest-map")
 group.add_command(completion_command, "completion")
 
 
+_CUT_SHORT = (
+    "expected what is read to stay as it is, found a file of it cut short meanwhile: wait until "
+    "whoever writes it is done, and run this again"
+)
+
+
 def main() -> NoReturn:
     """`padiff`, which ends the process."""
     _run(group, "padiff")
@@ -58,8 +64,8 @@ def check() -> NoReturn:
 
 def _run(command: click.Command, name: str) -> NoReturn:
     try:
-        with ending_in_one_line(name):
-            command.main(prog_name=name)
+        end_when_cut_short(f"{name}: {_CUT_SHORT}\n")
+        command.main(prog_name=name)
     except KeyboardInterrupt:
         sys.exit(130)
     finally:

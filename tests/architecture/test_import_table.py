@@ -125,7 +125,7 @@ TIERS = """
     running.single_step
     running
     diff pytest_plugin
-    cli.cut_files cli.output cli.places
+    cli.output cli.places
     cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
     cli.inspect_command cli.suggest_map_command cli.verify_command
     cli.commands

@@ -251,15 +251,17 @@ def test_what_is_there_may_be_large(indexed: bool, tmp_path: Path) -> None:
 
 
 CUT_SHORT = """
-import os, sys
-from pathlib import Path
+import os
+import click
 import padiff
-from padiff.cli.cut_files import ending_in_one_line
-with ending_in_one_line("padiff"):
-    file = Path(sys.argv[1])
+from padiff.cli.commands import group, main
+@group.command
+@click.argument("file")
+def cut(file):
     part = padiff.open_dump(file).weights["layer"].weight["weight"][:1000]
     os.truncate(file, 100)
     part.sum()
+main()
 """
 
 
@@ -267,7 +269,7 @@ def test_a_file_that_is_cut_short_while_it_is_read_is_one_line(tmp_path: Path) -
     """As by who saves the next checkpoint to the same path."""
     file = tmp_path / "model.safetensors"
     save_file({"layer.weight": torch.ones(1000, 1000)}, file)
-    command = [sys.executable, "-c", CUT_SHORT, str(file)]
+    command = [sys.executable, "-c", CUT_SHORT, "cut", str(file)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("padiff: expected what is read to stay as it is, found a file")
