@@ -19,7 +19,8 @@ class Part:
     `path` leads from the layer to the tensor; a `{}` in it and in `name` stands for 0, 1, ... as
     far as there are any. Of several parts of one name, one is there. Of the tensor, `share`
     is taken, the i-th of n equal parts of the axis `along`, or its `rows`, from one up to another,
-    then `axes` are put in that order, then, if `flat`, made one. A layer is laid out otherwise when what it `needs` is not there.
+    then `axes` are put in that order, then, if `flat`, made one. A layer is laid out otherwise when
+    what it `needs` is not there.
     `neutral` is the value of all elements at which a tensor does nothing, where a framework may
     keep an untrained one of these for none. `source` is the attribute's documented shape.
     """
