@@ -1,13 +1,14 @@
 """How the elements of one side lie in the other: axes in another order, or a part of a tensor."""
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
 from padiff.errors import FormatError
 from padiff.layouts import Part
 
-__all__ = ["SAME", "NamedLayout", "parse_layout"]
+__all__ = ["SAME", "NamedLayout", "parse_layout", "part_layout"]
 
 SideName = Literal["base", "raw"]
 
@@ -64,6 +65,20 @@ class NamedLayout:
 
 
 SAME = NamedLayout()
+
+
+def part_layout(
+    side: int,
+    spans: Sequence[tuple[int, int]],
+    at: int,
+    along: int,
+    axes: tuple[int, ...] = (),
+) -> NamedLayout:
+    """One of the parts that a tensor of side 0 or 1 is in, by where each begins and ends."""
+    whole: SideName = "raw" if side else "base"
+    if len({stop - start for start, stop in spans}) == 1:
+        return NamedLayout(whole, (at, len(spans)), along, axes)
+    return NamedLayout(whole, along=along, axes=axes, rows=spans[at])
 
 
 def parse_layout(text: str) -> NamedLayout:
