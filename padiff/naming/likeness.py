@@ -129,7 +129,7 @@ def likeness(base: Sequence[str], raw: Sequence[str]) -> NDArray[np.float32]:
     return found
 
 
-@lru_cache(2**16)
+@lru_cache(2**14)
 def _features(name: str) -> dict[str, float]:
     found: dict[str, float] = {}
     for back, part in enumerate(reversed(name.split("."))):
@@ -138,7 +138,7 @@ def _features(name: str) -> dict[str, float]:
         for token in _tokens(_SYNONYMS.get(part.casefold(), part)):
             found[token] = max(found.get(token, 0.0), weight)
             letters = f"^{token}$"
-            some = {letters[at : at + 3] for at in range(len(letters) - 2)}
+            some = dict.fromkeys(letters[at : at + 3] for at in range(len(letters) - 2))
             for three in some if token.isalpha() else ():
                 key = f"~{three}"
                 found[key] = max(found.get(key, 0.0), 0.6 * weight / sqrt(len(some)))

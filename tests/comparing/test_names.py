@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
 import torch
 
@@ -121,6 +122,21 @@ def test_a_row_without_a_partner_keeps_a_tensor_apart(tmp_path: Path, side: str)
     assert not found.aligned
     (tmp_path / "names.csv").write_text(f"base,raw\n{name},\n{name},{name}\n")
     assert padiff.compare(location, location, name_map=tmp_path / "names.csv").aligned
+
+
+def test_a_row_without_a_partner_keeps_a_part_apart(tmp_path: Path) -> None:
+    ours = torch.nn.Sequential(torch.nn.MultiheadAttention(4, 2))
+    theirs = paddle.nn.Sequential(paddle.nn.MultiHeadAttention(4, 2))
+    padiff.create_model(ours, "Net").dump_weights(tmp_path / "ours")
+    padiff.create_model(theirs, "Net").dump_weights(tmp_path / "theirs")
+    (tmp_path / "names.csv").write_text("base,raw\n,0.k_proj.weight\n")
+    compared = []
+    for table in (None, tmp_path / "names.csv"):
+        found = padiff.compare(tmp_path / "ours", tmp_path / "theirs", name_map=table)
+        pairs = (r for r in found.records if r.base.tensor and r.raw.tensor)
+        compared.append({(r.raw.route, r.raw.tensor) for r in pairs})
+    assert compared[0] - compared[1] == {("0", "k.weight")}
+    assert [u.route for u in found.unmatched] == ["0.k_proj"]
 
 
 def test_patterns_rename_one_after_the_other(tmp_path: Path) -> None:

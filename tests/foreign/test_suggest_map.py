@@ -325,8 +325,8 @@ def test_near_figures_decide_where_names_do_not(tmp_path: Path, kind: str) -> No
 @pytest.mark.parametrize("equal", [True, False])
 def test_thousands_of_one_size_take_seconds(tmp_path: Path, equal: bool) -> None:
     random = np.random.default_rng(0)
-    base, raw = random.standard_normal((2, 3000, 4, 4))
-    names = [f"{n:x}".translate(str.maketrans("0123456789", "ghijklmnop")) for n in range(3000)]
+    base, raw = random.standard_normal((2, 2000, 4, 4))
+    names = [f"{n:x}".translate(str.maketrans("0123456789", "ghijklmnop")) for n in range(2000)]
     start = time.process_time()
     rows = found_for(
         tmp_path,
@@ -336,10 +336,10 @@ def test_thousands_of_one_size_take_seconds(tmp_path: Path, equal: bool) -> None
             for name, value in zip(names, base if equal else raw, strict=True)
         },
     )
-    assert time.process_time() - start < 15  # where all are held against all: more than 100
+    assert time.process_time() - start < 6  # where all are held against all: twice as many
     assert {row.certainty for row in rows} == {"certain" if equal else "guess"}
     right = sum((row.base or "")[2:-7] == (row.raw or "")[2:-7] for row in rows)
-    assert right > 2900
+    assert right > 1900
 
 
 def test_progress_goes_on_while_partners_are_searched(tmp_path: Path) -> None:
