@@ -20,6 +20,7 @@ __all__ = ["Similar"]
 _MARGINS = (0.6, 0.3, 0.15, 0.05)  # by which a pair is better than others, before the rest is asked
 _MOST = 2_000_000  # pairs of tensors that are held against one another at once
 _FEW = 200_000  # of which more than once
+_PLACE = 0.02  # of being at another place among those of one shape: more than chance makes
 _NUMBERS = re.compile(r"\d+")
 _EACH = GRAINS[-1]
 _PASSES = (*((grain, True) for grain in GRAINS), (GRAINS[0], False))
@@ -251,7 +252,7 @@ def _greedy(scores: Matrix) -> Iterator[tuple[int, int]]:
     """All pairs, the best of what is left first; of equal ones those at the same place."""
     rows, columns = np.arange(scores.shape[0]), np.arange(scores.shape[1])
     places = rows[:, None] / max(1, len(rows)), columns[None, :] / max(1, len(columns))
-    left = scores - np.abs(places[0] - places[1]).astype(np.float32) * 1e-3
+    left = scores - _PLACE * np.abs(places[0] - places[1]).astype(np.float32)
     while left.size:
         pairs = _mutual(left)
         if not pairs:
