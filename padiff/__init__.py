@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from padiff.inspecting.inspection import Inspection
     from padiff.loop import LoopRecording, record
     from padiff.model import ProxyModel, create_model
+    from padiff.naming.suggest import suggest_map
+    from padiff.naming.table import NamedPair, table_text
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
     from padiff.store.verify import verify
@@ -41,6 +43,7 @@ __all__ = [
     "Conversion",
     "Inspection",
     "LoopRecording",
+    "NamedPair",
     "PadiffError",
     "PadiffWarning",
     "ProxyModel",
@@ -64,6 +67,8 @@ __all__ = [
     "open_dump",
     "record",
     "set_dump_root_path",
+    "suggest_map",
+    "table_text",
     "verify",
 ]
 
@@ -74,6 +79,7 @@ _HOME = {
     "Conversion": "padiff.converting.conversion",
     "Inspection": "padiff.inspecting.inspection",
     "LoopRecording": "padiff.loop",
+    "NamedPair": "padiff.naming.table",
     "PadiffError": "padiff.errors",
     "PadiffWarning": "padiff.errors",
     "ProxyModel": "padiff.model",
@@ -96,6 +102,8 @@ _HOME = {
     "open_dump": "padiff.store.reader",
     "record": "padiff.loop",
     "set_dump_root_path": "padiff.dump_root",
+    "suggest_map": "padiff.naming.suggest",
+    "table_text": "padiff.naming.table",
     "verify": "padiff.store.verify",
 }
 

@@ -18,8 +18,9 @@ class Part:
 
     `path` leads from the layer to the tensor; a `{}` in it and in `name` stands for 0, 1, ... as
     far as there are any. Of several parts of one name, one is there. Of the tensor, `share`
-    is taken, the i-th of n equal parts of the axis `along`, then `axes` are put in that order,
-    then, if `flat`, made one. A layer is laid out otherwise when what it `needs` is not there.
+    is taken, the i-th of n equal parts of the axis `along`, or its `rows`, from one up to another,
+    then `axes` are put in that order, then, if `flat`, made one. A layer is laid out otherwise when
+    what it `needs` is not there.
     `neutral` is the value of all elements at which a tensor does nothing, where a framework may
     keep an untrained one of these for none. `source` is the attribute's documented shape.
     """
@@ -33,13 +34,19 @@ class Part:
     flat: bool = False
     needed: bool = False
     neutral: float | None = None
+    rows: tuple[int, int] | None = None
+
+    def cut(self, length: int) -> slice:
+        """What is taken of the axis `along`, which is so long."""
+        if self.rows is not None:
+            return slice(*self.rows)
+        at, count = self.share or (0, 1)
+        return slice(at * (length // count), (at + 1) * (length // count))
 
     def view(self, elements: NDArray[Any]) -> NDArray[Any]:
         """The common form of the tensor's elements, in their own memory if they are in C order."""
-        if self.share is not None:
-            at, count = self.share
-            size = elements.shape[self.along] // count
-            rows = slice(at * size, (at + 1) * size)
+        if self.share is not None or self.rows is not None:
+            rows = self.cut(elements.shape[self.along])
             elements = elements[(slice(None),) * self.along + (rows,)]
         if self.axes:
             elements = elements.transpose(self.axes)

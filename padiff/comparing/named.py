@@ -10,7 +10,7 @@ from padiff.naming.layout import SAME, NamedLayout, SideName
 from padiff.naming.names import Names
 from padiff.tree import LayerTree, Node, Phase, TensorRecord
 
-__all__ = ["NamedTensors", "check_names", "full_name", "named_tensors", "names_in"]
+__all__ = ["NamedTensors", "check_names", "full_name", "lone_tensors", "named_tensors", "names_in"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +65,20 @@ def named_tensors(base: LayerTree, raw: LayerTree, names: Names) -> list[NamedTe
     return found
 
 
+def lone_tensors(base: LayerTree, raw: LayerTree, names: Names) -> list[TensorRecord]:
+    """What a user said to have no partner, of both sections."""
+    if not names.rows:
+        return []
+    sides = _by_name(base), _by_name(raw)
+    lone = names.lone(*([name for name, _ in side] for side in sides))
+    return [
+        tensor
+        for side, named in zip(sides, lone, strict=True)
+        for (name, _), (_, tensor) in side.items()
+        if name in named
+    ]
+
+
 _ByName = dict[tuple[str, Phase | None], tuple[Node, TensorRecord]]
 
 
@@ -82,10 +96,11 @@ def _laid_out(tensor: TensorRecord, layout: NamedLayout, side: SideName) -> Tens
         return tensor
     axes = len(tensor.shape)
     of_whole = layout.whole == side
-    if of_whole and (layout.along >= axes or tensor.shape[layout.along] % layout.share[1]):
+    if of_whole and (layout.along >= axes or not layout.cuts(tensor.shape[layout.along])):
+        so = f"cut in {layout.share[1]} equal parts" if layout.rows is None else "that long"
         raise UsageError(
             f"expected a layout that fits {tensor.place} of {side}, which is {list(tensor.shape)}, "
-            f"got {layout}: it is not cut in {layout.share[1]} equal parts"
+            f"got {layout}: it is not {so}"
         )
     if side == "raw" and layout.axes and len(layout.axes) != axes:
         raise UsageError(

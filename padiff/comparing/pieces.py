@@ -73,9 +73,9 @@ def _pieces(layout: Layout, route: str, nodes: Nodes, phase: Phase | None) -> di
 def piece_of(part: Part, record: TensorRecord) -> Piece:
     """What a part is of a tensor, in the form that both sides share."""
     shape = record.shape
-    if part.share is not None and shape:
-        lengths = list(shape)
-        lengths[part.along] //= part.share[1]
+    if shape:
+        lengths, taken = list(shape), part.cut(shape[part.along])
+        lengths[part.along] = taken.stop - taken.start
         shape = tuple(lengths)
     dims = [""] * len(shape)
     for at, axis in enumerate(part.axes or range(len(shape))):
@@ -118,9 +118,9 @@ class _PieceArray(Array):
             flat: NDArray[Any] = np.asarray(self._whole).reshape(-1)[selection]
             return flat
         parts = list(selection)
-        if self._part.share is not None and parts:
+        if parts:
             axis = self._part.along
-            start = self._part.share[0] * self.shape[axis]
+            start = self._part.cut(self._whole.shape[axis]).start
             parts[axis] = slice(parts[axis].start + start, parts[axis].stop + start)
         return self._whole.read(tuple(parts), into)
 

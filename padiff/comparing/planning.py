@@ -8,7 +8,7 @@ from msgspec import Struct
 from padiff.comparing.buffers import Buffers
 from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
-from padiff.comparing.named import NamedTensors, named_tensors
+from padiff.comparing.named import NamedTensors, lone_tensors, named_tensors
 from padiff.comparing.order import Positions, cause_of
 from padiff.comparing.partners import Partners
 from padiff.comparing.pieces import Piece, match_pieces, whole_of
@@ -70,7 +70,8 @@ def _plan_section(dumps: DumpPair, name: SectionName, matching: Matching, scope:
     planner = _Planner(dumps, sections, scope)
     pairs = [pair for pair in matching.pairs if scope.takes_layer(*(n.route for n in pair))]
     if name != "report":
-        planner.add_named(named_tensors(sections[0].tree, sections[1].tree, scope.names))
+        trees = sections[0].tree, sections[1].tree
+        planner.add_named(named_tensors(*trees, scope.names), lone_tensors(*trees, scope.names))
     planner.add_pairs(matching.pairs)
     if name == "report" and scope.takes_phase("forward"):
         for pair in _silent([pair for pair in pairs if not pair[0].route]):
@@ -103,6 +104,8 @@ class _Planner:
         self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
         # tensors that are compared in pieces, with those of other layers
         self._in_pieces: set[int] = set()
+        # tensors that a user said to have no partner
+        self._lone: set[int] = set()
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
 
@@ -120,8 +123,9 @@ class _Planner:
             if self._scope.takes_layer(base.route, raw.route):
                 self._add_pair(base, raw, matching)
 
-    def add_named(self, pairs: Sequence[NamedTensors]) -> None:
-        """The tensors that a user named, wherever they stand."""
+    def add_named(self, pairs: Sequence[NamedTensors], lone: Sequence[TensorRecord]) -> None:
+        """The tensors that a user named, wherever they stand, and said to have no partner."""
+        self._lone.update(map(id, lone))
         for pair in pairs:
             if self._by_statistics and any(isinstance(tensor, Piece) for tensor in pair.tensors):
                 self._list_pieces(pair.nodes, [pair.tensors])
@@ -137,7 +141,11 @@ class _Planner:
     def _match_pieces(self, layers: tuple[Node, Node]) -> TensorPairs:
         if self._name == "report":
             return []
-        found = match_pieces(layers, self._frameworks, self._nodes)
+        found = [
+            pair
+            for pair in match_pieces(layers, self._frameworks, self._nodes)
+            if not any(id(whole_of(tensor)) in self._lone for tensor in pair)
+        ]
         if self._by_statistics:
             self._list_pieces(layers, found)
             return []
@@ -156,10 +164,16 @@ class _Planner:
 
     def _match(self, base: Node, raw: Node, pieces: TensorPairs) -> TensorMatching:
         ours, theirs = self._taken(base), self._taken(raw)
+        alone = tuple(tuple(t for t in side if id(t) in self._lone) for side in (ours, theirs))
+        if any(alone):
+            ours, theirs = ([t for t in s if id(t) not in self._lone] for s in (ours, theirs))
         of_inputs = self._name == "report" and any(t.phase == "backward" for t in ours)
         inputs = match_inputs(base, raw) if of_inputs else {}
         found = match_tensors(ours, theirs, inputs, in_order=self._has_classes)
-        return replace(found, pairs=(*pieces, *found.pairs)) if pieces else found
+        if not (pieces or any(alone)):
+            return found
+        ours_left, theirs_left = (*found.base_only, *alone[0]), (*found.raw_only, *alone[1])
+        return TensorMatching((*pieces, *found.pairs), ours_left, theirs_left)
 
     def _add_pair(self, base: Node, raw: Node, matching: TensorMatching) -> None:
         for pair in matching.pairs:

@@ -55,6 +55,14 @@ class Names:
                 found.append((renamed, name, SAME))
         return found
 
+    def lone(self, base: Iterable[str], raw: Iterable[str]) -> tuple[set[str], set[str]]:
+        """The names of each side that a row says to have no partner, and that have none."""
+        base, raw = list(base), list(raw)
+        pairs = self.pairs(base, raw)
+        ours = {row.base for row in self.rows if row.base is not None and row.raw is None}
+        theirs = {row.raw for row in self.rows if row.raw is not None and row.base is None}
+        return ours - {a for a, _, _ in pairs}, theirs - {b for _, b, _ in pairs}
+
     def layers(self, base: Iterable[str], raw: Iterable[str]) -> list[tuple[str, str]]:
         """The pairs of layers by their routes: those named, and those of tensors that were."""
         ours, theirs = set(base), set(raw)

@@ -16,16 +16,28 @@ from padiff.store.chunks import Selection, blocks
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.tree import TensorStats
 
-__all__ = ["Tensor", "axes_between", "is_alike", "is_telling", "part_stats"]
+__all__ = [
+    "Tensor",
+    "axes_between",
+    "is_alike",
+    "is_telling",
+    "may_be_equal",
+    "rounding",
+    "rows_of",
+    "stats_of",
+]
 
 _BLOCK = 2**20  # elements at a time
 _MOST_AXES = 5  # of which all orders are tried
 _FEWEST = 4  # elements, of which fewer are the same by chance
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Tensor:
-    """One named tensor: its place in the order of its side, figures of it, and how to read it."""
+    """One named tensor: its place in the order of its side, figures of it, and how to read it.
+
+    Of what was recorded as figures alone there is nothing to `open`.
+    """
 
     name: str
     order: int
@@ -33,7 +45,7 @@ class Tensor:
     dtype: str
     buffer: bool
     stats: TensorStats
-    open: Callable[[], Array]
+    open: Callable[[], Array] | None
 
     @property
     def size(self) -> int:
@@ -55,7 +67,7 @@ def is_alike(ours: TensorStats, theirs: TensorStats, base: str, raw: str) -> boo
     """Whether two tensors of these dtypes may have the same elements, in any order."""
     if (ours.nan, ours.inf) != (theirs.nan, theirs.inf):
         return False
-    near = max(_rounding(base), _rounding(raw))
+    near = max(rounding(base), rounding(raw))
     pairs = ((ours.min, theirs.min), (ours.max, theirs.max), (ours.l2, theirs.l2))
     return all(
         a is b or (a is not None and b is not None and isclose(a, b, rel_tol=near))
@@ -63,25 +75,32 @@ def is_alike(ours: TensorStats, theirs: TensorStats, base: str, raw: str) -> boo
     )
 
 
+def may_be_equal(base: Tensor, raw: Tensor) -> bool:
+    """Whether the figures of two tensors are the same."""
+    return is_alike(base.stats, raw.stats, base.dtype, raw.dtype)
+
+
 @cache
-def _rounding(dtype: str) -> float:
+def rounding(dtype: str) -> float:
     """What a number may be off by once it was stored in a type; sums are in double precision."""
     return max(1e-9, dtype_named(dtype).eps)
 
 
-def part_stats(tensor: Tensor, count: int, along: int) -> list[TensorStats]:
-    """The figures of each of `count` equal parts of an axis."""
-    array, length = tensor.open(), tensor.shape[along] // count
-    whole = [slice(0, n) for n in tensor.shape]
-    found = []
-    for at in range(count):
-        part = list(whole)
-        part[along] = slice(at * length, (at + 1) * length)
-        found.append(finish(reduce(merge, map(of_contiguous, _read(array, part)), PartialStats())))
-    return found
+def rows_of(tensor: Tensor, start: int, stop: int, along: int) -> Selection:
+    """A part of a tensor: all that lies from one place to another of an axis."""
+    return tuple(
+        slice(start, stop) if axis == along else slice(0, n) for axis, n in enumerate(tensor.shape)
+    )
 
 
-def _read(array: Array, part: list[slice]) -> Iterator[NDArray[np.generic]]:
+def stats_of(tensor: Tensor, part: Selection) -> TensorStats:
+    """The figures of a part."""
+    assert tensor.open is not None
+    read = _read(tensor.open(), part)
+    return finish(reduce(merge, map(of_contiguous, read), PartialStats()))
+
+
+def _read(array: Array, part: Selection) -> Iterator[NDArray[np.generic]]:
     shape = tuple(along.stop - along.start for along in part)
     for inside in blocks(shape, shape, _BLOCK):
         selection: Selection = tuple(
@@ -93,16 +112,16 @@ def _read(array: Array, part: list[slice]) -> Iterator[NDArray[np.generic]]:
 def axes_between(
     base: Tensor, raw: Tensor, share: Selection | None = None
 ) -> tuple[int, ...] | None:
-    """The order of raw's axes by which all its elements are base's; None where there is none.
+    """The order of raw's axes by which all its elements are base's; None where none is known.
 
     `share` is the part of base that is compared, all of it where it is None. Of two types the
     elements are the same once they are rounded to the coarser.
     """
     part = share or tuple(slice(0, n) for n in base.shape)
     shape = tuple(along.stop - along.start for along in part)
-    if len(shape) != len(raw.shape):
+    if len(shape) != len(raw.shape) or base.open is None or raw.open is None:
         return None
-    coarser = max((base.dtype, raw.dtype), key=_rounding)
+    coarser = max((base.dtype, raw.dtype), key=rounding)
     identity = tuple(range(len(shape)))
     orders = permutations(identity) if len(shape) <= _MOST_AXES else iter([identity])
     for axes in orders:

@@ -67,8 +67,11 @@ TIERS = """
     store.verify
     store
     naming.layout naming.likeness naming.values
-    naming.table
-    naming.names naming.search
+    naming.figures naming.table naming.units
+    naming.found naming.names
+    naming.affinity naming.equal naming.parts
+    naming.similar
+    naming.search
     naming.suggest
     naming
     converting.conversion converting.destination converting.source

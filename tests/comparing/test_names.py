@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import paddle
 import pytest
 import torch
 
@@ -78,6 +79,66 @@ def test_what_differs_in_them_is_found(
     assert first.figures.worst_index == worst
 
 
+def test_parts_that_are_not_equal(tmp_path: Path) -> None:
+    query, keys = np.split(QKV, [8])
+    base = save(tmp_path / "base.npz", {"qkv": QKV, "wide": QKV.T})
+    held = {"q": query, "k": keys.T, "wide_q": query.T, "wide_k": keys}
+    (tmp_path / "names.csv").write_text(
+        "base,raw,layout\n"
+        'qkv,q,base 0:8\nqkv,k,"base 8:12, transposed"\n'
+        'wide,wide_q,base 0:8 of axis 1\nwide,wide_k,"base 8:12 of axis 1, transposed"\n'
+    )
+    raw = save(tmp_path / "raw.npz", held)
+    exact: Any = {"name_map": tmp_path / "names.csv", "mode": "strict", "atol": 0, "rtol": 0}
+    found = padiff.compare(base, raw, **exact)
+    assert found.aligned
+    assert found.totals.identical == 4
+    held["wide_k"] = keys + np.eye(4)[[2]].T * np.eye(4)[3]
+    first = padiff.compare(base, save(tmp_path / "raw.npz", held), **exact).first_divergence
+    assert first is not None
+    assert (first.raw.tensor, first.figures and first.figures.worst_index) == ("wide_k", (3, 2))
+    back = tmp_path / "back.csv"
+    back.write_text(
+        'base,raw,layout\nq,qkv,raw 0:8\nk,qkv,"raw 8:12, transposed"\n'
+        'wide_q,wide,raw 0:8 of axis 1\nwide_k,wide,"raw 8:12 of axis 1, transposed"\n'
+    )
+    raw = save(tmp_path / "raw.npz", held | {"wide_k": keys})
+    found = padiff.compare(raw, base, **{**exact, "name_map": back})
+    assert found.aligned
+    assert found.totals.identical == 4
+
+
+@pytest.mark.parametrize("side", ["base", "raw"])
+def test_a_row_without_a_partner_keeps_a_tensor_apart(tmp_path: Path, side: str) -> None:
+    location = save(tmp_path / "base.npz", BASE)
+    name = "blocks.0.fc.bias"
+    (tmp_path / "names.csv").write_text(
+        f"base,raw\n{name if side == 'base' else ''},{name if side == 'raw' else ''}\n"
+    )
+    found = padiff.compare(location, location, name_map=tmp_path / "names.csv")
+    alone = [r for r in found.records if r.status == "missing"]
+    assert found.totals.compared == len(BASE) - 1
+    assert {(r.base.tensor or r.raw.tensor) for r in alone} == {"bias"}
+    assert not found.aligned
+    (tmp_path / "names.csv").write_text(f"base,raw\n{name},\n{name},{name}\n")
+    assert padiff.compare(location, location, name_map=tmp_path / "names.csv").aligned
+
+
+def test_a_row_without_a_partner_keeps_a_part_apart(tmp_path: Path) -> None:
+    ours = torch.nn.Sequential(torch.nn.MultiheadAttention(4, 2))
+    theirs = paddle.nn.Sequential(paddle.nn.MultiHeadAttention(4, 2))
+    padiff.create_model(ours, "Net").dump_weights(tmp_path / "ours")
+    padiff.create_model(theirs, "Net").dump_weights(tmp_path / "theirs")
+    (tmp_path / "names.csv").write_text("base,raw\n,0.k_proj.weight\n")
+    compared = []
+    for table in (None, tmp_path / "names.csv"):
+        found = padiff.compare(tmp_path / "ours", tmp_path / "theirs", name_map=table)
+        pairs = (r for r in found.records if r.base.tensor and r.raw.tensor)
+        compared.append({(r.raw.route, r.raw.tensor) for r in pairs})
+    assert compared[0] - compared[1] == {("0", "k.weight")}
+    assert [u.route for u in found.unmatched] == ["0.k_proj"]
+
+
 def test_patterns_rename_one_after_the_other(tmp_path: Path) -> None:
     renamed = {f"module.{name.replace('fc.', 'dense.')}": value for name, value in BASE.items()}
     base, raw = save(tmp_path / "base.npz", BASE), save(tmp_path / "raw.npz", renamed)
@@ -134,6 +195,9 @@ def test_what_is_no_substitution(tmp_path: Path, text: str) -> None:
         ("base,raw,layout\nhead.conv,h.k,transposed\n", None),
         ("base,raw,layout\nhead.conv,top,transposed\n", "it names 2 axes"),
         ("base,raw,layout\nhead.conv,top,base 1/3\n", "not cut in 3 equal parts"),
+        ("base,raw,layout\nhead.conv,top,base 1:3\n", "is .2, 3, 5., got base 1:3: it is not that"),
+        ("base,raw,layout\nhead.conv,top,base 2:2\n", "found 'base 2:2'"),
+        (f"base,raw,layout\nhead.conv,top,base 1/{'9' * 5000}\n", "found 'base 1/9999"),
         ("base,raw,layout\nhead.conv,top,base 1/3 of axis 7\n", "not cut in 3 equal parts"),
         ("\0\xff", "expected the columns"),
     ],
@@ -164,6 +228,7 @@ def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
         NamedPair("a,b", 'c"d', NamedLayout(axes=(1, 0)), "certain", "equal values"),
         NamedPair("a", None, reason="no partner"),
         NamedPair("x", "y", NamedLayout("raw", (1, 3), 1, (2, 0, 1)), "guess"),
+        NamedPair("x", "z", NamedLayout("base", along=1, axes=(1, 0), rows=(32, 40)), "likely"),
     ]
     (tmp_path / "names.csv").write_text(table_text(pairs))
     read = read_table(tmp_path / "names.csv")

@@ -1,0 +1,158 @@
+"""The pairs found so far, and what is left: what has a partner is not asked again."""
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from padiff.naming.layout import SAME, NamedLayout
+from padiff.naming.likeness import kind_of
+from padiff.naming.table import Certainty, NamedPair
+from padiff.naming.values import Tensor, axes_between, is_telling, may_be_equal
+
+__all__ = ["Found", "Pair", "by_route", "place_of", "route_of", "turned"]
+
+Step = Literal["equal", "parts", "similar"]
+_SHARES: dict[Step, tuple[float, float]] = {
+    "equal": (0.0, 0.5),
+    "parts": (0.5, 0.7),
+    "similar": (0.7, 1.0),
+}
+_ALONE = "no partner"
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """A tensor of each side, and how sure it is that they are the same.
+
+    The `layout` is None where it is told by the shapes, and by all other pairs.
+    """
+
+    base: Tensor
+    raw: Tensor
+    layout: NamedLayout | None
+    certainty: Certainty
+    reason: str
+
+
+class Found:
+    """Two sides of tensors and the pairs of them; `differ` says that their frameworks do.
+
+    `progress` is called with the share of the search that is done.
+    """
+
+    def __init__(
+        self,
+        base: Sequence[Tensor],
+        raw: Sequence[Tensor],
+        *,
+        differ: bool,
+        progress: Callable[[float], None],
+    ) -> None:
+        self.sides = base, raw
+        self.differ, self._progress = differ, progress
+        self.pairs: list[Pair] = []
+        self._done: tuple[set[int], set[int]] = (set(), set())
+        self._turned = 0  # more matrices are transposed than are not
+
+    def tell(self, step: Step, share: float) -> None:
+        """How much of a step is done."""
+        begin, end = _SHARES[step]
+        self._progress(begin + (end - begin) * share)
+
+    def is_left(self, side: int, tensor: Tensor) -> bool:
+        """Whether a tensor of side 0 or 1, base or raw, has no partner yet."""
+        return tensor.order not in self._done[side]
+
+    def left(self, side: int) -> list[Tensor]:
+        """What of a side has no partner yet, in its order."""
+        return [tensor for tensor in self.sides[side] if tensor.order not in self._done[side]]
+
+    def add(
+        self,
+        base: Tensor,
+        raw: Tensor,
+        layout: NamedLayout | None,
+        certainty: Certainty,
+        reason: str,
+    ) -> None:
+        """A pair; of the parts of a tensor each is one."""
+        self.pairs.append(Pair(base, raw, layout, certainty, reason))
+        self._done[0].add(base.order)
+        self._done[1].add(raw.order)
+        if _is_linear(base) and (layout is None or layout.whole is None):
+            if base.shape != raw.shape or (certainty == "certain" and layout != SAME):
+                self._turned += 1
+            elif base.shape[0] != base.shape[1] or certainty == "certain":
+                self._turned -= 1
+
+    def add_part(
+        self,
+        whole: tuple[int, Tensor],
+        part: Tensor,
+        layout: NamedLayout,
+        certainty: Certainty,
+        reason: str,
+    ) -> None:
+        """A pair of a tensor of the side that is given with it, and of what is a part of it."""
+        side, tensor = whole
+        base, raw = (part, tensor) if side else (tensor, part)
+        self.add(base, raw, layout, certainty, reason)
+
+    @property
+    def is_turned(self) -> bool:
+        """Whether matrices are transposed, by those that tell, else by the frameworks."""
+        return self._turned > 0 or (self._turned == 0 and self.differ)
+
+    def layout_of(self, pair: Pair) -> NamedLayout:
+        """How the elements lie, by the shapes; by other matrices where these do not tell."""
+        base, raw = pair.base, pair.raw
+        if pair.layout is not None:
+            return pair.layout
+        if base.shape != raw.shape:
+            return NamedLayout(axes=(1, 0)) if base.shape == raw.shape[::-1] else SAME
+        if is_telling(base) and may_be_equal(base, raw) and (axes := axes_between(base, raw)):
+            return turned(axes)
+        square = _is_linear(base) and base.shape[0] == base.shape[1]
+        return NamedLayout(axes=(1, 0)) if square and self.is_turned else SAME
+
+    def rows(self) -> list[NamedPair]:
+        """The pairs in the order of base, then what raw has alone."""
+        rows = [
+            (
+                (p.base.order, p.raw.order),
+                NamedPair(p.base.name, p.raw.name, self.layout_of(p), p.certainty, p.reason),
+            )
+            for p in self.pairs
+        ]
+        rows += [((t.order, 0), NamedPair(t.name, None, reason=_ALONE)) for t in self.left(0)]
+        alone = [NamedPair(None, t.name, reason=_ALONE) for t in self.left(1)]
+        return [row for _, row in sorted(rows, key=lambda pair: pair[0])] + alone
+
+
+def by_route(tensors: Iterable[Tensor]) -> dict[str, list[Tensor]]:
+    """Tensors by the route of the layer they are in."""
+    found: dict[str, list[Tensor]] = defaultdict(list)
+    for tensor in tensors:
+        found[route_of(tensor.name)].append(tensor)
+    return found
+
+
+def route_of(name: str) -> str:
+    """What stands before the name of the parameter."""
+    return name.rpartition(".")[0]
+
+
+def place_of(name: str) -> str:
+    """The name of the parameter in its layer."""
+    return name.rpartition(".")[2]
+
+
+def turned(axes: tuple[int, ...]) -> NamedLayout:
+    """The layout by which raw's axes come in that order."""
+    return SAME if axes == tuple(range(len(axes))) else NamedLayout(axes=axes)
+
+
+def _is_linear(tensor: Tensor) -> bool:
+    """Whether it may be the matrix of a layer that the frameworks lay out in their own ways."""
+    return len(tensor.shape) == 2 and kind_of(tensor.name) == "weight" and "emb" not in tensor.name

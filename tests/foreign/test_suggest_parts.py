@@ -1,0 +1,146 @@
+"""Tensors that are several on the other side, found by values and by names."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from padiff.naming.table import NamedPair
+from tests.foreign.test_suggest_map import assert_aligned_by_table, found_for
+
+Row = tuple[str | None, str | None, str, str | None]
+WIDTH = 8
+ROWS = {"q": 16, "k": 4, "v": 4}
+
+
+def drawn(*shape: int, seed: int = 0) -> NDArray[np.float32]:
+    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
+
+
+def told(rows: list[NamedPair]) -> set[Row]:
+    return {(row.base, row.raw, str(row.layout), row.certainty) for row in rows}
+
+
+def projections(layers: int, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Queries of four heads and keys and values of one, as many models have them."""
+    return {
+        f"layers.{n}.self_attn.{role}_proj.weight": drawn(rows, WIDTH, seed=seed + 10 * n + at)
+        for n in range(layers)
+        for at, (role, rows) in enumerate(ROWS.items())
+    }
+
+
+def fused(parts: dict[str, Any], order: str, layers: int) -> dict[str, Any]:
+    """The same as one tensor a layer, under a name of its own."""
+    return {
+        f"h.{n}.attn.Wqkv.weight": np.concatenate(
+            [parts[f"layers.{n}.self_attn.{role}_proj.weight"] for role in order]
+        )
+        for n in range(layers)
+    }
+
+
+@pytest.mark.parametrize("order", ["qkv", "kvq"])
+def test_parts_of_unequal_lengths_by_values(tmp_path: Path, order: str) -> None:
+    parts = projections(2, 0)
+    whole = fused(parts, order, 2)
+    start, expected = 0, set[Row]()
+    for role in order:
+        layout = f"base {start}:{start + ROWS[role]}"
+        start += ROWS[role]
+        for n in range(2):
+            name = f"layers.{n}.self_attn.{role}_proj.weight"
+            expected.add((f"h.{n}.attn.Wqkv.weight", name, layout, "certain"))
+    rows = found_for(tmp_path, whole, parts)
+    assert told(rows) == expected
+    sides = tmp_path / "base.npz", tmp_path / "raw.npz"
+    assert_aligned_by_table(rows, *sides, tmp_path / "names.csv")
+    turned = {name: np.ascontiguousarray(part.T) for name, part in parts.items()}
+    rows = found_for(tmp_path, turned, whole)
+    assert {str(row.layout) for row in rows} == {
+        f"{layout.replace('base', 'raw')}, transposed" for _, _, layout, _ in expected
+    }
+    assert {row.certainty for row in rows} == {"certain"}
+    assert_aligned_by_table(rows, *sides, tmp_path / "back.csv")
+
+
+def test_parts_of_which_there_are_others_are_not_certain(tmp_path: Path) -> None:
+    parts = projections(1, 0)
+    whole = fused(parts, "qkv", 1)
+    (name,) = whole
+    query, *others = parts
+    twice = found_for(tmp_path, whole | {"teacher.weight": whole[name]}, parts)
+    assert {(row.base, row.raw, row.certainty) for row in twice} == {
+        (one, part, "likely") for one in (name, "teacher.weight") for part in parts
+    }
+    again = found_for(tmp_path, whole | {"a.w": parts[query], "b.w": parts[query]}, parts)
+    assert not [row for row in again if row.raw == query and row.certainty == "certain"]
+    copied = found_for(tmp_path, whole, parts | {"other.weight": parts[query]})
+    assert {row.raw: row.certainty for row in copied if row.base} == {
+        query: "likely",
+        "other.weight": "likely",
+        **dict.fromkeys(others, "certain"),
+    }
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_parts_by_names_where_values_differ(tmp_path: Path, turned: bool) -> None:
+    base, raw = fused(projections(2, 100), "qkv", 2), projections(2, 200)
+    for n in range(2):
+        base[f"h.{n}.mlp.gate_up_proj.weight"] = drawn(40, WIDTH, seed=n)
+        base[f"h.{n}.mlp.down_proj.weight"] = drawn(WIDTH, 20, seed=n + 2)
+        raw[f"layers.{n}.feed_forward.w1.weight"] = drawn(20, WIDTH, seed=n + 4)
+        raw[f"layers.{n}.feed_forward.w3.weight"] = drawn(20, WIDTH, seed=n + 6)
+        raw[f"layers.{n}.feed_forward.w2.weight"] = drawn(WIDTH, 20, seed=n + 8)
+    if turned:
+        raw = {name: np.ascontiguousarray(value.T) for name, value in raw.items()}
+    end = ", transposed" if turned else ""
+    rows = found_for(tmp_path, base, raw)
+    for n in range(2):
+        spans = {"q": "0:16", "k": "16:20", "v": "20:24"}
+        whole, above = f"h.{n}.attn.Wqkv.weight", f"layers.{n}.self_attn"
+        expected: set[Row] = {
+            (whole, f"{above}.{role}_proj.weight", f"base {span}{end}", "guess")
+            for role, span in spans.items()
+        }
+        whole, above = f"h.{n}.mlp.gate_up_proj.weight", f"layers.{n}.feed_forward"
+        expected.add((whole, f"{above}.w1.weight", f"base 1/2{end}", "guess"))
+        expected.add((whole, f"{above}.w3.weight", f"base 2/2{end}", "guess"))
+        assert expected <= told(rows)
+    assert len([row for row in rows if row.base and row.raw]) == len(raw)
+
+
+@pytest.mark.parametrize("constant", [0.0, 1.0])
+def test_biases_of_parts_go_with_their_weights(tmp_path: Path, constant: float) -> None:
+    parts = projections(2, 0)
+    base, raw = fused(parts, "qkv", 2), dict(parts)
+    for name in parts:
+        raw[name.replace("weight", "bias")] = np.full(len(parts[name]), constant, np.float32)
+    for name in list(base):
+        base[name.replace("weight", "bias")] = np.full(24, constant, np.float32)
+    rows = found_for(tmp_path, base, raw)
+    biases = [row for row in rows if row.base and row.base.endswith("bias")]
+    assert {row.certainty for row in biases} == {"likely"}
+    assert {(row.base, row.raw, str(row.layout)) for row in biases} == {
+        (row.base.replace("weight", "bias"), row.raw.replace("weight", "bias"), str(row.layout))
+        for row in rows
+        if row.base and row.raw and row.base.endswith("weight")
+    }
+    assert_aligned_by_table(
+        rows, tmp_path / "base.npz", tmp_path / "raw.npz", tmp_path / "names.csv"
+    )
+
+
+def test_three_that_have_words_of_their_own_go_by_order(tmp_path: Path) -> None:
+    base = {"a.zip.weight": drawn(24, 8), "a.bend.weight": drawn(3, 8, seed=1)}
+    raw = {f"x.{word}.weight": drawn(8, 8, seed=2) for word in ("tok", "rak", "sel")}
+    raw["x.dim.weight"] = drawn(3, 8, seed=3)
+    rows = found_for(tmp_path, base, raw)
+    found = {(row.raw, str(row.layout)) for row in rows if row.base == "a.zip.weight"}
+    assert found == {
+        ("x.tok.weight", "base 1/3"),
+        ("x.rak.weight", "base 2/3"),
+        ("x.sel.weight", "base 3/3"),
+    }
