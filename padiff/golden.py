@@ -9,6 +9,7 @@ from typing import Any, Literal, Unpack
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError, UsageError
+from padiff.keywords import check_keywords
 from padiff.model import ProxyModel
 from padiff.recording.recording import Keeping
 from padiff.recording.spool import Tensors
@@ -159,6 +160,7 @@ class Golden:
         there is nothing to compare, and what `padiff.compare` raises.
         """
         __tracebackhide__ = True
+        check_keywords("padiff_golden.check", options, Options.__annotations__)
         chosen = self._chosen(models)
         failures, comparisons = [], []
         for subject in chosen:

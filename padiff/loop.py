@@ -12,6 +12,7 @@ from typing import Any, Literal, Self, Unpack, get_args
 from padiff.errors import OccupiedError, PadiffError, PadiffWarning, UsageError
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.frameworks.stepping import Closure
+from padiff.keywords import check_keywords
 from padiff.model import Options, ProxyModel, create_model
 from padiff.store.address import Location, below
 from padiff.store.placing import locate_for_writing
@@ -60,9 +61,10 @@ def record(
     nothing was recorded at all is a PadiffWarning, too.
 
     Raises UsageError for what no loop can be recorded with, OccupiedError when `location` holds
-    dumps already, TypeError when `model` is of neither framework; while the loop runs, what a dump
-    raises, unless `on_error` is `warn`.
+    dumps already, TypeError when `model` is of neither framework, or for another option; while the
+    loop runs, what a dump raises, unless `on_error` is `warn`.
     """
+    check_keywords("padiff.record", options, {"every", "step", *Options.__annotations__})
     if type(every) is not int or every < 1:
         raise UsageError(f"expected every to be a whole number from 1, got {every!r}")
     if step not in get_args(ToldBy):

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import MethodType
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, Never, TypedDict
 
 from padiff.dump_root import get_dump_root_path
 from padiff.errors import UsageError
 from padiff.frameworks import framework_of
 from padiff.frameworks.base import Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
+from padiff.keywords import check_keywords
 from padiff.recording.failing import Failing, OnError
 from padiff.recording.memory import MEMORY_LIMIT, bytes_in
 from padiff.recording.recording import Keeping, Recording
@@ -60,6 +61,7 @@ def create_model(
     memory_limit: str | int = MEMORY_LIMIT,
     background: bool = False,
     tensors: Tensors = "full",
+    **unknown: Never,
 ) -> "ProxyModel":
     """Wrap a torch or paddle model so that its runs are recorded and can be dumped.
 
@@ -79,9 +81,10 @@ def create_model(
     goes, and is written while the model goes on: errors come with the next call, or with `flush`.
     With `tensors="statistics"` dumps hold figures and digests of each tensor, and no elements.
 
-    Raises TypeError when `model` is of neither framework, UsageError for options that no dump can
-    be made with.
+    Raises TypeError when `model` is of neither framework, or for another option, UsageError for
+    options that no dump can be made with.
     """
+    check_keywords("padiff.create_model", unknown, Options.__annotations__)
     storage = Storage(format, compression, chunk_bytes, shard_bytes, durable)
     model = model.model if isinstance(model, ProxyModel) else model
     keeping = Keeping(bytes_in(memory_limit), tensors, background)

@@ -18,8 +18,8 @@ from padiff.store.zarr.store import ZarrStore
 
 __all__ = ["locate_for_writing", "store_in"]
 
-# What whoever names a file so expects to find there, and no dump is. Checkpoints of torch and paddle
-# first, then arrays and tables of others, archives and models.
+# Who names a file so expects there what no dump is: checkpoints of torch and paddle, arrays and
+# tables of others, archives, models.
 _OF_OTHERS = (
     *(".pt", ".pth", ".bin", ".ckpt", ".pdparams", ".pdopt", ".pdiparams", ".pkl", ".pickle"),
     *(".safetensors", ".npz", ".npy", ".hdf", ".nc", ".json", ".csv", ".parquet", ".msgpack"),

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # One line a tier, lowest first. Modules that share a line do not import one another.
 TIERS = """
     errors version layouts _kernel
-    dtypes jsonio threads
+    dtypes jsonio keywords threads
     tree
     matching.classes
     matching.likeness matching.settings matching.tensors
