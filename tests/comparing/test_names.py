@@ -132,7 +132,7 @@ def test_what_is_no_substitution(tmp_path: Path, text: str) -> None:
         ("base,raw,layout\nx,y,axes 0 0\n", "each axis once"),
         (
             "base,raw\nblocks.0.fc.weigth,h.k\n",
-            r"line 2 of \S+names.csv, .*weigth.*is it blocks.0.fc.weight",
+            r"line 2 of \S+names.csv, .*is it blocks.0.fc.w",
         ),
         ("base,raw,layout\nhead.conv,h.k,transposed\n", None),
         ("base,raw,layout\nhead.conv,top,transposed\n", "it names 2 axes"),
