@@ -129,6 +129,15 @@ class LoopRecording:
             self.model.clear_report()
             self.model._recording.flush()  # what that raised must not take this error's place
 
+    def __del__(self) -> None:
+        if self._watching is None:
+            warnings.warn(
+                f"expected a loop in `with padiff.record(...):`, got a recording of "
+                f"{self.model.name} that was never entered, so nothing lies at {self.location}",
+                PadiffWarning,
+                stacklevel=2,
+            )
+
     def __repr__(self) -> str:
         return f"<LoopRecording of {self.model.name} in {self.location}, step {self.step}>"
 
@@ -253,7 +262,7 @@ class LoopRecording:
             self._warn(
                 f"expected the loop to call {name}, got no call that can be seen, and nothing was "
                 "recorded: give record the very object that is called, a compiled model as "
-                "torch.compile returned it"
+                "torch.compile returned it, and call that itself, not its forward or its layers"
             )
 
     def _warn(self, text: str) -> None:
