@@ -13,7 +13,7 @@ from typing import Any, cast
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle.base.dygraph.base import in_to_static_mode
+from paddle.base.dygraph.base import in_sot_simulation_mode, in_to_static_mode
 from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
@@ -224,8 +224,15 @@ class _Paddle(Framework):
     def surround(self, layer: Layer, around: Around) -> Callable[[], None]:
         # One hook for all observers: who comes from within a hook must not change the hooks.
         with _CHANGING:
-            run = layer._dygraph_call_func
-            interception = intercept(layer, _CALL, run, around, hooks=_OUR_HOOKS)
+            method = layer._dygraph_call_func
+
+            # The compiler takes a method that another object holds for one of that object.
+            def run(*args: Any, **kwargs: Any) -> Any:
+                return method(*args, **kwargs)
+
+            interception = intercept(
+                layer, _CALL, run, around, hooks=_OUR_HOOKS, simulated=in_sot_simulation_mode
+            )
             if not any(hook is _nothing for hook in layer._forward_pre_hooks.values()):
                 layer.register_forward_pre_hook(_nothing)
 
