@@ -90,8 +90,14 @@ class _Subject:
 
     def finish(self) -> None:
         """Have all that was recorded in the fresh store."""
-        if self.proxy._recording.roots or not self.fresh.exists():
+        __tracebackhide__ = True
+        if self.proxy._recording.roots:
             self.proxy.try_dump()
+        elif not self.fresh.exists():
+            raise UsageError(
+                f"expected a call of what padiff_golden.model returned for {self.proxy.name}, got "
+                "none, and nothing to compare: call that in the model's place"
+            )
 
 
 @dataclass(slots=True, repr=False)
@@ -131,6 +137,7 @@ class Golden:
         Raises UsageError for a name that another model of the test has, and what `create_model`
         does.
         """
+        __tracebackhide__ = True
         if name in self._subjects:
             raise UsageError(
                 "expected each model of a test to have a name of its own, got "
@@ -183,6 +190,7 @@ class Golden:
 
     def finish(self) -> None:
         """Check what was not checked yet, as `check` does."""
+        __tracebackhide__ = True
         left = [subject.proxy for subject in self._subjects.values() if not subject.is_checked]
         if left or not self._subjects:
             self.check(*left)
@@ -206,6 +214,7 @@ class Golden:
         return f"<Golden of {self.place.test} in {self.shown(self.place.directory)}>"
 
     def _chosen(self, models: Sequence[ProxyModel]) -> list[_Subject]:
+        __tracebackhide__ = True
         subjects = list(self._subjects.values())
         chosen = [subject for subject in subjects if not models or subject.proxy in models]
         if not chosen or len(chosen) < len(set(models)):
@@ -226,7 +235,8 @@ class Golden:
             return assert_aligned(store, fresh, **options)
         except AssertionError as error:
             raise AssertionError(
-                f"{error}\nIf the change is meant, pytest {_UPDATE} replaces the golden store."
+                f"{error}\nIf the change is meant, pytest {_UPDATE} replaces the golden store.\n"
+                "If nothing was changed, something is random: seed it in the test."
             ) from None
         except UsageError:
             raise

@@ -8,6 +8,7 @@ __all__ = ["check_keywords"]
 
 def check_keywords(function: str, given: Iterable[str], known: Collection[str]) -> None:
     """TypeError for an option that is not known to `function`, with the name that is near it."""
+    __tracebackhide__ = True  # of pytest, which is to show the line that gave it
     for name in given:
         if name not in known:
             near = get_close_matches(name.casefold(), known, 1)
