@@ -84,7 +84,7 @@ TIERS = """
     comparing.comparison comparing.integrity
     comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
-    comparing.named
+    comparing.absent comparing.named
     comparing.planning
     comparing.records
     comparing.diff_tree comparing.engine
