@@ -11,7 +11,8 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
 from padiff.keywords import check_keywords
-from padiff.model import ProxyModel, create_model
+from padiff.model import create_model
+from padiff.proxy import ProxyModel
 from padiff.recording.boundary import Boundary
 from padiff.render.text import render
 from padiff.render.words import clean, layer_name, stage, tensor_name

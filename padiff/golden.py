@@ -10,7 +10,7 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError, UsageError
 from padiff.keywords import check_keywords
-from padiff.model import ProxyModel
+from padiff.proxy import ProxyModel
 from padiff.recording.recording import Keeping
 from padiff.recording.spool import Tensors
 from padiff.render.findings import verdict

@@ -13,7 +13,8 @@ from padiff.errors import OccupiedError, PadiffError, PadiffWarning, UsageError
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.frameworks.stepping import Closure
 from padiff.keywords import check_keywords
-from padiff.model import Options, ProxyModel, create_model
+from padiff.model import Options, create_model
+from padiff.proxy import ProxyModel
 from padiff.store.address import Location, below
 from padiff.store.placing import locate_for_writing
 from padiff.store.reader import open_dumps

@@ -116,6 +116,7 @@ TIERS = """
     weights.planning
     weights.copying
     weights
+    proxy
     model
     batches loop testing
     assign check golden running.options running.state
@@ -134,7 +135,7 @@ TIERS = """
 
 # The store is all that the two halves share: neither side of it imports the other.
 COMPARING = ("comparing", "inspecting", "render", "converting")
-RECORDING = ("frameworks", "recording", "weights", "model", "loop", "dump_root")
+RECORDING = ("frameworks", "recording", "weights", "proxy", "model", "loop", "dump_root")
 
 
 def tiers() -> dict[str, int]:

@@ -13,7 +13,8 @@ import torch
 
 from padiff.errors import CorruptError, UsageError, WriteError
 from padiff.golden import Golden, Place
-from padiff.model import ProxyModel, create_model
+from padiff.model import create_model
+from padiff.proxy import ProxyModel
 from padiff.recording.recording import Keeping
 
 X = torch.linspace(-2, 2, 32).reshape(4, 8)
