@@ -1,14 +1,15 @@
 """`assert_aligned` in any test: what it returns, and what it says."""
 
 import inspect
-import subprocess
-import sys
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from padiff.cli.check_command import command as check_command
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import LocationError, UsageError
@@ -69,11 +70,8 @@ def test_the_text_is_that_of_the_command_it_names(
     assert command == f"'{base}' {raw}{typed}"
     assert text.startswith("NOT ALIGNED: ")
     assert ("First divergence: " in text) != ("atol" in options and options["atol"] == 1)
-    program = Path(sys.executable).with_name("padiff-check")
-    done = subprocess.run(
-        f"{program} {command}", shell=True, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (1, text)
+    done = CliRunner().invoke(check_command, shlex.split(command))
+    assert (done.exit_code, done.stdout) == (1, text)
 
 
 def test_pytest_shows_the_line_of_the_test(tmp_path: Path) -> None:
