@@ -79,7 +79,7 @@ def _refuse_file_names(location: Location) -> None:
         raise UsageError(
             f"expected a path for dumps that ends in .zarr, {SUFFIX}, {' or '.join(SUFFIXES)}, in "
             f"small letters, or else the name of a directory, got {names[0]}: write the suffix so, "
-            "or leave it out; padiff convert makes other files of a dump"
+            "or leave it out; padiff convert makes .safetensors or .npz of a dump"
         )
 
 
