@@ -30,9 +30,10 @@ if TYPE_CHECKING:
     from padiff.inspecting.inspect import inspect
     from padiff.inspecting.inspection import Inspection
     from padiff.loop import LoopRecording, record
-    from padiff.model import ProxyModel, create_model
+    from padiff.model import create_model
     from padiff.naming.suggest import suggest_map
     from padiff.naming.table import NamedPair, table_text
+    from padiff.proxy import ProxyModel
     from padiff.store.reader import open_dump
     from padiff.store.verification import Verification
     from padiff.store.verify import verify
@@ -82,7 +83,7 @@ _HOME = {
     "NamedPair": "padiff.naming.table",
     "PadiffError": "padiff.errors",
     "PadiffWarning": "padiff.errors",
-    "ProxyModel": "padiff.model",
+    "ProxyModel": "padiff.proxy",
     "TreeDifference": "padiff.comparing.structure",
     "Verification": "padiff.store.verification",
     "add_special_init": "padiff.weights.special",

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from textwrap import wrap
 from typing import Any
 
-from padiff.model import ProxyModel, create_model
+from padiff.model import create_model
+from padiff.proxy import ProxyModel
 from padiff.render.outline import outlines
 from padiff.render.words import clean
 from padiff.weights.copying import carry_out

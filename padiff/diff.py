@@ -10,7 +10,9 @@ from padiff.assign import assign_weight
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
-from padiff.model import ProxyModel, create_model
+from padiff.keywords import check_keywords
+from padiff.model import create_model
+from padiff.proxy import ProxyModel
 from padiff.recording.boundary import Boundary
 from padiff.render.text import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
@@ -65,9 +67,8 @@ def auto_diff(
 
     Raises TypeError or ValueError for an argument that is not as described.
     """
-    if unknown:
-        known = ", ".join(["loss_fns", "optimizers", *Options.__dataclass_fields__])
-        raise TypeError(f"expected the options {known}, got {', '.join(unknown)}")
+    known = {"loss_fns", "optimizers", *Options.__dataclass_fields__}
+    check_keywords("padiff.auto_diff", unknown, known)
     options = Options(auto_init, atol, rtol, compare_mode, diff_phase, single_step, steps)
     options.check_optimizers(optimizers)
     base, raw = _sides(base_model, raw_model, inputs, loss_fns, optimizers, options)

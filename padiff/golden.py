@@ -9,7 +9,8 @@ from typing import Any, Literal, Unpack
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError, UsageError
-from padiff.model import ProxyModel
+from padiff.keywords import check_keywords
+from padiff.proxy import ProxyModel
 from padiff.recording.recording import Keeping
 from padiff.recording.spool import Tensors
 from padiff.render.findings import verdict
@@ -89,8 +90,14 @@ class _Subject:
 
     def finish(self) -> None:
         """Have all that was recorded in the fresh store."""
-        if self.proxy._recording.roots or not self.fresh.exists():
+        __tracebackhide__ = True
+        if self.proxy._recording.roots:
             self.proxy.try_dump()
+        elif not self.fresh.exists():
+            raise UsageError(
+                f"expected a call of what padiff_golden.model returned for {self.proxy.name}, got "
+                "none, and nothing to compare: call that in the model's place"
+            )
 
 
 @dataclass(slots=True, repr=False)
@@ -130,6 +137,7 @@ class Golden:
         Raises UsageError for a name that another model of the test has, and what `create_model`
         does.
         """
+        __tracebackhide__ = True
         if name in self._subjects:
             raise UsageError(
                 "expected each model of a test to have a name of its own, got "
@@ -159,6 +167,7 @@ class Golden:
         there is nothing to compare, and what `padiff.compare` raises.
         """
         __tracebackhide__ = True
+        check_keywords("padiff_golden.check", options, Options.__annotations__)
         chosen = self._chosen(models)
         failures, comparisons = [], []
         for subject in chosen:
@@ -181,6 +190,7 @@ class Golden:
 
     def finish(self) -> None:
         """Check what was not checked yet, as `check` does."""
+        __tracebackhide__ = True
         left = [subject.proxy for subject in self._subjects.values() if not subject.is_checked]
         if left or not self._subjects:
             self.check(*left)
@@ -204,6 +214,7 @@ class Golden:
         return f"<Golden of {self.place.test} in {self.shown(self.place.directory)}>"
 
     def _chosen(self, models: Sequence[ProxyModel]) -> list[_Subject]:
+        __tracebackhide__ = True
         subjects = list(self._subjects.values())
         chosen = [subject for subject in subjects if not models or subject.proxy in models]
         if not chosen or len(chosen) < len(set(models)):
@@ -224,7 +235,8 @@ class Golden:
             return assert_aligned(store, fresh, **options)
         except AssertionError as error:
             raise AssertionError(
-                f"{error}\nIf the change is meant, pytest {_UPDATE} replaces the golden store."
+                f"{error}\nIf the change is meant, pytest {_UPDATE} replaces the golden store.\n"
+                "If nothing was changed, something is random: seed it in the test."
             ) from None
         except UsageError:
             raise

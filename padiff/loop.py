@@ -12,7 +12,9 @@ from typing import Any, Literal, Self, Unpack, get_args
 from padiff.errors import OccupiedError, PadiffError, PadiffWarning, UsageError
 from padiff.frameworks.interception import Args, Kwargs
 from padiff.frameworks.stepping import Closure
-from padiff.model import Options, ProxyModel, create_model
+from padiff.keywords import check_keywords
+from padiff.model import Options, create_model
+from padiff.proxy import ProxyModel
 from padiff.store.address import Location, below
 from padiff.store.placing import locate_for_writing
 from padiff.store.reader import open_dumps
@@ -60,9 +62,10 @@ def record(
     nothing was recorded at all is a PadiffWarning, too.
 
     Raises UsageError for what no loop can be recorded with, OccupiedError when `location` holds
-    dumps already, TypeError when `model` is of neither framework; while the loop runs, what a dump
-    raises, unless `on_error` is `warn`.
+    dumps already, TypeError when `model` is of neither framework, or for another option; while the
+    loop runs, what a dump raises, unless `on_error` is `warn`.
     """
+    check_keywords("padiff.record", options, {"every", "step", *Options.__annotations__})
     if type(every) is not int or every < 1:
         raise UsageError(f"expected every to be a whole number from 1, got {every!r}")
     if step not in get_args(ToldBy):
@@ -126,6 +129,15 @@ class LoopRecording:
         else:
             self.model.clear_report()
             self.model._recording.flush()  # what that raised must not take this error's place
+
+    def __del__(self) -> None:
+        if self._watching is None:
+            warnings.warn(
+                f"expected a loop in `with padiff.record(...):`, got a recording of "
+                f"{self.model.name} that was never entered, so nothing lies at {self.location}",
+                PadiffWarning,
+                stacklevel=2,
+            )
 
     def __repr__(self) -> str:
         return f"<LoopRecording of {self.model.name} in {self.location}, step {self.step}>"
@@ -251,7 +263,7 @@ class LoopRecording:
             self._warn(
                 f"expected the loop to call {name}, got no call that can be seen, and nothing was "
                 "recorded: give record the very object that is called, a compiled model as "
-                "torch.compile returned it"
+                "torch.compile returned it, and call that itself, not its forward or its layers"
             )
 
     def _warn(self, text: str) -> None:

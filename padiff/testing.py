@@ -7,6 +7,7 @@ from typing import TypedDict, Unpack
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError
+from padiff.keywords import check_keywords
 from padiff.render.text import render
 from padiff.render.words import clean
 from padiff.store.address import Location
@@ -19,6 +20,7 @@ _FLAGS = {  # of padiff-check, for the options that have another name there
     "steps": "--step",
     "ranks": "--rank",
     "layers": "--layer",
+    "name_map": "--map",
     "strict_structure": "--strict-structure",
     "digests": "--no-digest",
 }
@@ -38,6 +40,8 @@ class Options(TypedDict, total=False):
     steps: Collection[int] | None
     ranks: Collection[int] | None
     layers: Sequence[str] | None
+    rename: Sequence[str]
+    name_map: Location | None
     strict_structure: bool
     digests: bool
     jobs: int | None
@@ -54,6 +58,7 @@ def assert_aligned(base: Location, raw: Location, **options: Unpack[Options]) ->
     `padiff.compare` raises for what makes no sense or cannot be compared.
     """
     __tracebackhide__ = True  # a test's own line is what pytest is to show
+    check_keywords("assert_aligned", options, Options.__annotations__)
     try:
         comparison = compare(base, raw, **options)
     except PadiffError as error:

@@ -189,6 +189,11 @@ class Comparison:
     def to_frame(self) -> "pandas.DataFrame":
         """The records as a table, a row each, in columns named after the JSON document.
 
+        What found no partner comes after them, with the status `unmatched`: the columns of its side
+        are filled, and it has neither figures nor an order. It is no divergence by itself.
         `docs/reading.md` tells of the columns. UsageError where pandas is not installed.
         """
-        return frame_of(self.records)
+        return frame_of(
+            (record.to_json() for record in self.records),
+            (item.to_json() for item in self.unmatched),
+        )

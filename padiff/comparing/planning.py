@@ -1,10 +1,11 @@
 """Which tensors of two dumps are compared, and in which order causes come before effects."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from msgspec import Struct
 
+from padiff.comparing.absent import Absent, silent_calls
 from padiff.comparing.buffers import Buffers
 from padiff.comparing.comparison import BufferKind, Kind, SideName, Unmatched
 from padiff.comparing.gradients import ExpectedGradients
@@ -18,7 +19,7 @@ from padiff.matching.tensors import TensorMatching, match_inputs, match_tensors
 from padiff.matching.trees import Matching
 from padiff.store.format import SectionName
 from padiff.store.reader import Section
-from padiff.tree import GRADIENTS, Node, Phase, TensorRecord, Unrecorded, is_zero
+from padiff.tree import Node, Phase, TensorRecord, Unrecorded
 
 __all__ = ["Plan", "Planned", "plan_dumps"]
 
@@ -74,7 +75,7 @@ def _plan_section(dumps: DumpPair, name: SectionName, matching: Matching, scope:
         planner.add_named(named_tensors(*trees, scope.names), lone_tensors(*trees, scope.names))
     planner.add_pairs(matching.pairs)
     if name == "report" and scope.takes_phase("forward"):
-        for pair in _silent([pair for pair in pairs if not pair[0].route]):
+        for pair in silent_calls([pair for pair in pairs if not pair[0].route]):
             planner.add_silent(*pair)
     for node in matching.base_only:
         planner.add_lone("base", node)
@@ -100,8 +101,7 @@ class _Planner:
         nodes = [{n.route: n for n in h.tree.walk()} for h in headers]
         self._nodes = nodes[0], nodes[1]
         self._buffers = Buffers((dumps.base, dumps.raw), sections)
-        # parameters that have a partner, by the array of the first place that holds each
-        self._compared: dict[SideName, set[str]] = {"base": set(), "raw": set()}
+        self._absent = Absent(self._name, self._gradients)
         # tensors that are compared in pieces, with those of other layers
         self._in_pieces: set[int] = set()
         # tensors that a user said to have no partner
@@ -117,8 +117,8 @@ class _Planner:
             for (base, raw), found in zip(pairs, pieces, strict=True)
         ]
         for _, _, matching in matched:  # a parameter's partner may lie outside of the scope
-            self._compared["base"].update(_first_array(tensor) for tensor, _ in matching.pairs)
-            self._compared["raw"].update(_first_array(tensor) for _, tensor in matching.pairs)
+            for pair in matching.pairs:
+                self._absent.have_each_other(*pair)
         for base, raw, matching in matched:
             if self._scope.takes_layer(base.route, raw.route):
                 self._add_pair(base, raw, matching)
@@ -133,8 +133,7 @@ class _Planner:
             if not self._scope.takes_phase(pair.tensors[0].phase):
                 continue
             self._in_pieces.update(id(whole_of(tensor)) for tensor in pair.tensors)
-            for side, tensor in zip(_SIDES, pair.tensors, strict=True):
-                self._compared[side].add(_first_array(tensor))
+            self._absent.have_each_other(*pair.tensors)
             if self._scope.takes_layer(*(node.route for node in pair.nodes)):
                 self._plan(pair.nodes, pair.tensors)
 
@@ -180,12 +179,12 @@ class _Planner:
             self._plan((base, raw), pair)
         paired = {tensor.phase for tensor, _ in matching.pairs}
         for tensor in matching.base_only:
-            if self._is_missed("raw", (base, raw), tensor, paired):
+            if self._absent.is_missed("raw", (base, raw), tensor, paired):
                 self._plan((base, raw), (tensor, None))
             else:
                 self._list("base", base, tensor)
         for tensor in matching.raw_only:
-            if self._is_missed("base", (base, raw), tensor, paired):
+            if self._absent.is_missed("base", (base, raw), tensor, paired):
                 self._plan((base, raw), (None, tensor))
             else:
                 self._list("raw", raw, tensor)
@@ -204,9 +203,7 @@ class _Planner:
             return  # it is part of another layer there
         self._list(side, node)
         for tensor in self._taken(node):
-            # of the gradients in a report nothing is known: the layer itself is what is missing
-            is_report = self._name == "report"
-            if _is_output(node, tensor) if is_report else self._is_parameter_missed(side, tensor):
+            if self._absent.is_missed_of_lone(side, node, tensor):
                 if side == "base":
                     self._plan((node, None), (tensor, None))
                 else:
@@ -232,37 +229,6 @@ class _Planner:
             for tensor in node.tensors
             if self._scope.takes_phase(tensor.phase) and id(tensor) not in self._in_pieces
         ]
-
-    def _is_missed(
-        self,
-        lacking: SideName,
-        layers: tuple[Node, Node],
-        tensor: TensorRecord,
-        paired: Set[Phase | None],
-    ) -> bool:
-        """Whether it is a divergence that the side `lacking` has no such tensor in its layer.
-
-        `paired` are the phases of which the layers have tensors in common. Of a model whose outputs
-        cannot be paired at all nothing is known to agree in the end.
-        """
-        if self._name != "report" and layers[0].type == "in map":
-            return False  # one side may keep in sublayers what the other has as its own
-        if self._name != "report":
-            return self._is_parameter_missed("raw" if lacking == "base" else "base", tensor)
-        if tensor.phase in GRADIENTS:
-            others_paired = tensor.phase in paired
-            return self._gradients.is_missed(lacking, layers, tensor, others_paired=others_paired)
-        return tensor.phase not in paired and _is_output(layers[lacking == "raw"], tensor)
-
-    def _is_parameter_missed(self, side: SideName, tensor: TensorRecord) -> bool:
-        """Whether the other side lacks a parameter of `side`, or its gradient.
-
-        It may hold the parameter at fewer places, and have no gradient where this has one of zeros.
-        Which buffers a layer keeps is its framework's choice.
-        """
-        if tensor.buffer or _is_no_gradient(tensor):
-            return False
-        return _first_array(tensor) not in self._compared[side]
 
     def _plan(
         self,
@@ -324,33 +290,3 @@ def _kind(tensor: TensorRecord | None) -> Kind:
     if tensor is None:
         return "layer"
     return "buffer" if tensor.buffer else "tensor"
-
-
-def _first_array(tensor: TensorRecord) -> str:
-    """The array of a parameter at the first place that holds it."""
-    return tensor.tied or tensor.array
-
-
-def _is_no_gradient(tensor: TensorRecord) -> bool:
-    """Whether it is a gradient of zeros: what clearing gradients leaves is a framework's choice."""
-    return tensor.phase == "backward" and is_zero(tensor)
-
-
-def _silent(calls: Sequence[tuple[Node, Node]]) -> list[tuple[Node, Node]]:
-    """The calls of the model without any output on either side, of which some should be there.
-
-    It could not be stored; or no call of the model has one.
-    """
-    silent = [
-        pair for pair in calls if not any(t.phase == "forward" for n in pair for t in n.tensors)
-    ]
-    if len(silent) == len(calls):
-        return silent
-    return [
-        pair for pair in silent if any(v.phase == "forward" for n in pair for v in n.unrecorded)
-    ]
-
-
-def _is_output(node: Node, tensor: TensorRecord) -> bool:
-    """Whether the tensor is what the model itself returned."""
-    return not node.route and tensor.phase == "forward"

@@ -1,9 +1,9 @@
 """The records of a comparison as a table of pandas, which only who asks for one needs."""
 
 from collections.abc import Iterable
+from math import prod
 from typing import TYPE_CHECKING, Any
 
-from padiff.comparing.outcome import Record
 from padiff.errors import UsageError
 from padiff.jsonio import Json
 
@@ -25,16 +25,16 @@ _ERRORS = ("max_abs", "mean_abs", "max_rel", "rel_l2", "cosine")
 _VALUES = ("base_value", "raw_value")
 
 # In the order of the JSON document, where `base_route` is the key `route` of `base`. What a record
-# may lack has a type of pandas that has room for that.
+# may lack has a type of pandas that has room for that. `kind` is that of what has no partner.
 _COLUMNS = {
     "step": "Int64",
     "rank": "Int64",
     "section": "string",
     "phase": "string",
-    "order": "int64",
+    "order": "Int64",
     "status": "string",
     **{f"{side}_{key}": dtype for side in ("base", "raw") for key, dtype in _SIDE.items()},
-    "size": "int64",
+    "size": "Int64",
     "mismatched": "Int64",
     "nonfinite": "Int64",
     "agreeing": "Int64",
@@ -45,18 +45,22 @@ _COLUMNS = {
     "note": "string",
     "buffer": "string",
     "by_statistics": "bool",
+    "kind": "string",
 }
 
 
-def frame_of(records: Iterable[Record]) -> "pandas.DataFrame":
-    """A row for each record, in their order; UsageError where pandas is not installed."""
+def frame_of(records: Iterable[Json], unmatched: Iterable[Json]) -> "pandas.DataFrame":
+    """A row for each record, then one for all that has no partner, from their documents.
+
+    UsageError where pandas is not installed.
+    """
     try:
         import pandas
     except ImportError:
         raise UsageError(
             "expected pandas to be there, for a table: pip install 'pandas>=2.2', or take to_json()"
         ) from None
-    rows = [_flat(record.to_json()) for record in records]
+    rows = [*map(_flat, records), *map(_flat, map(_as_record, unmatched))]
     columns = {
         name: pandas.Series([row.get(name) for row in rows], dtype=dtype)
         for name, dtype in _COLUMNS.items()
@@ -77,6 +81,19 @@ def _flat(document: Json) -> dict[str, Any]:
         else:
             row[key] = _cell(value)
     return row
+
+
+def _as_record(document: Json) -> Json:
+    """What has no partner as a record would have it: the other side empty, and no figures."""
+    own = {key: document[key] for key in ("route", "class", "call", "tensor", "shape")}
+    return {
+        **{key: document[key] for key in ("step", "rank", "section", "phase", "kind")},
+        "status": "unmatched",
+        document["side"]: own,
+        "size": None if own["shape"] is None else prod(own["shape"]),
+        "note": document["reason"],
+        "by_statistics": False,
+    }
 
 
 def _cell(value: object) -> object:

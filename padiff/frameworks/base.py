@@ -3,20 +3,22 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from padiff.frameworks.interception import Around, Observer, observed
 from padiff.frameworks.stepping import BeforeStep
 
-__all__ = ["Framework", "HostTensor", "Layer", "Origin", "Tensor"]
+__all__ = ["Framework", "HostTensor", "Layer", "Origin", "Tensor", "check_dense", "copy_of"]
 
 # A framework's own objects: the code above this line of the table handles them without looking in.
 Layer = Any
 Tensor = Any
 
-MAX_DENSE_BYTES = 2**30  # a sparse tensor that would grow beyond this is not stored
+_MAX_DENSE_BYTES = 2**30  # a sparse tensor that would grow beyond this is not stored
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,19 @@ class Origin:
     node: Any
     number: int
     output: int
+
+
+def copy_of(values: NDArray[Any]) -> NDArray[Any]:
+    """The values in memory of their own, as the array may be a file, and of a type of NumPy's."""
+    if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which no framework takes
+        values = values.astype(np.float32)
+    return np.array(values, order="C")
+
+
+def check_dense(shape: Sequence[int], element_size: int) -> None:
+    """TypeError for a sparse tensor that is not to be stored as all of its elements."""
+    if prod(shape) * element_size > _MAX_DENSE_BYTES:
+        raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {list(shape)}")
 
 
 class Framework(ABC):
@@ -78,9 +93,9 @@ class Framework(ABC):
     def is_opaque(self, layer: Layer) -> bool:
         """Whether what lies inside `layer` runs compiled or replicated: calls none can see."""
 
-    @abstractmethod
     def is_training(self, layer: Layer) -> bool:
         """Whether the layer computes as in training: its own flag, not that of layers inside it."""
+        return bool(layer.training)
 
     @abstractmethod
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
@@ -102,9 +117,9 @@ class Framework(ABC):
     def parameter_dims(self, layer: Layer, name: str) -> tuple[str, ...] | None:
         """Names for the axes of a parameter that the frameworks lay out differently, else None."""
 
-    @abstractmethod
     def gradient(self, parameter: Tensor) -> Tensor | None:
         """What backward passes have left in the parameter's gradient."""
+        return parameter.grad
 
     @abstractmethod
     def to_host(self, tensor: Tensor) -> HostTensor:
@@ -181,9 +196,9 @@ class Framework(ABC):
     def keeps_graph(self) -> bool:
         """Whether what is computed now may have a backward pass: not under `no_grad`."""
 
-    @abstractmethod
     def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
         """Run the backward pass from `loss`."""
+        loss.backward(retain_graph=retain_graph)
 
     @abstractmethod
     def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:

@@ -60,20 +60,26 @@ def observed(observer: Observer) -> Around:
 class Interception:
     """A wrapper around the function that runs a layer."""
 
-    __slots__ = ("active", "around", "attribute", "inner", "layer", "previous")
+    __slots__ = ("active", "around", "attribute", "inner", "layer", "previous", "simulated")
 
     def __init__(
-        self, layer: Any, attribute: str, default: Callable[..., Any], around: Around
+        self,
+        layer: Any,
+        attribute: str,
+        default: Callable[..., Any],
+        around: Around,
+        simulated: Callable[[], bool],
     ) -> None:
         self.active = True
         self.around = around
         self.attribute = attribute
         self.layer = layer
+        self.simulated = simulated
         self.previous: Callable[..., Any] | None = vars(layer).get(attribute)
         self.inner: Callable[..., Any] = self.previous or default
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        if not self.active:
+        if not self.active or self.simulated():
             return self.inner(*args, **kwargs)
         return self.around(self.inner, args, kwargs)
 
@@ -144,14 +150,16 @@ def intercept(
     *,
     hooks: Mapping[str, object] = MappingProxyType({}),
     copying: Sequence[str] = (),
+    simulated: Callable[[], bool] = bool,
 ) -> Interception:
     """Put a wrapper into the instance's `attribute`, over what is there or else over `default`.
 
     `hooks` are those that the caller adds besides, by the attribute that holds them. `copying` are
-    methods of the framework that copy the layer's attributes, as pickling does.
+    methods of the framework that copy the layer's attributes, as pickling does. `simulated` tells
+    that a compiler only reads the code, and is to see the call as it is.
     """
     with _CHANGING:
-        wrapper = Interception(layer, attribute, default, around)
+        wrapper = Interception(layer, attribute, default, around, simulated)
         vars(layer)[attribute] = wrapper
         for method in (_STATE, *copying):
             vars(layer).setdefault(method, _Bare(layer, method, attribute, hooks))

@@ -13,11 +13,19 @@ from typing import Any, cast
 import numpy as np
 import paddle
 from numpy.typing import NDArray
-from paddle.base.dygraph.base import in_to_static_mode
+from paddle.base.dygraph.base import in_sot_simulation_mode, in_to_static_mode
 from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
-from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
+from padiff.frameworks.base import (
+    Framework,
+    HostTensor,
+    Layer,
+    Origin,
+    Tensor,
+    check_dense,
+    copy_of,
+)
 from padiff.frameworks.interception import Around, intercept
 from padiff.frameworks.stepping import BeforeStep, StepHooks
 
@@ -80,9 +88,6 @@ class _Paddle(Framework):
     def is_opaque(self, layer: Layer) -> bool:
         return isinstance(layer.forward, StaticFunction)
 
-    def is_training(self, layer: Layer) -> bool:
-        return bool(layer.training)
-
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         statistics = _statistics_of(layer)
         return (
@@ -115,16 +120,12 @@ class _Paddle(Framework):
     def repeats_parameters(self, layer: Layer) -> bool:
         return isinstance(layer, paddle.nn.layer.rnn.RNNBase)
 
-    def gradient(self, parameter: Tensor) -> Tensor | None:
-        return parameter.grad
-
     def to_host(self, tensor: Tensor) -> HostTensor:
         device = str(tensor.place).removeprefix("Place(").removesuffix(")")
         if tensor.is_dist():
             raise TypeError("expected a tensor of this process, got one spread over several")
         if tensor.is_sparse() or tensor.is_selected_rows():
-            if tensor.size * tensor.element_size() > MAX_DENSE_BYTES:
-                raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
+            check_dense(tensor.shape, tensor.element_size())
             tensor = tensor.to_dense() if tensor.is_sparse() else _of_rows(tensor)
         integers, element = _VIEWED.get(tensor.dtype, (None, None))
         live = tensor.place.is_cpu_place() and tensor.size > 0
@@ -136,10 +137,7 @@ class _Paddle(Framework):
         return HostTensor(values if element is None else values.view(element.numpy), device, live)
 
     def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
-        if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which paddle lacks
-            values = values.astype(np.float32)
-        # a copy always: the values may be a file on disk
-        tensor = paddle.to_tensor(np.array(values, order="C"), place=like.place)
+        tensor = paddle.to_tensor(copy_of(values), place=like.place)
         return tensor.astype(like.dtype)
 
     def writes(self, tensor: Tensor) -> int:
@@ -224,8 +222,15 @@ class _Paddle(Framework):
     def surround(self, layer: Layer, around: Around) -> Callable[[], None]:
         # One hook for all observers: who comes from within a hook must not change the hooks.
         with _CHANGING:
-            run = layer._dygraph_call_func
-            interception = intercept(layer, _CALL, run, around, hooks=_OUR_HOOKS)
+            method = layer._dygraph_call_func
+
+            # The compiler takes a method that another object holds for one of that object.
+            def run(*args: Any, **kwargs: Any) -> Any:
+                return method(*args, **kwargs)
+
+            interception = intercept(
+                layer, _CALL, run, around, hooks=_OUR_HOOKS, simulated=in_sot_simulation_mode
+            )
             if not any(hook is _nothing for hook in layer._forward_pre_hooks.values()):
                 layer.register_forward_pre_hook(_nothing)
 
@@ -245,9 +250,6 @@ class _Paddle(Framework):
 
     def keeps_graph(self) -> bool:
         return cast(bool, paddle.is_grad_enabled())
-
-    def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
-        loss.backward(retain_graph=retain_graph)
 
     def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         paddle.autograd.backward(list(ends), list(gradients))

@@ -4,13 +4,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from padiff.dtypes import dtype_named
-from padiff.frameworks.base import MAX_DENSE_BYTES, Framework, HostTensor, Layer, Origin, Tensor
+from padiff.frameworks.base import (
+    Framework,
+    HostTensor,
+    Layer,
+    Origin,
+    Tensor,
+    check_dense,
+    copy_of,
+)
 from padiff.frameworks.interception import Args, Around, Interception, Kwargs, intercept
 from padiff.frameworks.stepping import BeforeStep, tell
 
@@ -70,9 +77,6 @@ class _Torch(Framework):
             or (isinstance(layer, torch.nn.DataParallel) and len(layer.device_ids) > 1)
         )
 
-    def is_training(self, layer: Layer) -> bool:
-        return bool(layer.training)
-
     def parameters(self, layer: Layer) -> Iterator[tuple[str, Tensor]]:
         return cast(
             Iterator[tuple[str, Tensor]],
@@ -97,9 +101,6 @@ class _Torch(Framework):
     def repeats_parameters(self, layer: Layer) -> bool:
         return False
 
-    def gradient(self, parameter: Tensor) -> Tensor | None:
-        return parameter.grad
-
     def to_host(self, tensor: Tensor) -> HostTensor:
         if type(tensor) in (torch.Tensor, torch.nn.Parameter):
             return _to_host(tensor)
@@ -107,10 +108,7 @@ class _Torch(Framework):
             return _to_host(tensor)
 
     def from_host(self, values: NDArray[Any], like: Tensor) -> Tensor:
-        if values.dtype.isbuiltin == 2:  # a type of ml_dtypes, which torch lacks
-            values = values.astype(np.float32)
-        # a copy always: the values may be a file on disk
-        return torch.from_numpy(np.array(values, order="C")).to(like.device, like.dtype)
+        return torch.from_numpy(copy_of(values)).to(like.device, like.dtype)
 
     def writes(self, tensor: Tensor) -> int:
         return cast(int, tensor._version) if not tensor.is_inference() else 0
@@ -203,9 +201,6 @@ class _Torch(Framework):
     def keeps_graph(self) -> bool:
         return torch.is_grad_enabled()
 
-    def backward(self, loss: Tensor, *, retain_graph: bool) -> None:
-        loss.backward(retain_graph=retain_graph)
-
     def backward_from(self, ends: Sequence[Tensor], gradients: Sequence[Tensor]) -> None:
         torch.autograd.backward(ends, gradients)
 
@@ -275,8 +270,7 @@ def _to_host(tensor: torch.Tensor) -> HostTensor:
         if unreadable:
             raise TypeError(f"expected a tensor of plain elements, got one that is {kind}")
     if tensor.layout is not torch.strided:
-        if tensor.numel() * tensor.element_size() > MAX_DENSE_BYTES:
-            raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {tensor.shape}")
+        check_dense(tensor.shape, tensor.element_size())
         tensor = tensor.to_dense()
     live = tensor.device.type == "cpu"
     # conjugate and negative are bits on the tensor, which NumPy would not see

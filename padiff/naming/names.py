@@ -1,7 +1,7 @@
 """The pairs of tensors that a user named: by a pattern that renames those of raw, or by a table."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -15,10 +15,11 @@ __all__ = ["Names", "names_of"]
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """What was asked for: substitutions by regular expressions, and the rows of a table."""
+    """What was asked for: substitutions by regular expressions, and the rows of a table's file."""
 
     patterns: tuple[tuple[re.Pattern[str], str], ...] = ()
     rows: tuple[NamedPair, ...] = ()
+    table: str = ""
 
     def renamed(self, name: str) -> str:
         """A name of raw as base would have it, each pattern after the one before."""
@@ -73,7 +74,7 @@ class Names:
         return [(a, b) for a, b in found if a in ours and b in theirs]
 
     def check(self, base: Sequence[str], raw: Sequence[str]) -> None:
-        """UsageError for a pattern that fits no name of raw, or a row whose name is not there.
+        """UsageError for a pattern that fits no name of raw, or rows whose names are not there.
 
         `base` and `raw` are all names of the two locations, of layers and of parameters.
         """
@@ -83,16 +84,26 @@ class Names:
                     f"expected --rename {pattern.pattern!r:.80} to fit a name of raw, found none: "
                     f"it has {', '.join(raw[:3])}{', ...' if len(raw) > 3 else ''}"
                 )
-        known = (("base", set(base)), ("raw", set(raw)))
+        ours, theirs = set(base), set(raw)
+        if self._found_in(theirs, ours) > self._found_in(ours, theirs):
+            raise UsageError(
+                f"expected the column base of {self.table} to name tensors of base, and raw those "
+                "of raw, found them the other way round: swap the two locations, or base and raw "
+                "in the table"
+            )
         for row in self.rows:
-            for (side, names), name in zip(known, (row.base, row.raw), strict=True):
+            for side, names, name in (("base", ours, row.base), ("raw", theirs, row.raw)):
                 if name is not None and name not in names:
                     near = get_close_matches(name, names, 2)
                     hint = f": is it {' or '.join(near)}?" if near else ""
                     raise UsageError(
-                        f"expected names of {side} in line {row.line} of the table, found "
+                        f"expected names of {side} in line {row.line} of {self.table}, found "
                         f"{name:.120}, which it does not have{hint}"
                     )
+
+    def _found_in(self, base: Set[str], raw: Set[str]) -> int:
+        """How many names of the table there are, if these are the sides."""
+        return sum((row.base in base) + (row.raw in raw) for row in self.rows)
 
 
 def names_of(rename: Sequence[str] | str, table: str | Path | None) -> Names:
@@ -102,7 +113,7 @@ def names_of(rename: Sequence[str] | str, table: str | Path | None) -> Names:
     """
     texts = [rename] if isinstance(rename, str) else list(rename)
     rows = () if table is None else tuple(read_table(table))
-    return Names(tuple(map(_substitution, texts)), rows)
+    return Names(tuple(map(_substitution, texts)), rows, "" if table is None else str(table))
 
 
 def _substitution(text: str) -> tuple[re.Pattern[str], str]:

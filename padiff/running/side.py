@@ -12,7 +12,7 @@ from padiff.errors import UsageError
 from padiff.frameworks import framework_of_tensor
 from padiff.frameworks.base import Framework, Layer, Tensor
 from padiff.frameworks.interception import Args, Kwargs
-from padiff.model import ProxyModel
+from padiff.proxy import ProxyModel
 from padiff.recording.boundary import Aliases, Boundary
 from padiff.recording.recording import Recording
 from padiff.recording.selection import Selection

@@ -18,6 +18,14 @@ from padiff.store.zarr.store import ZarrStore
 
 __all__ = ["locate_for_writing", "store_in"]
 
+# Who names a file so expects there what no dump is: checkpoints of torch and paddle, arrays and
+# tables of others, archives, models.
+_OF_OTHERS = (
+    *(".pt", ".pth", ".bin", ".ckpt", ".pdparams", ".pdopt", ".pdiparams", ".pkl", ".pickle"),
+    *(".safetensors", ".npz", ".npy", ".hdf", ".nc", ".json", ".csv", ".parquet", ".msgpack"),
+    *(".tar", ".gz", ".tgz", ".onnx", ".pdmodel", ".gguf"),
+)
+
 
 def locate_for_writing(
     location: Location,
@@ -60,18 +68,18 @@ def _refuse_other(root: Path | None, found: str) -> None:
 
 def _refuse_file_names(location: Location) -> None:
     """UsageError where a directory would be made that has the name of a file."""
+    endings = (*SUFFIXES, ".zip", *_OF_OTHERS)
     if is_elsewhere(location):
-        refused = str(location) if str(location).lower().endswith(".zip") else None
+        names = [str(location)] if str(location).lower().endswith(endings) else []
     else:
         path = local_path(location)
-        made = [each for each in (path, *path.parents) if not each.exists()]
-        endings = (*SUFFIXES, ".zip")
-        refused = next((str(each) for each in made if each.name.lower().endswith(endings)), None)
-        refused = None if archive_of(path) is not None else refused
-    if refused is not None:
+        made = () if archive_of(path) else (path, *path.parents)
+        names = [str(p) for p in made if p.name.lower().endswith(endings) and not p.exists()]
+    if names:
         raise UsageError(
-            f"expected a path that ends in {', '.join(SUFFIXES)} or {SUFFIX}, in small letters, or "
-            f"the name of a directory, got {refused}: write the suffix so, or leave it out"
+            f"expected a path for dumps that ends in .zarr, {SUFFIX}, {' or '.join(SUFFIXES)}, in "
+            f"small letters, or else the name of a directory, got {names[0]}: write the suffix so, "
+            "or leave it out; padiff convert makes .safetensors or .npz of a dump"
         )
 
 

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 # One line a tier, lowest first. Modules that share a line do not import one another.
 TIERS = """
     errors version layouts _kernel
-    dtypes jsonio threads
+    dtypes jsonio keywords threads
     tree
     matching.classes
     matching.likeness matching.settings matching.tensors
@@ -89,7 +89,7 @@ TIERS = """
     comparing.comparison comparing.integrity
     comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
-    comparing.named
+    comparing.absent comparing.named
     comparing.planning
     comparing.records
     comparing.diff_tree comparing.engine
@@ -121,6 +121,7 @@ TIERS = """
     weights.planning
     weights.copying
     weights
+    proxy
     model
     batches loop testing
     assign check golden running.options running.state
@@ -139,7 +140,7 @@ TIERS = """
 
 # The store is all that the two halves share: neither side of it imports the other.
 COMPARING = ("comparing", "inspecting", "render", "converting")
-RECORDING = ("frameworks", "recording", "weights", "model", "loop", "dump_root")
+RECORDING = ("frameworks", "recording", "weights", "proxy", "model", "loop", "dump_root")
 
 
 def tiers() -> dict[str, int]:

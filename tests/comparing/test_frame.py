@@ -11,7 +11,7 @@ import pandas
 import pytest
 from numpy.typing import NDArray
 
-from padiff.comparing.comparison import Comparison
+from padiff.comparing.comparison import Comparison, Unmatched
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
 from tests.stores import Layer, write_dump
@@ -35,16 +35,19 @@ OUTPUTS: dict[str, tuple[Any, Any]] = {
 }
 
 
-def network(side: int) -> Layer:
+def network(side: int, *more: Layer) -> Layer:
     layers = [Layer(f"l{n}", "Layer", outs[side]) for n, outs in enumerate(OUTPUTS.values())]
-    return Layer("", "Net", array("float32", [side]), {"x": array("float32", [3])}, children=layers)
+    return Layer(
+        "", "Net", array("float32", [side]), {"x": array("float32", [3])}, children=[*layers, *more]
+    )
 
 
 @pytest.fixture(scope="module")
 def comparison(tmp_path_factory: pytest.TempPathFactory) -> Comparison:
     base, raw = (tmp_path_factory.mktemp("stores") / name for name in ("base.zarr", "raw.zarr"))
     write_dump(base, network(0), step=3)
-    write_dump(raw, network(1), step=3)
+    one_more = Layer("more", "Tanh", {"0": np.ones((2, 5)), "1": np.ones(2)})
+    write_dump(raw, network(1, one_more), step=3)
     weight, bias = (array("float32", [values]) for values in ([1, 2], [3]))
     for location, weights in ((base, {"w": weight, "b": bias}), (raw, {"w": weight})):
         write_dump(location, Layer("", "Net", weights=weights), section="weights")
@@ -79,17 +82,38 @@ def assert_same_cell(found: Any, expected: Any) -> None:
 def test_a_row_is_a_record_of_the_document(comparison: Comparison) -> None:
     frame = comparison.to_frame()
     records = comparison.to_json()["records"]
-    assert len(frame) == len(records) > len(OUTPUTS)
-    for (_, row), record in zip(frame.iterrows(), records, strict=True):
-        expected = cells_of(record)
+    assert len(frame) == len(records) + len(comparison.unmatched) > len(OUTPUTS)
+    for (_, row), record in zip(frame.iterrows(), records, strict=False):
+        expected = cells_of(record) | {"kind": None}
         assert list(row.index) == list(expected)
+        for column, value in expected.items():
+            assert_same_cell(row[column], value)
+
+
+def test_what_has_no_partner_comes_last(comparison: Comparison) -> None:
+    """A layer of raw, a tensor of base, and a value of raw that was not stored."""
+    lost = Unmatched("raw", "unrecorded", "report", 3, None, "l0", "Layer", 2, "forward", "1")
+    lone = replace(lost, side="base", kind="tensor", shape=(2, 5))
+    items = (*comparison.unmatched, replace(lost, reason="sparse"), lone)
+    frame = replace(comparison, unmatched=items).to_frame()
+    assert list(frame[frame.status == "unmatched"].index) == list(range(len(frame)))[-3:]
+    for (_, row), item in zip(frame[-3:].iterrows(), items, strict=True):
+        own = {key: item.to_json()[key] for key in ("route", "class", "call", "tensor", "shape")}
+        expected = dict.fromkeys(frame.columns) | {
+            **{key: item.to_json()[key] for key in ("step", "section", "phase", "kind")},
+            **{f"{item.side}_{key}": value for key, value in own.items()},
+            "status": "unmatched",
+            "note": item.reason,
+            "size": 10 if item == lone else None,
+            "by_statistics": False,
+        }
         for column, value in expected.items():
             assert_same_cell(row[column], value)
 
 
 def test_the_records_have_all_that_a_cell_can_be(comparison: Comparison) -> None:
     frame = comparison.to_frame()
-    assert set(frame.status) == {"match", "mismatch", "shape", "nonfinite", "missing"}
+    assert set(frame.status) == {"match", "mismatch", "shape", "nonfinite", "missing", "unmatched"}
     assert set(frame.step.dropna()) == {3}
     assert frame["rank"].isna().all()
     assert frame.groupby("base_shape").size()[(2, 2)] == 1
@@ -109,8 +133,9 @@ def test_the_records_have_all_that_a_cell_can_be(comparison: Comparison) -> None
 def test_columns_have_the_same_types_whatever_the_records(
     comparison: Comparison, count: int | None
 ) -> None:
-    frame = replace(comparison, records=comparison.records[:count]).to_frame()
-    assert len(frame) == len(comparison.records[:count])
+    records, unmatched = comparison.records[:count], comparison.unmatched[:count]
+    frame = replace(comparison, records=records, unmatched=unmatched).to_frame()
+    assert len(frame) == len(records) + len(unmatched)
     found: dict[str, set[str]] = {}
     for column, dtype in frame.dtypes.items():
         found.setdefault(str(dtype), set()).add(str(column).removeprefix("base_"))
@@ -118,11 +143,10 @@ def test_columns_have_the_same_types_whatever_the_records(
     values = {"value", "value_imag", "raw_value", "raw_value_imag"}
     counts = {"step", "rank", "call", "raw_call", "mismatched", "nonfinite", "agreeing"}
     names = {"route", "class", "tensor", "dtype", "device"}
-    others = {"section", "phase", "status", "note", "buffer"}
+    others = {"section", "phase", "status", "note", "buffer", "kind"}
     assert found == {
         "float64": numbers | values,
-        "Int64": counts,
-        "int64": {"order", "size"},
+        "Int64": counts | {"order", "size"},
         "string": names | {f"raw_{name}" for name in names} | others,
         "object": {"shape", "raw_shape", "worst_index"},
         "bool": {"by_statistics"},

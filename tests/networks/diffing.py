@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,12 +11,11 @@ import padiff
 from padiff.render.words import stage
 from tests.networks.catalogue import NETWORKS, OptimizerKind, optimizer
 from tests.networks.planting import Fault, Setup
+from tests.scratch import scratch
 
 __all__ = ["Outcome", "outcome"]
 
 ATOL = 1e-5
-# Many small files: a disk takes longer to make and remove them than all else takes.
-_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 @dataclass(frozen=True)
@@ -54,7 +52,7 @@ def outcome(
     before, threads = padiff.get_dump_root_path(), torch.get_num_threads()
     torch.set_num_threads(1)  # of such small tensors, threads make slow work
     with (
-        tempfile.TemporaryDirectory(dir=_MEMORY) as root,
+        scratch() as root,
         contextlib.redirect_stdout(io.StringIO()) as log,
     ):
         padiff.set_dump_root_path(root)

@@ -1,17 +1,20 @@
 """`assert_aligned` in any test: what it returns, and what it says."""
 
-import subprocess
-import sys
+import inspect
+import shlex
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from padiff.cli.check_command import command as check_command
 from padiff.comparing.comparison import Comparison
+from padiff.comparing.engine import compare
 from padiff.errors import LocationError, UsageError
 from padiff.render.text import render
-from padiff.testing import assert_aligned
+from padiff.testing import Options, assert_aligned
 from tests.stores import Layer, write_dump
 
 Y = np.linspace(1, 2, 12, dtype=np.float32).reshape(3, 4)
@@ -48,9 +51,15 @@ def test_what_is_aligned_is_returned(tmp_path: Path) -> None:
             " --strict-structure --atol 1 --no-digest",
         ),
         ({"strict_structure": False, "digests": True}, ""),
+        ({"rename": ["^f=f"], "name_map": None}, " --rename '^f=f'"),
+        ({"name_map": "names.csv"}, " --map names.csv"),
     ],
 )
-def test_the_text_is_that_of_the_command_it_names(tmp_path: Path, options: Any, typed: str) -> None:
+def test_the_text_is_that_of_the_command_it_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: Any, typed: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("names.csv").write_text("base,raw\nfc,fc\n")
     base = write(tmp_path / "base one")
     raw = write(tmp_path / "raw", 0.5, Layer("g", "Tanh", out=Y))
     with pytest.raises(AssertionError) as caught:
@@ -61,11 +70,8 @@ def test_the_text_is_that_of_the_command_it_names(tmp_path: Path, options: Any, 
     assert command == f"'{base}' {raw}{typed}"
     assert text.startswith("NOT ALIGNED: ")
     assert ("First divergence: " in text) != ("atol" in options and options["atol"] == 1)
-    program = Path(sys.executable).with_name("padiff-check")
-    done = subprocess.run(
-        f"{program} {command}", shell=True, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (1, text)
+    done = CliRunner().invoke(check_command, shlex.split(command))
+    assert (done.exit_code, done.stdout) == (1, text)
 
 
 def test_pytest_shows_the_line_of_the_test(tmp_path: Path) -> None:
@@ -84,8 +90,13 @@ def test_an_error_is_that_of_compare(tmp_path: Path) -> None:
     base = write(tmp_path / "base")
     with pytest.raises(UsageError, match="expected the mode mean or strict"):
         assert_aligned(base, base, mode="loose")
-    with pytest.raises(TypeError, match="tolerance"):
-        assert_aligned(base, base, tolerance=1)  # type: ignore[call-arg]  # that is what is tested
+    with pytest.raises(TypeError, match=r"of assert_aligned, got rtool: is it rtol\?"):
+        assert_aligned(base, base, rtool=1)  # type: ignore[call-arg]  # that is what is tested
+
+
+def test_the_options_are_those_of_compare() -> None:
+    told = {*inspect.signature(compare).parameters} - {"base", "raw", "progress"}
+    assert told == {*Options.__annotations__}
 
 
 def test_no_name_steers_the_terminal(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ import torch
 
 from padiff.errors import CorruptError, UsageError, WriteError
 from padiff.golden import Golden, Place
-from padiff.model import ProxyModel, create_model
+from padiff.model import create_model
+from padiff.proxy import ProxyModel
 from padiff.recording.recording import Keeping
 
 X = torch.linspace(-2, 2, 32).reshape(4, 8)
@@ -129,7 +130,7 @@ def test_checks_may_differ_and_what_follows_a_check_is_checked_too(opened: Open)
     assert len(golden.check(teacher, phase="forward", atol=1e-3)) == 1
     with pytest.raises(AssertionError, match="NOT ALIGNED"):
         golden.check(teacher, phase="forward", mode="strict", atol=1e-6)
-    with pytest.raises(UsageError, match="expected a recorded call of student"):
+    with pytest.raises(UsageError, match="padiff_golden.model returned for student, got"):
         golden.finish()
     for _ in range(2):
         run(student)
@@ -183,7 +184,10 @@ def test_a_proxy_with_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
     [
         (lambda golden: golden.check(), "returned, got none: wrap the model"),
         (lambda golden: golden.finish(), "returned, got none: wrap the model"),
-        (lambda golden: (golden.model(network()), golden.check()), "a recorded call of Sequential"),
+        (
+            lambda golden: (golden.model(network()), golden.check()),
+            "for Sequential, got none",
+        ),
         (
             lambda golden: [golden.model(network()) for _ in "ab"],
             "got two without one: give a name",
@@ -198,8 +202,10 @@ def test_a_proxy_with_a_home_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
 def test_nothing_compared_is_no_agreement(
     opened: Open, wrong: Callable[[Golden], object], message: str
 ) -> None:
-    with pytest.raises(UsageError, match=message):
+    with pytest.raises(UsageError, match=message) as caught:
         wrong(opened())
+    shown = caught.traceback.filter(caught)
+    assert {str(entry.path) for entry in shown} == {__file__}, "no line of padiff"
 
 
 def test_names_are_safe_and_each_its_own(tmp_path: Path) -> None:

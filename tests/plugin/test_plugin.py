@@ -157,6 +157,7 @@ def assert_a_changed_layer_is_shown(output: str, directory: Path) -> None:
     assert "\nraw   test_net.py:20 in test_layer: model.backward(" in text
     assert "in pytest_" not in text, "what called the test is no line of the user's"
     assert "\nIf the change is meant, pytest --padiff-update replaces the golden store.\n" in text
+    assert "\nIf nothing was changed, something is random: seed it in the test" in text
     (command,) = re.findall(r"^padiff-check (.*)$", text, re.M)
     done = subprocess.run(
         f"{Path(sys.executable).with_name('padiff-check')} {command}",

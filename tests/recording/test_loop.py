@@ -95,10 +95,19 @@ def test_options_mean_what_they_mean_to_create_model(
 def test_the_options_are_those_of_create_model() -> None:
     """With their types, as both tell them."""
     parameters = inspect.signature(create_model, eval_str=True).parameters
-    told = {name: each.annotation for name, each in parameters.items() if name != "model"}
+    told = {
+        name: each.annotation
+        for name, each in parameters.items()
+        if name not in ("model", "unknown")
+    }
     assert told == inspect.get_annotations(Options, eval_str=True)
-    with pytest.raises(TypeError, match="every_step"):
-        padiff.record(made("torch"), "run.zarr", every_step=2)  # type: ignore[call-arg]
+    net = made("torch")
+    with pytest.raises(TypeError, match=r"of padiff.record, got evry: is it every\?"):
+        padiff.record(net, "run.zarr", evry=2)  # type: ignore[call-arg]
+    with pytest.raises(TypeError, match=r"of padiff.create_model, got Input: is it inputs\?"):
+        create_model(net, Input=True)  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match=r"got evry: it has background, .*, name, on_error, .*rs$"):
+        create_model(net, evry=2)  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="expected memory_limit"):
         padiff.record(made("torch"), "run.zarr", memory_limit="much")
 

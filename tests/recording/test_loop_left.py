@@ -2,10 +2,11 @@
 
 import copy
 import pickle
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import paddle
 import pytest
 import torch
@@ -192,3 +193,29 @@ def test_a_model_that_the_loop_has_compiled(tmp_path: Path) -> None:
     for location in (*first.dumped, *last.dumped):
         (root,) = open_dump(location).report.tree.walk()
         assert {tensor.phase for tensor in root.tensors} == {"input", "forward", "grad_output"}
+
+
+@pytest.mark.filterwarnings("ignore:Tensor do not have 'place' interface")  # paddle's compiler asks
+@pytest.mark.parametrize("full_graph", [False, True])
+def test_a_function_that_paddle_has_compiled(full_graph: bool, tmp_path: Path) -> None:
+    """Its compiler reads the code of what watches the model, too: it must make nothing of that."""
+    models = [ZOO["residual"].build("paddle") for _ in range(2)]
+    (x,), _ = ZOO["residual"].inputs("paddle")
+
+    def loop(model: Any) -> None:
+        def loss(x: Any) -> Any:
+            return model(x).sum()
+
+        compiled = paddle.jit.to_static(loss, full_graph=full_graph)
+        optimizer = optimizer_of("paddle", model)
+        for _ in range(2):
+            compiled(x).backward()
+            optimizer.step()
+
+    loop(models[0])
+    told = pytest.warns(PadiffWarning, match="no call that can be") if full_graph else nullcontext()
+    with told, padiff.record(models[1], tmp_path) as recording:
+        loop(models[1])
+    assert len(recording.dumped) == (0 if full_graph else 2)
+    plain, recorded = ([p.numpy() for p in model.parameters()] for model in models)
+    assert all(map(np.array_equal, plain, recorded))

@@ -286,7 +286,7 @@ def test_dumps_of_two_runs_are_two(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "options", "kind", "message"),
     [
-        ({}, {"loss_fn": 1}, TypeError, "expected the options loss_fns, .* steps, got loss_fn"),
+        ({}, {"loss_fn": 1}, TypeError, r"auto_diff, got loss_fn: is it loss_fns\?"),
         ({}, {"atol": -1}, ValueError, "expected atol to be a finite number >= 0, got -1"),
         ({}, {"compare_mode": "max"}, ValueError, "expected the mode mean or strict"),
         ({}, {"diff_phase": "all"}, ValueError, "expected diff_phase both, forward, backward"),

@@ -262,6 +262,10 @@ def _lose(going: Server) -> None:
         "x.ZARR.ZIP",
         "s3://bucket/x.zip",
         "f.H5/sub",
+        "n.pt",
+        "n.Safetensors",
+        "runs/n.npz/first",
+        "s3://bucket/n.pdparams",
     ],
 )
 def test_names_that_would_mislead(
@@ -275,9 +279,11 @@ def test_names_that_would_mislead(
 
 def test_a_directory_that_is_there_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "e.zip").mkdir()
-    for step in range(2):
-        write(tmp_path / "e.zip/run.zarr", {"layer": VALUES}, step=step)
-    assert verify(tmp_path / "e.zip/run.zarr").steps == (0, 1)
+    (tmp_path / "f.pt").mkdir()
+    for place in (tmp_path / "e.zip/run.zarr", tmp_path / "f.pt", tmp_path / "v1.2"):
+        for step in range(2):
+            write(place, {"layer": VALUES}, step=step)
+        assert verify(place).steps == (0, 1)
 
 
 def test_urls_that_nothing_knows() -> None:
