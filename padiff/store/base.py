@@ -103,6 +103,10 @@ class Store(ABC):
     def location(self) -> str:
         """The store's root as a user would type it."""
 
+    def location_of(self, path: str) -> str:
+        """The group at `path` as a user would type it."""
+        return f"{self.location}/{path}"
+
     @abstractmethod
     def attributes(self, path: str) -> Json:
         """The attributes of a group; LocationError when there is no such group."""
@@ -141,7 +145,7 @@ class WritableStore(Store):
     def array(self, path: str) -> StoredArray: ...
 
     def header(self, path: str) -> SectionHeader:
-        return header_from_json(self.header_text(path), f"{self.location}/{path}")
+        return header_from_json(self.header_text(path), self.location_of(path))
 
     @abstractmethod
     def header_text(self, path: str) -> bytes:

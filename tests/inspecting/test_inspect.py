@@ -126,6 +126,21 @@ def test_the_statistics_are_those_of_the_elements(tmp_path: Path) -> None:
             assert (stats.nan, stats.inf) == (np.isnan(values).sum(), np.isinf(values).sum())
 
 
+def test_nan_in_a_file_of_another_tool_is_known_when_it_was_measured(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.w": Y, "b.w": NAN})  # type: ignore[arg-type]  # names
+    (section,) = inspect(tmp_path / "net.npz").to_json()["sections"]
+    assert (section["nan"], section["inf"], section["measured"]) == (None, None, False)
+    (section,) = inspect(tmp_path / "net.npz", measure=True).to_json()["sections"]
+    assert (section["nan"], section["inf"], section["measured"]) == (1, 0, True)
+
+
+def test_every_location_that_is_told_can_be_typed(run: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.w": Y, "a.b.w": Y})  # type: ignore[arg-type]  # names
+    for location in (run, tmp_path / "net.npz", tmp_path / "net.npz/a"):
+        for section in inspect(location).sections:
+            assert inspect(section.location).sections == (section,)
+
+
 def test_layers_are_narrowed_down_and_must_be_there(tmp_path: Path) -> None:
     location = write_dump(tmp_path / "run", net())
     (shown,) = inspect(location, layers=["b*"]).to_json()["shown"]

@@ -75,6 +75,9 @@ class NamedArrays(Store):
     def location(self) -> str:
         return self._location
 
+    def location_of(self, path: str) -> str:
+        return self._location  # names behind it lead to arrays
+
     def attributes(self, path: str) -> Json:
         if path in ("", _SECTION):
             return {ATTRIBUTE: {"section": _SECTION}} if path else {}
