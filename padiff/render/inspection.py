@@ -112,7 +112,8 @@ def _nonfinite(inspection: Inspection) -> list[str]:
         ]
     if first is None:
         return [f"No NaN or Inf in {total} tensors."]
-    counts = [(sum(s.nan or 0 for s in sections), "NaN"), (sum(s.inf or 0 for s in sections), "Inf")]
+    nan, inf = (sum(getattr(s, name) or 0 for s in sections) for name in ("nan", "inf"))
+    counts = [(nan, "NaN"), (inf, "Inf")]
     found = ", ".join(f"{word} in {count}" for count, word in counts if count)
     layer = with_class(clean(first.route, 60) or "the model itself", first.class_name)
     call = f", call {first.call}" if first.call else ""

@@ -150,7 +150,7 @@ def record(location: Path, eps: float) -> Path:
 def test_real_models(tmp_path: Path) -> None:
     ours, theirs = (record(tmp_path / str(eps), eps) for eps in (1e-5, 1e-6))
     shown = run("inspect", ours).stdout
-    assert "    0 to 23 (Block), 24 alike, each:" in shown
+    assert "    0 to 23 (Block), all 24 alike:" in shown
     assert "(tied to 3.fc.weight)" in shown
     assert "report of step 0, in training mode, on cpu" in shown
     assert shown.count("\n") < 50
