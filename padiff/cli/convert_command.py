@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from padiff.cli.options import quiet_option
 from padiff.cli.output import Progress, failing_in_one_line, print_text
 from padiff.cli.places import complete_files
 
@@ -53,7 +54,7 @@ _SECTIONS = ("report", "params", "weights", "grads")
     "--shard-bytes", type=int, help="The most that a file of Zarr holds. [default: a chunk]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace what lies at DST, when all is written.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@quiet_option
 def command(
     src: str,
     dst: str,

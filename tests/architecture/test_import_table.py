@@ -124,6 +124,7 @@ TIERS = """
     running
     diff pytest_plugin
     cli.output cli.places
+    cli.options
     cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
     cli.inspect_command cli.suggest_map_command cli.verify_command
     cli.commands

@@ -84,6 +84,17 @@ def test_differences_as_a_document(base: Path, other: Path) -> None:
     }
 
 
+def test_names_that_differ_are_changed_by_the_options_of_check(tmp_path: Path) -> None:
+    for name in ("fc.weight", "x.fc.weight"):
+        np.savez(tmp_path / f"{name}.npz", **{name: Y})  # type: ignore[arg-type]  # names
+    (tmp_path / "names.csv").write_text("base,raw\nfc.weight,x.fc.weight\n")
+    both = tmp_path / "fc.weight.npz", tmp_path / "x.fc.weight.npz"
+    for command in ("diff-tree", "check"):
+        assert run(command, *both).exit_code != 0
+        assert run(command, *both, "--rename", r"^x\.=").exit_code == 0
+        assert run(command, *both, "--map", tmp_path / "names.csv").exit_code == 0
+
+
 def test_exit_codes_of_differences(base: Path, other: Path) -> None:
     assert run("diff-tree", base, base).exit_code == 0
     different = run("diff-tree", base, other)
