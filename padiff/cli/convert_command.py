@@ -2,12 +2,13 @@
 
 import json
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from padiff.cli.options import quiet_option
-from padiff.cli.output import Progress, failing_in_one_line, print_text
+from padiff.cli.output import Progress, failing_in_one_line, print_note, print_text
 from padiff.cli.places import complete_files
 
 if TYPE_CHECKING:  # loaded when there is something to convert, not for --help
@@ -27,6 +28,7 @@ Exit code: 0 DST is there as a whole; 2 wrong usage, or SRC cannot be read or
 is damaged, or DST cannot be written: then DST is as it was before.
 """
 
+_NAMED = 8  # in a line
 _SECTIONS = ("report", "params", "weights", "grads")
 
 
@@ -90,6 +92,8 @@ def command(
             )
         if not quiet:
             print_text(_text(src, conversion))
+            for line in _not_there(conversion):
+                print_note(line)
     sys.exit(0)
 
 
@@ -115,8 +119,17 @@ def _text(source: str, conversion: "Conversion") -> str:
         f"({byte_size(conversion.bytes)})"
     ]
     if conversion.tied:
-        names = ", ".join(conversion.tied[:8]) + (", ..." if len(conversion.tied) > 8 else "")
+        more = ", ..." if len(conversion.tied) > _NAMED else ""
+        names = ", ".join(conversion.tied[:_NAMED]) + more
         lines.append(f"written once: {names}, of parameters that have another name as well")
-    lines += [f"unfinished: {place}, nothing of it was taken" for place in conversion.unfinished]
-    lines += [f"left out: {what}" for what in conversion.left_out]
     return "".join(f"{clean(line, 1000)}\n" for line in lines)
+
+
+def _not_there(conversion: "Conversion") -> Iterator[str]:
+    """What the source has and DST lacks, a line for each reason."""
+    for place in conversion.unfinished:
+        yield f"unfinished: {place}, nothing of it was taken"
+    for reason in dict.fromkeys(conversion.left_out.values()):
+        names = [name for name, why in conversion.left_out.items() if why == reason]
+        more = f", ... ({len(names)} in all)" if len(names) > _NAMED else ""
+        yield f"left out: {', '.join(names[:_NAMED])}{more}: {reason}"

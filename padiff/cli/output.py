@@ -17,6 +17,7 @@ __all__ = [
     "check_files",
     "failing_in_one_line",
     "print_error",
+    "print_note",
     "print_text",
     "write_document",
 ]
@@ -109,12 +110,16 @@ def _fail(message: str) -> NoReturn:
 
 
 def print_error(message: str) -> None:
-    """One line on standard error, whatever the message holds."""
+    """One line on standard error that begins with the command's name."""
+    print_note(f"{click.get_current_context().command_path}: {message}")
+
+
+def print_note(line: str) -> None:
+    """One line on standard error, whatever it holds."""
     from padiff.render.words import clean
 
-    program = click.get_current_context().command_path
     try:
-        click.echo(f"{program}: {clean(message, 1000)}", err=True)
+        click.echo(clean(line, 1000), err=True)
     except OSError:  # nobody may be there to read it: the exit code counts
         _give_up(sys.stderr)
 

@@ -98,6 +98,9 @@ class Store(ABC):
     kind = "store"
     """What it is called in a sentence."""
 
+    others: tuple[str, ...] = ()
+    """Names of what lies there and is no array, such as numbers and texts: nothing reads it."""
+
     @property
     @abstractmethod
     def location(self) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import padiff
@@ -59,8 +60,14 @@ def test_what_is_left_out_and_written_once_is_told(tmp_path: Path) -> None:
     result = run(tmp_path / "held.npz", tmp_path / "made.h5")
     assert result.exit_code == 0
     assert (
-        "\nleft out: b.name: its elements are <U4, which padiff does not compare\n" in result.stdout
+        result.stderr == "left out: b.name: its elements are <U4, which padiff does not compare\n"
     )
+    assert result.stdout.startswith("CONVERTED: ")
+    torch.save({"a.w": torch.ones(2), **{f"n{n}": n for n in range(9)}}, tmp_path / "held.pt")
+    result = run(tmp_path / "held.pt", tmp_path / "made.npz")
+    names = ", ".join(f"n{n}" for n in range(8))
+    assert result.stderr == f"left out: {names}, ... (9 in all): no tensors\n"
+    assert run(tmp_path / "held.pt", tmp_path / "made.npz", "--overwrite", "-q").output == ""
 
 
 def test_refusals_are_one_line_and_exit_2(base: Path, tmp_path: Path) -> None:

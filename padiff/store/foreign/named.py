@@ -24,7 +24,7 @@ class NamedArrays(Store):
     """
 
     def __init__(self, location: str, held_in: Path | None, contents: Contents) -> None:
-        self.kind = contents.kind
+        self.kind, self.others = contents.kind, contents.others
         self._location, self._held_in, self._contents = location, held_in, contents
         self._entries: dict[str, Entry] = {}
         tree = self._tree()
