@@ -128,6 +128,7 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
         framework=header.framework,
         framework_version=header.framework_version,
         created=header.created,
+        foreign=header.origin,
         statistics_only=header.tensors is not None,
         layers=sum(1 for _ in section.tree.walk()),
         tensors=len(tensors),

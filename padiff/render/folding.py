@@ -143,9 +143,7 @@ def _shortened(lines: Sequence[Line], most: int, height: Callable[[Node], int]) 
 
 def _only_in(line: Line) -> Iterator[Node]:
     """The layers that have no line but this one."""
-    others = line.nodes
-    if line.kind == "layers":
-        first, *others = line.nodes
-        yield from first.walk() if line.hidden else [first]
+    first, *others = line.nodes
+    yield from [first] if line.kind == "layers" and not line.hidden else first.walk()
     for node in others:
         yield from node.walk()

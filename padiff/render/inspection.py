@@ -43,7 +43,8 @@ def _head(inspection: Inspection) -> Iterator[str]:
         yield f"  {model}"
     dates = sorted(section.created for section in inspection.sections)
     if dates[0]:  # a file of another tool has none
-        yield f"  recorded {' to '.join(map(_date, dict.fromkeys((dates[0], dates[-1]))))}"
+        made = "converted" if all(s.foreign for s in inspection.sections) else "recorded"
+        yield f"  {made} {' to '.join(map(_date, dict.fromkeys((dates[0], dates[-1]))))}"
     yield ""
     rows = [["section", "steps", "ranks", "layers", "tensors", "elements"]]
     rows += [
@@ -67,7 +68,9 @@ def _date(text: str) -> str:
 
 def _model(section: SectionSummary) -> str:
     framework = f"{clean(section.framework, 20)} {clean(section.framework_version, 40)}".rstrip()
-    return ", ".join(filter(None, (clean(section.model, 60), framework)))
+    # of a file of another tool it is said before, as that is what lies there
+    origin = section.foreign if section.created else None
+    return ", ".join(filter(None, (clean(section.model, 60), framework, clean(origin or "", 60))))
 
 
 def _row(sections: Sequence[SectionSummary]) -> list[str]:

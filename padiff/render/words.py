@@ -37,7 +37,7 @@ def clean(text: str, limit: int = 120) -> str:
 def source_words(source: Source) -> str:
     """The model of one side, what made it and where it lies."""
     framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
-    made = filter(None, (clean(source.model, 40), framework, source.foreign))
+    made = filter(None, (clean(source.model, 40), framework, clean(source.foreign or "", 60)))
     return f"{', '.join(made)}, {clean(source.location)}"
 
 

@@ -264,11 +264,11 @@ def test_what_says_the_same_of_many_layers_is_one_line(tmp_path: Path) -> None:
 def test_what_another_tool_wrote_has_no_classes_to_differ_in(tmp_path: Path) -> None:
     base = write_dump(tmp_path / "base", net(), section="weights")
     held = {"norm.weight": Y[0], "fc.weight": Y.T, "fc.scale": Y[0]}
-    np.savez(tmp_path / "raw.npz", **held)  # type: ignore[arg-type]  # names are names
+    np.savez(tmp_path / "raw.npz", **held)
     found = diff_tree(base, tmp_path / "raw.npz")
     assert (found.same, found.differences) == (True, ())
     assert " agree in names,\n  shapes and dtypes.\n" in render(found)
-    np.savez(tmp_path / "other.npz", **{"x.norm.weight": Y[0]})  # type: ignore[arg-type]  # the same
+    np.savez(tmp_path / "other.npz", **{"x.norm.weight": Y[0]})
     text = render(diff_tree(tmp_path / "raw.npz", tmp_path / "other.npz"))
     assert "  base  of a class that is not known: 2 layers, norm, fc\n" in text
 

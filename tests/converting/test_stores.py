@@ -14,6 +14,8 @@ from torch.distributed.checkpoint.state_dict_saver import save as save_distribut
 import padiff
 from padiff.converting.convert import convert
 from padiff.errors import UsageError
+from padiff.render.inspection import render
+from padiff.render.text import render as text_of
 from padiff.store.address import Location
 from padiff.store.format import SectionHeader
 from padiff.store.reader import open_dumps
@@ -195,6 +197,28 @@ def test_what_is_no_tensor_is_told_by_the_name_of_all_that_goes_with_it(tmp_path
     paddle.save(paddle.nn.Linear(2, 2).state_dict(), str(tmp_path / "net"))
     for name in ("bare", "net"):
         assert not convert(tmp_path / name, tmp_path / "made.zarr", overwrite=True).left_out
+
+
+@destinations
+def test_what_another_tool_wrote_is_told_as_that_ever_after(
+    destination: str, tmp_path: Path
+) -> None:
+    for name, values in (("held", Y), ("other", Y + 1)):
+        np.savez(tmp_path / f"{name}.npz", **{"a.w": values})  # type: ignore[arg-type]  # names
+    convert(tmp_path / "held.npz", tmp_path / "first.h5")
+    made = at(destination, tmp_path)
+    convert(tmp_path / "first.h5", made)  # which is no file of another tool any more
+    assert padiff.verify(made).intact
+    found = padiff.compare(made, tmp_path / "other.npz", atol=0)
+    theirs = padiff.compare(tmp_path / "held.npz", tmp_path / "other.npz", atol=0)
+    assert [r.figures for r in found.records] == [r.figures for r in theirs.records]
+    assert "Updated weights" not in text_of(found)
+    assert f", converted from a .npz file, {made}\n" in text_of(found)
+    both = padiff.compare(made, tmp_path / "first.h5")
+    assert (both.base.foreign, both.raw.foreign) == ("converted from a .npz file",) * 2
+    inspection = padiff.inspect(made)
+    assert [section.foreign for section in inspection.sections] == ["converted from a .npz file"]
+    assert "\n  held, converted from a .npz file\n  converted 20" in render(inspection)
 
 
 def test_tensors_of_several_chunks_and_axes(tmp_path: Path) -> None:
