@@ -1,6 +1,7 @@
 """`padiff convert`: write what is read in another format, exit 0 or 2."""
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,8 @@ Examples:
 
 \b
 Exit code: 0 DST is there as a whole; 2 wrong usage, or SRC cannot be read or
-is damaged, or DST cannot be written: then DST is as it was before.
+is damaged, or DST cannot be written: then DST is as it was before; 130
+stopped by Ctrl-C, with a line that says what is there of DST.
 """
 
 _NAMED = 8  # in a line
@@ -75,7 +77,8 @@ def command(
     .h5, .hdf5, .safetensors or .npz, or is a URL, which takes Zarr. What has digests is held
     against them on the way.
     """
-    with failing_in_one_line():
+    before = _identity(dst)
+    with failing_in_one_line(lambda: _state(dst, before)):
         from padiff.converting.convert import convert
 
         with Progress("converting") as progress:
@@ -95,6 +98,23 @@ def command(
             for line in _not_there(conversion):
                 print_note(line)
     sys.exit(0)
+
+
+def _identity(dst: str) -> tuple[int, int] | None:
+    """What tells a file or directory from one that takes its place; None where none is."""
+    try:
+        status = os.lstat(dst)
+    except (OSError, ValueError):  # a URL is none either
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _state(dst: str, before: tuple[int, int] | None) -> str:
+    """What a conversion that was stopped has left."""
+    now = _identity(dst)
+    if now != before:
+        return f" when all was written: {dst} is there as a whole"
+    return f", nothing was left at {dst}" if now is None else f", {dst} is as it was before"
 
 
 def _compression(word: str | None) -> Any:

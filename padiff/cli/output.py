@@ -24,10 +24,10 @@ __all__ = [
 
 
 @contextmanager
-def failing_in_one_line() -> Iterator[None]:
+def failing_in_one_line(state: Callable[[], str] | None = None) -> Iterator[None]:
     """End the process with 2 and one line where padiff or the system refuses, never a traceback.
 
-    Ctrl-C ends it with 130.
+    Ctrl-C ends it with 130 and a line, which goes on with what `state` says of what was written.
     """
     try:
         yield
@@ -36,6 +36,7 @@ def failing_in_one_line() -> Iterator[None]:
     except MemoryError:
         _fail("expected more memory than there is: compare fewer layers at once, with fewer --jobs")
     except KeyboardInterrupt:
+        print_error(f"stopped{'' if state is None else state()}")
         sys.exit(130)
 
 

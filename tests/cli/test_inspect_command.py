@@ -191,7 +191,7 @@ def test_no_command_loads_what_it_has_no_need_of(base: Path) -> None:
 
 
 def test_progress_on_a_terminal_and_an_interrupt(tmp_path: Path) -> None:
-    """After a second of work a share is shown; Ctrl-C wipes it and says nothing."""
+    """After a second of work a share is shown; Ctrl-C wipes it and says so."""
     layers = [Layer(f"l{n}", "Linear", out=Y) for n in range(600)]
     write_dump(tmp_path / "run", Layer("", "Net", out=Y, children=layers), step=0)
     for step in range(1, 1000):  # of documents alone: nothing else is looked at
@@ -216,4 +216,4 @@ def test_progress_on_a_terminal_and_an_interrupt(tmp_path: Path) -> None:
             told += more
     os.close(ours)
     assert process.returncode == 130
-    assert re.fullmatch(r"(\rreading +\d+%)+\r\x1b\[K", told)
+    assert re.fullmatch(r"(\rreading +\d+%)+\r\x1b\[Kpadiff inspect: stopped\r\n", told)

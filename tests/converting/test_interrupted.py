@@ -99,13 +99,57 @@ def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> Non
             time.sleep(chance.uniform(0.4, 1) * whole)
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
-            assert process.stderr.read() == ""
+            told = process.stderr.read()
         assert process.returncode in (130, 0, -signal.SIGINT)
         if process.returncode:
             assert everything(tmp_path) in (before, made)
+        there = (tmp_path / destination).exists()
+        line = f"padiff convert: stopped{STATES['is there' if there else 'nothing']}\n"
+        # before anything has begun there is nothing to tell, nor is there when all is said
+        assert told in ("", line.format(tmp_path / destination))
         if check(tmp_path, destination):
             subprocess.run(["rm", "-rf", tmp_path / destination], check=True)
         assert [each.name for each in tmp_path.iterdir()] == ["run.zarr"]
+
+
+STATES = {
+    "nothing": ", nothing was left at {}",
+    "as it was": ", {} is as it was before",
+    "is there": " when all was written: {} is there as a whole",
+}
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
+made, before = sys.argv[-1], sys.argv.pop(1)
+old = os.stat(made).st_ino if os.path.exists(made) else None
+done = []
+def count(event, arguments):
+    if done or not event.startswith(("open", "os.", "shutil.")):
+        return
+    is_new = os.path.exists(made) and os.stat(made).st_ino != old
+    if is_new if before == "the end" else ".partial" in str(arguments[0]):
+        done.append(event)
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(count)
+from padiff.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize("destination", ["made.zarr", "made.h5", "made.npz"])
+@pytest.mark.parametrize("state", STATES)
+def test_the_command_says_what_there_is(tmp_path: Path, destination: str, state: str) -> None:
+    source, made = make(tmp_path / "run.zarr", 2), tmp_path / destination
+    if state == "as it was":
+        padiff.convert(source, made)
+    before = everything(tmp_path)
+    moment = "the end" if state == "is there" else "the middle"
+    command = [sys.executable, "-c", INTERRUPTED, moment, "convert", "--overwrite", source, made]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"padiff convert: stopped{STATES[state].format(made)}\n"
+    assert (everything(tmp_path) == before) == (state != "is there")
+    assert check(tmp_path, destination) == (state != "nothing")
 
 
 WAITING = """
