@@ -118,7 +118,8 @@ def test_a_tab_completes(bash: Shell, line: str, to: str) -> None:
     [("zsh", 'eval "$(padiff completion zsh)"'), ("fish", "padiff completion fish | source")],
 )
 def test_a_tab_completes_in_other_shells(place: Path, name: str, script: str) -> None:
-    need(name)
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
     shell = Shell(name, place)
     shell.run(script)
     shell.completed("padiff insp", "padiff inspect ")
