@@ -62,7 +62,10 @@ def _is_one_file(name: str, other: str) -> bool:
 
 
 def write_document(name: str, text: str) -> None:
-    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output."""
+    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output.
+
+    Directories on the way are made, as they are for stores.
+    """
     if name == "-":
         print_text(text, "utf-8")
         return
@@ -83,6 +86,7 @@ def _write_file(path: Path, data: bytes) -> None:
                 data = data[file.write(data) :]
         return
     path = path.resolve()  # what a link points to is replaced, not the link
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_bytes(data)

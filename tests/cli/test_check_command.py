@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from padiff.cli.check_command import command
+from padiff.cli.commands import group
 from padiff.store.format import LONGEST_HEADER
 from tests.stores import Layer, write_dump
 
@@ -130,8 +131,8 @@ BAD = {
     "one file for both": (["{base}", "{base}", "--json", "-", "--html", "-"], "different files"),
     "a directory as a file": (["{base}", "{base}", "--html", "{tmp}"], "Is a directory"),
     "a place that cannot be written": (
-        ["{base}", "{base}", "--json", "{tmp}/no/x"],
-        "No such file",
+        ["{base}", "{base}", "--json", "{tmp}/file/x"],
+        "expected to write {tmp}/file/x, but the file system refused",
     ),
 }
 
@@ -144,9 +145,22 @@ def test_bad_input_gets_one_line_and_exit_2(tmp_path: Path, base: Path, name: st
     result = run(*(argument.format(base=base, tmp=tmp_path) for argument in arguments))
     assert result.exit_code == 2
     assert result.stderr.startswith("padiff-check: ")
-    assert words in result.stderr
+    assert words.format(tmp=tmp_path) in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_directories_on_the_way_to_a_file_are_made(tmp_path: Path, base: Path) -> None:
+    files = [tmp_path / place / "file" for place in ("a", "b/c", "d", "e", "f")]
+    weights = write_dump(tmp_path / "weights", Layer("", "N", weights={"w": Y}), section="weights")
+    assert run(base, base, "--json", files[0], "--html", files[1]).exit_code == 0
+    for words in (
+        ["verify", base, "--json", files[2]],
+        ["suggest-map", weights, weights, "-o", files[3]],
+        ["convert", weights, files[4], "--format", "npz"],
+    ):
+        assert CliRunner().invoke(group, [str(word) for word in words]).exit_code == 0, words
+    assert all(file.is_file() for file in files)
 
 
 def test_wrong_words_exit_2(base: Path) -> None:
