@@ -233,12 +233,23 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(base: Path, ot
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_interrupting_takes_one_line(tmp_path: Path) -> None:
-    many = write_dump(tmp_path / "many", many_layers())
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two stores whose document is far larger than a pipe takes."""
+
+    def layers(off: float) -> Layer:
+        children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(500)]
+        return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
+
+    directory = tmp_path_factory.mktemp("many")
+    return write_dump(directory / "0", layers(0)), write_dump(directory / "1", layers(1))
+
+
+def test_interrupting_takes_one_line(tmp_path: Path, many: tuple[Path, Path]) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [COMMAND, many, many, "--json", pipe],
+        [COMMAND, many[0], many[0], "--json", pipe],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # whoever runs the tests may have been started with interrupts ignored
@@ -249,12 +260,6 @@ def test_interrupting_takes_one_line(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
     assert (process.returncode, stdout, stderr) == (130, b"", b"padiff-check: stopped\n")
-
-
-def many_layers(off: float = 0) -> Layer:
-    """What a document far larger than a pipe takes comes of."""
-    children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(500)]
-    return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
 
 
 INTERRUPTED = """
@@ -296,13 +301,38 @@ def test_interrupting_takes_no_more_than_a_line_at_any_moment(
     assert done.stdout.startswith("NOT ALIGNED") == (code == 1)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r", "utf-16"])
-def test_names_that_an_output_cannot_hold_are_spelled_out(tmp_path: Path, encoding: str) -> None:
-    route = "f\u00e7\u20ac"
-    models = [Layer("", "Net", out=Y + off, children=[Layer(route, "L")]) for off in (0, 1)]
-    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+ODD = "f\u00e7\u20ac"
+
+
+@pytest.fixture
+def named_oddly(tmp_path: Path) -> list[Path]:
+    models = [Layer("", "Net", out=Y + off, children=[Layer(ODD, "L")]) for off in (0, 1)]
+    return [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r"])
+def test_names_that_an_output_cannot_hold_are_spelled_out(
+    named_oddly: list[Path], encoding: str
+) -> None:
+    runner = CliRunner(charset=encoding)
+    done = runner.invoke(command, [str(location) for location in named_oddly])
+    assert (done.exit_code, done.stderr_bytes) == (1, b"")
+    spelled = ODD.encode(encoding, "backslashreplace").decode(encoding)
+    assert spelled in done.stdout_bytes.decode(encoding)
+    document = runner.invoke(command, [*map(str, named_oddly), "--json", "-"])
+    assert json.loads(document.stdout_bytes.decode("utf-8"))["verdict"] == "diverged"
+    missing = runner.invoke(command, [ODD, ODD])
+    assert missing.exit_code == 2
+    assert b"found nothing there" in missing.stderr_bytes
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
+def test_a_process_whose_outputs_have_another_encoding(
+    named_oddly: list[Path], encoding: str
+) -> None:
+    route = ODD
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    command = [COMMAND, *locations]
+    command = [COMMAND, *named_oddly]
     done = subprocess.run(command, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (1, b"")
     spelled = route.encode(encoding, "backslashreplace").decode(encoding)
@@ -335,27 +365,26 @@ def test_the_page_on_standard_output(tmp_path: Path, base: Path, other: Path) ->
 
 
 @pytest.mark.parametrize("options", [["--json", "-"], []])
-def test_an_output_that_is_full(base: Path, tmp_path: Path, options: list[str]) -> None:
-    raw = write_dump(tmp_path / "raw", many_layers(1))
+def test_an_output_that_is_full(many: tuple[Path, Path], options: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [COMMAND, write_dump(tmp_path / "many", many_layers()), raw, *options],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
+            [COMMAND, *many, *options], stdout=full, stderr=subprocess.PIPE, text=True
         )
-        deaf = subprocess.run([COMMAND, base, tmp_path / "nothing"], stderr=full)
-    assert done.returncode == deaf.returncode == 2
+    assert done.returncode == 2
     assert done.stderr == (
         "padiff-check: expected to write to standard output, but the system refused: "
         "No space left on device\n"
     )
 
 
-def test_a_document_whose_reader_leaves_early(tmp_path: Path) -> None:
-    locations = [write_dump(tmp_path / str(n), many_layers(n)) for n in (0, 1)]
+def test_a_standard_error_that_is_full(base: Path, tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run([COMMAND, base, tmp_path / "nothing"], stderr=full).returncode == 2
+
+
+def test_a_document_whose_reader_leaves_early(many: tuple[Path, Path]) -> None:
     process = subprocess.Popen(
-        [COMMAND, *locations, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [COMMAND, *many, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.read(1) == b"{"

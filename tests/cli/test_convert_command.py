@@ -14,6 +14,7 @@ from click.testing import CliRunner, Result
 
 import padiff
 from padiff.cli.commands import group
+from tests.cli.slow import SLOW
 from tests.stores import Layer, write_dump
 
 Y = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -92,17 +93,6 @@ def test_refusals_are_one_line_and_exit_2(base: Path, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert "to have the digest that its tree gives, found another" in result.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["run.zarr"]
-
-
-SLOW = """
-import sys, time
-from padiff.cli import output
-start = time.monotonic()
-time.monotonic = lambda: start + 20 * (time.perf_counter() - begin)  # a second is soon over
-begin = time.perf_counter()
-from padiff.cli import main
-main()
-"""
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:

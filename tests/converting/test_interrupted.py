@@ -85,7 +85,7 @@ def test_killed_before_what_is_asked_of_the_system(tmp_path: Path, destination: 
 
 @pytest.mark.parametrize("destination", ["made.zarr", "made.h5", "made.npz"])
 def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> None:
-    source = make(tmp_path / "run.zarr", 400)  # 13 MB
+    source = make(tmp_path / "run.zarr", 150)  # 5 MB
     before = everything(tmp_path)
     command = [str(COMMAND), "convert", str(source), str(tmp_path / destination), "-q"]
     start = time.monotonic()
@@ -136,8 +136,10 @@ main()
 """
 
 
-@pytest.mark.parametrize("destination", ["made.zarr", "made.h5", "made.npz"])
-@pytest.mark.parametrize("state", STATES)
+@pytest.mark.parametrize(
+    ("state", "destination"),
+    [("nothing", "made.npz"), ("as it was", "made.zarr"), ("is there", "made.h5")],
+)
 def test_the_command_says_what_there_is(tmp_path: Path, destination: str, state: str) -> None:
     source, made = make(tmp_path / "run.zarr", 2), tmp_path / destination
     if state == "as it was":

@@ -74,7 +74,7 @@ def test_all_of_a_run(run: Path, destination: str, tmp_path: Path) -> None:
 
 @destinations
 def test_other_chunks(run: Path, destination: str, tmp_path: Path) -> None:
-    made = at(destination, tmp_path)
+    run, made = run / "step_1", at(destination, tmp_path)
     convert(run, made, compression="gzip", chunk_bytes=40)
     assert padiff.verify(made).intact
     back = tmp_path / "back.zarr"

@@ -29,10 +29,10 @@ def net(inner: np.ndarray = Y, back: np.ndarray = Y) -> Layer:
     )
 
 
-@pytest.fixture(params=["run.zarr", "run.h5", "run.zarr.zip"])
-def run(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(scope="module", params=["run.zarr", "run.h5", "run.zarr.zip"])
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Eleven steps of two ranks, of which the first with NaN is step 10, rank 1."""
-    location = tmp_path / str(request.param)
+    location = tmp_path_factory.mktemp("run") / str(request.param)
     for step in (2, 10):
         for rank in (0, 1):
             bad = step == 10 and rank == 1
