@@ -161,7 +161,8 @@ def test_no_element_is_read(tmp_path: Path) -> None:
 
 def test_the_room_on_disk(run: Path) -> None:
     files = [run] if run.is_file() else [path for path in run.rglob("*") if path.is_file()]
-    assert inspect(run).bytes_on_disk == sum(path.stat().st_size for path in files)
+    size = sum(path.stat().st_size for path in files)
+    assert inspect(run).bytes_on_disk == inspect(f"file://{run}").bytes_on_disk == size
 
 
 def test_damage_hides_nothing_else(tmp_path: Path) -> None:

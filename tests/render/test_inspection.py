@@ -176,6 +176,20 @@ def test_layers_that_are_asked_for_are_shown_with_all_they_have(tmp_path: Path) 
     assert text_of(location, layers=["*"]).count("(Linear)") == 60
 
 
+def test_a_layer_that_only_holds_others_says_how_to_see_these(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.0.w": Y, "a.1.w": Y, "b.w": Y})  # type: ignore[arg-type]
+    hint = "\nWhat fits has no tensor itself: --layer 'a.*' shows what is in it.\n"
+    for pattern, told in {"a": True, "a.*": False, "b": False, "*": False}.items():
+        assert (hint in text_of(tmp_path / "net.npz", layers=[pattern])) == told, pattern
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", w=Y)
+    assert "Of 1 tensor it is not known" in text_of(tmp_path / "net.npz")
+    found = render(inspect(tmp_path / "net.npz", measure=True))
+    assert "No NaN or Inf in 1 tensor." in found
+
+
 def test_statistics(tmp_path: Path) -> None:
     inf = np.where(Y > 9, np.inf, NAN).astype(np.float32)
     text = text_of(write_dump(tmp_path / "run", model(Layer("a", "A", out=inf))), stats=True)
