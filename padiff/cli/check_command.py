@@ -29,7 +29,10 @@ read, is incomplete, or has nothing in common with the other.
 
 
 @click.command(
-    name="padiff-check", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+    name="padiff-check",
+    epilog=_EXAMPLES,
+    short_help="Compare two runs, and name the first place where they part.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)

@@ -34,7 +34,11 @@ _NAMED = 8  # in a line
 _SECTIONS = ("report", "params", "weights", "grads")
 
 
-@click.command(name="convert", epilog=_EXAMPLES)
+@click.command(
+    name="convert",
+    epilog=_EXAMPLES,
+    short_help="Write a store, a part of one, or a file, in another format.",
+)
 @click.argument("src", shell_complete=complete_files)
 @click.argument("dst", shell_complete=complete_files)
 @click.option(

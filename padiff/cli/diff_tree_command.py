@@ -22,7 +22,11 @@ cannot be read, is incomplete, or has nothing in common with the other.
 """
 
 
-@click.command(name="diff-tree", epilog=_EXAMPLES)
+@click.command(
+    name="diff-tree",
+    epilog=_EXAMPLES,
+    short_help="Compare the layers of two runs, and none of their elements.",
+)
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)
 @layer_option("Compare")

@@ -23,7 +23,11 @@ unfinished, which is told; 2 wrong usage, or nothing there that can be shown.
 """
 
 
-@click.command(name="inspect", epilog=_EXAMPLES)
+@click.command(
+    name="inspect",
+    epilog=_EXAMPLES,
+    short_help="Show what was recorded, and where there is NaN or Inf.",
+)
 @click.argument("location", shell_complete=complete_files)
 @layer_option("Show", ", and all of these: each tensor with a line of its own")
 @click.option(

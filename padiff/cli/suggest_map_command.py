@@ -34,7 +34,11 @@ Exit code: 0 a table was written; 2 wrong usage, or what cannot be read.
 """
 
 
-@click.command(name="suggest-map", epilog=_EXAMPLES)
+@click.command(
+    name="suggest-map",
+    epilog=_EXAMPLES,
+    short_help="Suggest which weights are which, where names differ.",
+)
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)
 @click.option(

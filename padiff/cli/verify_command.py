@@ -36,7 +36,11 @@ leaves no trace: the steps that were found are printed.
 """
 
 
-@click.command(name="verify", epilog=_EXAMPLES)
+@click.command(
+    name="verify",
+    epilog=_EXAMPLES,
+    short_help="Tell every byte of a store that is not as it was written.",
+)
 @click.argument(
     "locations", metavar="LOCATION...", nargs=-1, required=True, shell_complete=complete_files
 )

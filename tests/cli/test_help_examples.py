@@ -70,6 +70,12 @@ def test_every_help_has_examples_and_fits_a_terminal(command: str) -> None:
     assert len(EXAMPLES) > 2 * len(HELP)
 
 
+def test_the_list_of_commands_cuts_none_short() -> None:
+    listed = HELP["padiff"].partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(group.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if not OF_A_SHELL & set(line)])
 def test_an_example_runs(stores: Path, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(stores)

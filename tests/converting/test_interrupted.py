@@ -146,8 +146,8 @@ def test_the_command_says_what_there_is(tmp_path: Path, destination: str, state:
         padiff.convert(source, made)
     before = everything(tmp_path)
     moment = "the end" if state == "is there" else "the middle"
-    command = [sys.executable, "-c", INTERRUPTED, moment, "convert", "--overwrite", source, made]
-    done = subprocess.run(command, capture_output=True, text=True)
+    command = [sys.executable, "-c", INTERRUPTED, moment, "convert", "--overwrite"]
+    done = subprocess.run([*command, source, made], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (130, "")
     assert done.stderr == f"padiff convert: stopped{STATES[state].format(made)}\n"
     assert (everything(tmp_path) == before) == (state != "is there")
