@@ -20,6 +20,7 @@ from padiff.comparing.streaming import axes_of_raw
 from padiff.comparing.structure import Difference, Found, TreeDifference
 from padiff.errors import FormatError, PadiffError, UsageError
 from padiff.matching.classes import class_score, depends_on_mode, does_one_thing
+from padiff.matching.routes import has_classes
 from padiff.matching.settings import changed
 from padiff.naming.names import names_of
 from padiff.store.address import Location
@@ -62,12 +63,11 @@ def diff_tree(
     pairs, lone = pair_dumps(open_dumps(base), open_dumps(raw), scope)
     check_names(pairs, names)
     first, name = pairs[0], pairs[0].sections[0]
-    sources = (
-        source_of(base, first.base.section(name).header),
-        source_of(raw, first.raw.section(name).header),
-    )
+    headers = [side.section(name).header for side in (first.base, first.raw)]
+    sources = source_of(base, headers[0]), source_of(raw, headers[1])
+    with_classes = all(has_classes(header.tree) for header in headers)
     left, total = deque(pairs), len(pairs)
-    del pairs, first  # so that what a dump holds open is let go when it is done
+    del pairs, first, headers  # so that what a dump holds open is let go when it is done
     found: dict[Difference, list[Found]] = {}
     for item in lone:
         place = Found(item.step, item.rank, item.section)
@@ -95,6 +95,7 @@ def diff_tree(
         tensors,
         tuple(name for name in SECTIONS if name in sections),
         tuple(replace(item, found=tuple(places)) for item, places in found.items()),
+        with_classes,
     )
 
 

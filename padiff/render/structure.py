@@ -53,10 +53,9 @@ def _verdict(difference: TreeDifference) -> str:
     if difference.dumps > 1:
         looked_at += f" in {difference.dumps} dumps"
     if difference.same:
-        foreign = difference.base.foreign or difference.raw.foreign
-        held = (
-            "names, shapes and dtypes" if foreign else "classes, settings, shapes, dtypes and order"
-        )
+        held = "classes, settings, shapes, dtypes and order"
+        if not difference.has_classes:
+            held = "names, shapes and dtypes"
         return f"SAME STRUCTURE: {looked_at} agree in {held}."
     counts = []
     for kind, (word, _) in _TITLES.items():

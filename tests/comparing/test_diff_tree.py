@@ -266,7 +266,7 @@ def test_what_another_tool_wrote_has_no_classes_to_differ_in(tmp_path: Path) -> 
     held = {"norm.weight": Y[0], "fc.weight": Y.T, "fc.scale": Y[0]}
     np.savez(tmp_path / "raw.npz", **held)
     found = diff_tree(base, tmp_path / "raw.npz")
-    assert (found.same, found.differences) == (True, ())
+    assert (found.same, found.differences, found.has_classes) == (True, (), False)
     assert " agree in names,\n  shapes and dtypes.\n" in render(found)
     np.savez(tmp_path / "other.npz", **{"x.norm.weight": Y[0]})
     text = render(diff_tree(tmp_path / "raw.npz", tmp_path / "other.npz"))

@@ -206,6 +206,13 @@ def test_layers_and_their_order_of_steps_and_ranks(tmp_path: Path) -> None:
     ]
 
 
+def test_the_layers_of_such_dumps_have_classes(tmp_path: Path) -> None:
+    torch_dump, paddle_dump = (SAMPLES / "strings" / name for name in ("torch", "paddle"))
+    assert padiff.diff_tree(torch_dump, paddle_dump).has_classes
+    padiff.convert(torch_dump, tmp_path / "made.zarr")
+    assert padiff.diff_tree(torch_dump, tmp_path / "made.zarr").has_classes
+
+
 def test_the_root_of_all_files_is_none() -> None:
     """It has no name of which another could be made."""
     assert json_dumps_at(Path("/")) is None
