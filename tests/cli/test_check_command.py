@@ -238,7 +238,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """Two stores whose document is far larger than a pipe takes."""
 
     def layers(off: float) -> Layer:
-        children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(500)]
+        children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(200)]
         return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
 
     directory = tmp_path_factory.mktemp("many")
@@ -326,20 +326,17 @@ def test_names_that_an_output_cannot_hold_are_spelled_out(
     assert b"found nothing there" in missing.stderr_bytes
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "utf-16"])
-def test_a_process_whose_outputs_have_another_encoding(
-    named_oddly: list[Path], encoding: str
-) -> None:
-    route = ODD
+def test_a_process_whose_outputs_have_another_encoding(named_oddly: list[Path]) -> None:
+    encoding = "utf-16"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
     command = [COMMAND, *named_oddly]
     done = subprocess.run(command, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (1, b"")
-    spelled = route.encode(encoding, "backslashreplace").decode(encoding)
+    spelled = ODD.encode(encoding, "backslashreplace").decode(encoding)
     assert spelled in done.stdout.decode(encoding)
     document = subprocess.run([*command, "--json", "-"], env=environment, capture_output=True)
     assert json.loads(document.stdout.decode("utf-8"))["verdict"] == "diverged"
-    missing = subprocess.run([COMMAND, route, route], env=environment, capture_output=True)
+    missing = subprocess.run([COMMAND, ODD, ODD], env=environment, capture_output=True)
     assert missing.returncode == 2
     assert b"found nothing there" in missing.stderr.replace(b"\0", b"")
     assert b"Traceback" not in missing.stderr
