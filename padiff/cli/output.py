@@ -11,6 +11,7 @@ from typing import NoReturn, TextIO
 import click
 
 from padiff.errors import PadiffError, UsageError, WriteError
+from padiff.render.printable import clean  # an interrupted import of more could not be done again
 
 __all__ = [
     "Progress",
@@ -121,8 +122,6 @@ def print_error(message: str) -> None:
 
 def print_note(line: str) -> None:
     """One line on standard error, whatever it holds."""
-    from padiff.render.words import clean
-
     try:
         click.echo(clean(line, 1000), err=True)
     except OSError:  # nobody may be there to read it: the exit code counts

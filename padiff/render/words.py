@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from padiff.comparing.comparison import Record, Side, Source, Unmatched
 from padiff.inspecting.inspection import Nonfinite, SectionSummary
+from padiff.render.printable import clean
 from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, Phase
 
@@ -22,16 +23,6 @@ __all__ = [
     "when",
     "with_class",
 ]
-
-
-def clean(text: str, limit: int = 120) -> str:
-    """`text` with every character that steers a terminal spelled out, and cut when very long."""
-    if not text.isprintable():
-        text = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-            for char in text
-        )
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
 
 
 def source_words(source: Source) -> str:

@@ -92,6 +92,7 @@ TIERS = """
     inspecting.disk inspecting.inspection
     inspecting.inspect
     inspecting
+    render.printable
     render.words
     render.findings render.folding render.lone render.outline
     render.causes render.layers render.traps

@@ -301,6 +301,24 @@ def test_interrupting_takes_no_more_than_a_line_at_any_moment(
     assert done.stdout.startswith("NOT ALIGNED") == (code == 1)
 
 
+@pytest.mark.parametrize(
+    ("moment", "words", "told"),
+    [
+        ("difflib", ["--nonsense"], "\n"),  # while words are made sense of
+        ("numpy._core", [], "padiff-check: stopped\n"),  # of which half cannot be loaded again
+    ],
+)
+def test_interrupting_what_is_loaded(
+    base: Path, other: Path, moment: str, words: list[str], told: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, base, other, *words],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", told)
+
+
 ODD = "f\u00e7\u20ac"
 
 

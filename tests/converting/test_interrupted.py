@@ -83,20 +83,28 @@ def test_killed_before_what_is_asked_of_the_system(tmp_path: Path, destination: 
     assert len(outcomes) > 3
 
 
+def when_begun(process: subprocess.Popen[Any], directory: Path) -> float:
+    """The time at which it is seen that something was begun, or that the process has ended."""
+    while not list(directory.glob(".*.partial")) and process.poll() is None:
+        time.sleep(0.001)
+    return time.monotonic()
+
+
 @pytest.mark.parametrize("destination", ["made.zarr", "made.h5", "made.npz"])
 def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> None:
     source = make(tmp_path / "run.zarr", 150)  # 5 MB
     before = everything(tmp_path)
     command = [str(COMMAND), "convert", str(source), str(tmp_path / destination), "-q"]
-    start = time.monotonic()
-    subprocess.run([*command, "--overwrite"], check=True)
-    whole = time.monotonic() - start
+    with subprocess.Popen(command) as process:
+        begun = when_begun(process, tmp_path)
+    whole = time.monotonic() - begun
     made = everything(tmp_path)
     subprocess.run(["rm", "-rf", tmp_path / destination], check=True)
     chance = random.Random(7)
     for _ in range(2):
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            time.sleep(chance.uniform(0.4, 1) * whole)
+            when_begun(process, tmp_path)
+            time.sleep(chance.uniform(0, 1) * whole)
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
             told = process.stderr.read()
@@ -105,7 +113,7 @@ def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> Non
             assert everything(tmp_path) in (before, made)
         there = (tmp_path / destination).exists()
         line = f"padiff convert: stopped{STATES['is there' if there else 'nothing']}\n"
-        # before anything has begun there is nothing to tell, nor is there when all is said
+        # when all is said nothing is told
         assert told in ("", line.format(tmp_path / destination))
         if check(tmp_path, destination):
             subprocess.run(["rm", "-rf", tmp_path / destination], check=True)
