@@ -83,7 +83,7 @@ def test_killed_before_what_is_asked_of_the_system(tmp_path: Path, destination: 
     assert len(outcomes) > 3
 
 
-def when_begun(process: subprocess.Popen[Any], directory: Path) -> float:
+def when_begun(process: subprocess.Popen[str], directory: Path) -> float:
     """The time at which it is seen that something was begun, or that the process has ended."""
     while not list(directory.glob(".*.partial")) and process.poll() is None:
         time.sleep(0.001)
@@ -95,7 +95,7 @@ def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> Non
     source = make(tmp_path / "run.zarr", 150)  # 5 MB
     before = everything(tmp_path)
     command = [str(COMMAND), "convert", str(source), str(tmp_path / destination), "-q"]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, text=True) as process:
         begun = when_begun(process, tmp_path)
     whole = time.monotonic() - begun
     made = everything(tmp_path)
