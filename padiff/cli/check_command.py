@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from padiff.cli.options import json_option, layer_option, naming_options, quiet_option
 from padiff.cli.output import Progress, check_files, failing_in_one_line, print_text, write_document
 from padiff.cli.places import complete_files
 from padiff.version import __version__
@@ -28,7 +29,10 @@ read, is incomplete, or has nothing in common with the other.
 
 
 @click.command(
-    name="padiff-check", epilog=_EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]}
+    name="padiff-check",
+    epilog=_EXAMPLES,
+    short_help="Compare two runs, and name the first place where they part.",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)
@@ -57,25 +61,8 @@ read, is incomplete, or has nothing in common with the other.
 @click.option("--rtol", type=float, default=1e-7, show_default=True, help="Relative tolerance.")
 @click.option("--step", "steps", type=int, multiple=True, help="Compare only this step.")
 @click.option("--rank", "ranks", type=int, multiple=True, help="Compare only this rank.")
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="GLOB",
-    help="Compare only layers whose route fits, such as 'blocks.1.*'.",
-)
-@click.option(
-    "--rename",
-    multiple=True,
-    metavar="REGEX=REPLACEMENT",
-    help="Rename layers and parameters of RAW, such as '^module\\.='; may be given again.",
-)
-@click.option(
-    "--map",
-    "name_map",
-    metavar="FILE",
-    help="A table of names, as padiff suggest-map writes it.",
-)
+@layer_option("Compare")
+@naming_options
 @click.option(
     "--strict-structure",
     is_flag=True,
@@ -88,13 +75,7 @@ read, is incomplete, or has nothing in common with the other.
     help="Read all chunks, those with equal digests too: damage on disk is no longer passed over.",
 )
 @click.option("--jobs", type=int, help="Threads to compare with. [default: one a processor]")
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    shell_complete=complete_files,
-    help="Write a JSON document; - for standard output.",
-)
+@json_option
 @click.option(
     "--html",
     "html_file",
@@ -102,7 +83,7 @@ read, is incomplete, or has nothing in common with the other.
     shell_complete=complete_files,
     help="Write a page to look at in a browser; - for standard output.",
 )
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@quiet_option
 @click.version_option(__version__, prog_name="padiff-check")
 def command(
     base: str,

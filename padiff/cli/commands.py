@@ -65,9 +65,12 @@ def check() -> NoReturn:
 def _run(command: click.Command, name: str) -> NoReturn:
     try:
         end_when_cut_short(f"{name}: {_CUT_SHORT}\n")
-        command.main(prog_name=name)
-    except KeyboardInterrupt:
+        # on its own click would end an interrupt outside of the command itself with 1: diverged
+        sys.exit(command.main(prog_name=name, standalone_mode=False))
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said, and leaving takes a moment
-    raise AssertionError("unreachable: click ends the process")

@@ -19,7 +19,11 @@ Examples:
 """
 
 
-@click.command(name="completion", epilog=_EXAMPLES)
+@click.command(
+    name="completion",
+    epilog=_EXAMPLES,
+    short_help="Print a script that makes a shell complete the commands.",
+)
 @click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
 def command(shell: str) -> None:
     """Print a script that makes SHELL complete commands, options, their choices, and files."""

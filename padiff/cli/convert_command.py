@@ -1,12 +1,15 @@
 """`padiff convert`: write what is read in another format, exit 0 or 2."""
 
 import json
+import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from padiff.cli.output import Progress, failing_in_one_line, print_text
+from padiff.cli.options import quiet_option
+from padiff.cli.output import Progress, failing_in_one_line, print_note, print_text
 from padiff.cli.places import complete_files
 
 if TYPE_CHECKING:  # loaded when there is something to convert, not for --help
@@ -23,13 +26,19 @@ Examples:
 
 \b
 Exit code: 0 DST is there as a whole; 2 wrong usage, or SRC cannot be read or
-is damaged, or DST cannot be written: then DST is as it was before.
+is damaged, or DST cannot be written: then DST is as it was before; 130
+stopped by Ctrl-C, with a line that says what is there of DST.
 """
 
+_NAMED = 8  # in a line
 _SECTIONS = ("report", "params", "weights", "grads")
 
 
-@click.command(name="convert", epilog=_EXAMPLES)
+@click.command(
+    name="convert",
+    epilog=_EXAMPLES,
+    short_help="Write a store, a part of one, or a file, in another format.",
+)
 @click.argument("src", shell_complete=complete_files)
 @click.argument("dst", shell_complete=complete_files)
 @click.option(
@@ -53,7 +62,7 @@ _SECTIONS = ("report", "params", "weights", "grads")
     "--shard-bytes", type=int, help="The most that a file of Zarr holds. [default: a chunk]"
 )
 @click.option("--overwrite", is_flag=True, help="Replace what lies at DST, when all is written.")
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@quiet_option
 def command(
     src: str,
     dst: str,
@@ -72,7 +81,8 @@ def command(
     .h5, .hdf5, .safetensors or .npz, or is a URL, which takes Zarr. What has digests is held
     against them on the way.
     """
-    with failing_in_one_line():
+    before = _identity(dst)
+    with failing_in_one_line(lambda: _state(dst, before)):
         from padiff.converting.convert import convert
 
         with Progress("converting") as progress:
@@ -89,7 +99,26 @@ def command(
             )
         if not quiet:
             print_text(_text(src, conversion))
+            for line in _not_there(conversion):
+                print_note(line)
     sys.exit(0)
+
+
+def _identity(dst: str) -> tuple[int, int] | None:
+    """What tells a file or directory from one that takes its place; None where none is."""
+    try:
+        status = os.lstat(dst)
+    except (OSError, ValueError):  # a URL is none either
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _state(dst: str, before: tuple[int, int] | None) -> str:
+    """What a conversion that was stopped has left."""
+    now = _identity(dst)
+    if now != before:
+        return f" when all was written: {dst} is there as a whole"
+    return f", nothing was left at {dst}" if now is None else f", {dst} is as it was before"
 
 
 def _compression(word: str | None) -> Any:
@@ -114,8 +143,17 @@ def _text(source: str, conversion: "Conversion") -> str:
         f"({byte_size(conversion.bytes)})"
     ]
     if conversion.tied:
-        names = ", ".join(conversion.tied[:8]) + (", ..." if len(conversion.tied) > 8 else "")
+        more = ", ..." if len(conversion.tied) > _NAMED else ""
+        names = ", ".join(conversion.tied[:_NAMED]) + more
         lines.append(f"written once: {names}, of parameters that have another name as well")
-    lines += [f"unfinished: {place}, nothing of it was taken" for place in conversion.unfinished]
-    lines += [f"left out: {what}" for what in conversion.left_out]
     return "".join(f"{clean(line, 1000)}\n" for line in lines)
+
+
+def _not_there(conversion: "Conversion") -> Iterator[str]:
+    """What the source has and DST lacks, a line for each reason."""
+    for place in conversion.unfinished:
+        yield f"unfinished: {place}, nothing of it was taken"
+    for reason in dict.fromkeys(conversion.left_out.values()):
+        names = [name for name, why in conversion.left_out.items() if why == reason]
+        more = f", ... ({len(names)} in all)" if len(names) > _NAMED else ""
+        yield f"left out: {', '.join(names[:_NAMED])}{more}: {reason}"

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from padiff.cli.options import json_flag, layer_option, naming_options
 from padiff.cli.output import Progress, failing_in_one_line, print_text
 from padiff.cli.places import complete_files
 
@@ -21,23 +22,30 @@ cannot be read, is incomplete, or has nothing in common with the other.
 """
 
 
-@click.command(name="diff-tree", epilog=_EXAMPLES)
+@click.command(
+    name="diff-tree",
+    epilog=_EXAMPLES,
+    short_help="Compare the layers of two runs, and none of their elements.",
+)
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="GLOB",
-    help="Compare only layers whose route fits, such as 'blocks.1.*'.",
-)
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document instead.")
-def command(base: str, raw: str, layers: tuple[str, ...], as_json: bool) -> None:
+@layer_option("Compare")
+@naming_options
+@json_flag
+def command(
+    base: str,
+    raw: str,
+    layers: tuple[str, ...],
+    rename: tuple[str, ...],
+    name_map: str | None,
+    as_json: bool,
+) -> None:
     """Compare the layers of two recorded runs: what one side lacks, and what is another.
 
     Told are layers and tensors of one side, and of those that go together another class, setting
     (such as eps=1e-05 and eps=1e-06), shape, dtype or order. BASE and RAW are stores that padiff
-    wrote, or a step or rank of one. No element is read.
+    wrote, or a step or rank of one; or files of other tools, such as .safetensors, .npz, .pt,
+    .pdparams, HDF5 and Zarr, which have names and shapes alone. No element is read.
     """
     with failing_in_one_line():
         from padiff.comparing.diff_tree import diff_tree
@@ -45,7 +53,14 @@ def command(base: str, raw: str, layers: tuple[str, ...], as_json: bool) -> None
         from padiff.render.structure import render
 
         with Progress("reading") as progress:
-            difference = diff_tree(base, raw, layers=layers or None, progress=progress)
+            difference = diff_tree(
+                base,
+                raw,
+                layers=layers or None,
+                rename=rename,
+                name_map=name_map,
+                progress=progress,
+            )
         if as_json:
             print_text(dumps(difference.to_json(), indented=True) + "\n", "utf-8")
         else:

@@ -4,6 +4,7 @@ import sys
 
 import click
 
+from padiff.cli.options import json_flag, layer_option
 from padiff.cli.output import Progress, failing_in_one_line, print_text
 from padiff.cli.places import complete_files
 
@@ -22,20 +23,17 @@ unfinished, which is told; 2 wrong usage, or nothing there that can be shown.
 """
 
 
-@click.command(name="inspect", epilog=_EXAMPLES)
-@click.argument("location", shell_complete=complete_files)
-@click.option(
-    "--layer",
-    "layers",
-    multiple=True,
-    metavar="GLOB",
-    help="Show only layers whose route fits, such as 'blocks.1.*', and all of these: each tensor "
-    "with a line of its own.",
+@click.command(
+    name="inspect",
+    epilog=_EXAMPLES,
+    short_help="Show what was recorded, and where there is NaN or Inf.",
 )
+@click.argument("location", shell_complete=complete_files)
+@layer_option("Show", ", and all of these: each tensor with a line of its own")
 @click.option(
     "--stats", is_flag=True, help="Show min, max, mean, L2 norm, NaN and Inf of each tensor."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON document instead.")
+@json_flag
 def command(location: str, layers: tuple[str, ...], stats: bool, as_json: bool) -> None:
     """Show what was recorded: steps, sections, layers, tensors, and where there is NaN or Inf.
 

@@ -11,22 +11,24 @@ from typing import NoReturn, TextIO
 import click
 
 from padiff.errors import PadiffError, UsageError, WriteError
+from padiff.render.printable import clean  # an interrupted import of more could not be done again
 
 __all__ = [
     "Progress",
     "check_files",
     "failing_in_one_line",
     "print_error",
+    "print_note",
     "print_text",
     "write_document",
 ]
 
 
 @contextmanager
-def failing_in_one_line() -> Iterator[None]:
+def failing_in_one_line(state: Callable[[], str] | None = None) -> Iterator[None]:
     """End the process with 2 and one line where padiff or the system refuses, never a traceback.
 
-    Ctrl-C ends it with 130.
+    Ctrl-C ends it with 130 and a line, which goes on with what `state` says of what was written.
     """
     try:
         yield
@@ -35,6 +37,7 @@ def failing_in_one_line() -> Iterator[None]:
     except MemoryError:
         _fail("expected more memory than there is: compare fewer layers at once, with fewer --jobs")
     except KeyboardInterrupt:
+        print_error(f"stopped{'' if state is None else state()}")
         sys.exit(130)
 
 
@@ -60,7 +63,10 @@ def _is_one_file(name: str, other: str) -> bool:
 
 
 def write_document(name: str, text: str) -> None:
-    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output."""
+    """UTF-8 whatever the terminal's encoding is, to a file or, for `-`, to standard output.
+
+    Directories on the way are made, as they are for stores.
+    """
     if name == "-":
         print_text(text, "utf-8")
         return
@@ -81,6 +87,7 @@ def _write_file(path: Path, data: bytes) -> None:
                 data = data[file.write(data) :]
         return
     path = path.resolve()  # what a link points to is replaced, not the link
+    path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         beside.write_bytes(data)
@@ -109,12 +116,14 @@ def _fail(message: str) -> NoReturn:
 
 
 def print_error(message: str) -> None:
-    """One line on standard error, whatever the message holds."""
-    from padiff.render.words import clean
+    """One line on standard error that begins with the command's name."""
+    print_note(f"{click.get_current_context().command_path}: {message}")
 
-    program = click.get_current_context().command_path
+
+def print_note(line: str) -> None:
+    """One line on standard error, whatever it holds."""
     try:
-        click.echo(f"{program}: {clean(message, 1000)}", err=True)
+        click.echo(clean(line, 1000), err=True)
     except OSError:  # nobody may be there to read it: the exit code counts
         _give_up(sys.stderr)
 

@@ -9,6 +9,7 @@ import click
 
 from padiff.cli.output import (
     Progress,
+    check_files,
     failing_in_one_line,
     print_text,
     write_document,
@@ -33,7 +34,11 @@ Exit code: 0 a table was written; 2 wrong usage, or what cannot be read.
 """
 
 
-@click.command(name="suggest-map", epilog=_EXAMPLES)
+@click.command(
+    name="suggest-map",
+    epilog=_EXAMPLES,
+    short_help="Suggest which weights are which, where names differ.",
+)
 @click.argument("base", shell_complete=complete_files)
 @click.argument("raw", shell_complete=complete_files)
 @click.option(
@@ -52,6 +57,7 @@ def command(base: str, raw: str, output: str) -> None:
     certain; others are likely, or a guess. Look through it, edit it, and give it to --map.
     """
     with failing_in_one_line():
+        check_files({"--output": output})
         if output != "-" and Path(output).exists():  # which a person may have edited, or weights
             raise UsageError(
                 f"expected the name of a new file after --output, found that {output} is there: "

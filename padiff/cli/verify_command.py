@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from padiff.cli.options import json_option, quiet_option
 from padiff.cli.output import (
     Progress,
     check_files,
@@ -35,19 +36,17 @@ leaves no trace: the steps that were found are printed.
 """
 
 
-@click.command(name="verify", epilog=_EXAMPLES)
+@click.command(
+    name="verify",
+    epilog=_EXAMPLES,
+    short_help="Tell every byte of a store that is not as it was written.",
+)
 @click.argument(
     "locations", metavar="LOCATION...", nargs=-1, required=True, shell_complete=complete_files
 )
 @click.option("--jobs", type=int, help="Threads to read with. [default: one a processor]")
-@click.option(
-    "--json",
-    "json_file",
-    metavar="FILE",
-    shell_complete=complete_files,
-    help="Write a JSON document; - for standard output.",
-)
-@click.option("-q", "--quiet", is_flag=True, help="Print nothing; the exit code tells.")
+@json_option
+@quiet_option
 def command(
     locations: tuple[str, ...], jobs: int | None, json_file: str | None, quiet: bool
 ) -> None:

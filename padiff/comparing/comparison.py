@@ -36,7 +36,7 @@ Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the two sides compared; `foreign` says what it is where padiff did not write it."""
+    """One of the two sides compared; `foreign` says what it is where padiff did not record it."""
 
     location: str
     model: str

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from padiff.comparing.comparison import Side, Unmatched
 from padiff.comparing.moves import moves
+from padiff.comparing.named import check_names
 from padiff.comparing.planning import Plan, Planned, plan_dumps
 from padiff.comparing.scope import (
     DumpPair,
@@ -19,7 +20,9 @@ from padiff.comparing.streaming import axes_of_raw
 from padiff.comparing.structure import Difference, Found, TreeDifference
 from padiff.errors import FormatError, PadiffError, UsageError
 from padiff.matching.classes import class_score, depends_on_mode, does_one_thing
+from padiff.matching.routes import has_classes
 from padiff.matching.settings import changed
+from padiff.naming.names import names_of
 from padiff.store.address import Location
 from padiff.store.format import SECTIONS, SectionName
 from padiff.store.reader import open_dumps
@@ -35,6 +38,8 @@ def diff_tree(
     raw: Location,
     *,
     layers: Sequence[str] | None = None,
+    rename: Sequence[str] = (),
+    name_map: Location | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> TreeDifference:
     """Compare what layers and tensors two stores, steps or ranks have, reading their trees alone.
@@ -45,23 +50,24 @@ def diff_tree(
 
     Layers and tensors have the partners that they have in `compare`. Told is what one side lacks,
     and of pairs another class, setting, shape, dtype or order; of all steps and ranks together.
-    `layers` (patterns of routes, such as `blocks.1.*`) narrow it down. `progress` is called with
-    the share done.
+    `layers` (patterns of routes, such as `blocks.1.*`) narrow it down; `rename` and `name_map` are
+    those of `compare`. `progress` is called with the share done.
 
     Raises UsageError (a ValueError) for an argument that makes no sense or layers that are not
     there, LocationError where nothing lies, and FormatError, or one of its kind, for what is no
     store, is unfinished, damaged, or has nothing in common with the other side.
     """
     check_locations(base, raw)
-    scope = scope_of(None, "both", None, None, layers)
+    names = names_of(rename, name_map)
+    scope = scope_of(None, "both", None, None, layers, names)
     pairs, lone = pair_dumps(open_dumps(base), open_dumps(raw), scope)
+    check_names(pairs, names)
     first, name = pairs[0], pairs[0].sections[0]
-    sources = (
-        source_of(base, first.base.section(name).header),
-        source_of(raw, first.raw.section(name).header),
-    )
+    headers = [side.section(name).header for side in (first.base, first.raw)]
+    sources = source_of(base, headers[0]), source_of(raw, headers[1])
+    with_classes = all(has_classes(header.tree) for header in headers)
     left, total = deque(pairs), len(pairs)
-    del pairs, first  # so that what a dump holds open is let go when it is done
+    del pairs, first, headers  # so that what a dump holds open is let go when it is done
     found: dict[Difference, list[Found]] = {}
     for item in lone:
         place = Found(item.step, item.rank, item.section)
@@ -89,6 +95,7 @@ def diff_tree(
         tensors,
         tuple(name for name in SECTIONS if name in sections),
         tuple(replace(item, found=tuple(places)) for item, places in found.items()),
+        with_classes,
     )
 
 
@@ -150,7 +157,8 @@ class _Section:
 
     def _of_layers(self, base: Node, raw: Node) -> Iterator[Difference]:
         sides = _side(base, of_call=False), _side(raw, of_call=False)
-        if base.name != raw.name and class_score(base.name, raw.name) != 2:
+        known = bool(base.name and raw.name)  # of what another tool wrote there are names alone
+        if known and base.name != raw.name and class_score(base.name, raw.name) != 2:
             yield Difference("class", *sides)
         for name, ours, theirs in changed(base, raw, self._frameworks):
             yield Difference("setting", *sides, name=name, values=(ours, theirs))

@@ -78,7 +78,7 @@ class Record(Struct, frozen=True, gc=False):
     nothing to compare: the shapes differ, or one side is missing. `buffer` says of a buffer whether
     it is as the forward pass found it, a cause of what follows, or as one in training mode left it,
     an effect; None of all else. `by_statistics` says that a side had no elements, and the figures
-    are the least that they can be, `foreign` that another tool wrote one.
+    are the least that they can be, `foreign` that another tool wrote one, converted since or not.
     """
 
     step: int | None

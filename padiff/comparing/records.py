@@ -76,7 +76,7 @@ def record_of(
         note="; ".join(notes),
         buffer=planned.buffer,
         by_statistics=by_statistics,
-        foreign=any(section.header.foreign for section in planned.sections),
+        foreign=any(section.header.origin for section in planned.sections),
     )
 
 

@@ -71,7 +71,7 @@ def check_locations(base: object, raw: object) -> None:
 def source_of(location: Location, header: SectionHeader) -> Source:
     """What a comparison says of one of its sides, by a section of it."""
     return Source(
-        str(location), header.model, header.framework, header.framework_version, header.foreign
+        str(location), header.model, header.framework, header.framework_version, header.origin
     )
 
 

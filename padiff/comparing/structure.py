@@ -78,7 +78,8 @@ class Difference:
 class TreeDifference:
     """What comparing the trees of two locations found.
 
-    `dumps`, `layers` and `tensors` count the pairs that were looked at.
+    `dumps`, `layers` and `tensors` count the pairs that were looked at. `has_classes` is False
+    where a side tells nothing of its layers but their names, as files of other tools.
     """
 
     base: Source
@@ -88,6 +89,7 @@ class TreeDifference:
     tensors: int
     sections: tuple[SectionName, ...]
     differences: tuple[Difference, ...]
+    has_classes: bool = True
 
     @property
     def same(self) -> bool:

@@ -114,17 +114,22 @@ def _to_file(
         bytes=sum(map(size_of, written.values())),
         tied=tuple(name for name in state.tensors if name not in written),
         unfinished=source.unfinished,
-        left_out=_left_out(state.section),
+        left_out={**_left_out(state.section), **_no_tensors(source)},
     )
 
 
-def _left_out(section: Section) -> tuple[str, ...]:
+def _left_out(section: Section) -> dict[str, str]:
     """What a section tells of and does not hold."""
-    return tuple(
-        f"{'.'.join(filter(None, (node.route, value.place)))}: {value.reason}"
+    return {
+        ".".join(filter(None, (node.route, value.place))): value.reason
         for node in section.tree.walk()
         for value in node.unrecorded
-    )
+    }
+
+
+def _no_tensors(source: Source) -> dict[str, str]:
+    """What lies at a location beside its tensors."""
+    return dict.fromkeys(source.others, "no tensors")
 
 
 def _to_store(
@@ -134,7 +139,7 @@ def _to_store(
     overwrite: bool,
     progress: Callable[[float], None] | None,
 ) -> Conversion:
-    done = Conversion(str(dst), 0, 0, 0, (), source.unfinished)
+    done = Conversion(str(dst), 0, 0, 0, (), source.unfinished, _no_tensors(source))
     for section in source.sections():
         tensors = distinct(section)
         done = replace(
@@ -143,7 +148,10 @@ def _to_store(
             arrays=done.arrays + len(tensors),
             bytes=done.bytes + sum(map(size_of, tensors)),
             # what a store of ours tells of itself the new one tells as well
-            left_out=done.left_out + (_left_out(section) if section.header.foreign else ()),
+            left_out={
+                **done.left_out,
+                **(_left_out(section) if section.header.foreign else {}),
+            },
         )
     tally = Tally(done.bytes, progress)
     if is_elsewhere(dst):

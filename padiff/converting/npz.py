@@ -7,8 +7,7 @@ from pathlib import Path
 from numpy.lib import format as npy
 
 from padiff.converting.source import size_of
-from padiff.converting.state import State, pieces_of
-from padiff.errors import UsageError
+from padiff.converting.state import State, check_types, pieces_of
 from padiff.store.array import Array
 from padiff.store.files import Writing
 from padiff.tree import TensorRecord
@@ -23,13 +22,7 @@ def check_npz(state: State) -> None:
 
     Of bfloat16 it does so too, but no other type without a name has two bytes.
     """
-    for name, tensor in state.tensors.items():
-        if tensor.dtype.startswith("float8"):
-            raise UsageError(
-                f"expected elements that NumPy has a type for, found {tensor.dtype} in "
-                f"{name!r:.80} of {state.section.location}: convert it to .safetensors, Zarr or "
-                "HDF5"
-            )
+    check_types(state, "NumPy", lambda dtype: not dtype.startswith("float8"), ".safetensors")
 
 
 def write_npz(

@@ -5,7 +5,7 @@ from itertools import chain
 from pathlib import Path
 
 from padiff.converting.source import size_of
-from padiff.converting.state import State, pieces_of
+from padiff.converting.state import State, check_types, pieces_of
 from padiff.dtypes import dtype_named
 from padiff.errors import UsageError
 from padiff.jsonio import Json, dumps
@@ -23,17 +23,12 @@ _FORMATS = {"torch": "pt", "paddle": "pd"}
 
 def check_safetensors(state: State) -> None:
     """UsageError for what the format cannot hold."""
-    for name, tensor in state.tensors.items():
-        if tensor.dtype not in _KINDS:
-            raise UsageError(
-                f"expected elements that safetensors has a type for, found {tensor.dtype} in "
-                f"{name!r:.80} of {state.section.location}: convert it to .npz, Zarr or HDF5"
-            )
-        if name == METADATA:
-            raise UsageError(
-                f"expected names of tensors in {state.section.location}, found {METADATA}, which "
-                "safetensors keeps for itself: convert it to .npz, Zarr or HDF5"
-            )
+    check_types(state, "safetensors", _KINDS.__contains__, ".npz")
+    if METADATA in state.tensors:
+        raise UsageError(
+            f"expected names of tensors in {state.section.location}, found {METADATA}, which "
+            "safetensors keeps for itself: convert it to .npz, Zarr or HDF5"
+        )
     if (size := len(_header(state))) > LONGEST:
         raise UsageError(
             f"expected names that fit a header of safetensors, which has at most {LONGEST} bytes, "

@@ -50,6 +50,7 @@ class Source:
                 f"{', '.join(groups.unfinished) or 'none'}: dump to it, or wait for its writer"
             )
         self.unfinished = tuple(groups.unfinished)
+        self.others = store.others
         self._store = store
         self._places: dict[str, str] = {}  # of the dumps in that store
         self.dumps: dict[str, tuple[SectionName, ...]] = {}

@@ -1,6 +1,6 @@
 """The tensors of one section by name, as files of named tensors hold them."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,7 +16,7 @@ from padiff.store.format import SectionName, own_path
 from padiff.store.section import Section
 from padiff.tree import Node, TensorRecord
 
-__all__ = ["State", "pieces_of", "state_of"]
+__all__ = ["State", "check_types", "pieces_of", "state_of"]
 
 _THICKEST = 4 * CHUNK_BYTES
 
@@ -97,6 +97,16 @@ def _name(section: Section, node: Node, tensor: TensorRecord) -> str:
     elif kind == "params" and tensor.phase is not None:
         parts = [route, tensor.place, "grad"]
     return ".".join(filter(None, parts))
+
+
+def check_types(state: State, whose: str, has: Callable[[str], bool], other: str) -> None:
+    """UsageError where it holds a type of elements that a format has not; `other` has it."""
+    for name, tensor in state.tensors.items():
+        if not has(tensor.dtype):
+            raise UsageError(
+                f"expected elements that {whose} has a type for, found {tensor.dtype} in "
+                f"{name!r:.80} of {state.section.location}: convert it to {other}, Zarr or HDF5"
+            )
 
 
 def pieces_of(array: Array) -> Iterator[memoryview]:

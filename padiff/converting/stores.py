@@ -45,7 +45,8 @@ def _copy(section: Section, writer: SectionWriter, tally: Tally) -> None:
     stored = {array: later() for array, later in begun.items()}
     tree = LayerTree(tuple(_node(root, stored) for root in header.tree.roots))
     created = header.created or datetime.now(UTC).isoformat(timespec="seconds")
-    writer.finish(replace(header, tree=tree, created=created, foreign=None))
+    origin = header.converted or header.foreign
+    writer.finish(replace(header, tree=tree, created=created, foreign=None, converted=origin))
 
 
 def _node(node: Node, stored: Mapping[str, Stored]) -> Node:

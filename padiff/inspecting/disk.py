@@ -2,9 +2,8 @@
 
 import os
 from contextlib import suppress
-from pathlib import Path
 
-from padiff.store.address import Location, is_url
+from padiff.store.address import Location, is_elsewhere, local_path
 
 __all__ = ["bytes_on_disk"]
 
@@ -16,10 +15,10 @@ def bytes_on_disk(location: Location) -> int | None:
 
     A step or rank may be a file without its suffix.
     """
-    if is_url(location):
+    if is_elsewhere(location):
         return None
     with suppress(OSError):  # it may go while it is looked at, or not be ours to look at
-        path = Path(location)
+        path = local_path(location)
         return path.stat().st_size if path.is_file() else _below(str(path))
     return None
 

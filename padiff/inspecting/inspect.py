@@ -117,6 +117,7 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
         for tensor in tensors
         if measure or tensor.stats is not None
     }
+    measured = len(stats) == len({tensor.array for tensor in tensors})
     step, rank = absolute_numbers(dump)
     summary = SectionSummary(
         step=step,
@@ -127,13 +128,14 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
         framework=header.framework,
         framework_version=header.framework_version,
         created=header.created,
+        foreign=header.origin,
         statistics_only=header.tensors is not None,
         layers=sum(1 for _ in section.tree.walk()),
         tensors=len(tensors),
         bytes=sum(map(bytes_of, tensors)),
-        nan=sum(found.nan > 0 for found in stats.values()),
-        inf=sum(found.inf > 0 for found in stats.values()),
-        measured=len(stats) == len({tensor.array for tensor in tensors}),
+        nan=sum(found.nan > 0 for found in stats.values()) if measured else None,
+        inf=sum(found.inf > 0 for found in stats.values()) if measured else None,
+        measured=measured,
     )
     return summary, section, stats
 

@@ -28,9 +28,9 @@ def bytes_of(tensor: TensorRecord) -> int:
 class SectionSummary:
     """One section, without its layers.
 
-    `layers` counts calls in a report; `nan` and `inf` the tensors that have such elements, as far
-    as all are `measured`. `bytes` are those of all elements, which are not there where the section
-    has `statistics_only`.
+    `layers` counts calls in a report; `nan` and `inf` the tensors that have such elements, None
+    where these are not `measured`. `foreign` says what it is where padiff did not record it.
+    `bytes` are those of all elements, which are not there where the section has `statistics_only`.
     """
 
     step: int | None
@@ -41,12 +41,13 @@ class SectionSummary:
     framework: str
     framework_version: str
     created: str
+    foreign: str | None
     statistics_only: bool
     layers: int
     tensors: int
     bytes: int
-    nan: int
-    inf: int
+    nan: int | None
+    inf: int | None
     measured: bool
 
 

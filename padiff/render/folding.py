@@ -18,7 +18,7 @@ class Line:
 
     Of `layers` it is one, or several that are alike: of these the first is shown, with what is
     below it; `hidden` counts the layers below that have no line. `again` stands for a series of
-    layers that comes `times` more after it was shown, `rest` for `times` lines that are left out.
+    layers that comes `times` more after it was shown, `rest` for all layers that are left out.
     """
 
     depth: int
@@ -44,8 +44,8 @@ def fold(
 ) -> Outline:
     """The tree of `roots` in at most about `most` lines; all of it where that is None.
 
-    Layers are alike where `look` gives the same of them, and of all below them. A layer's line
-    takes as much room as `height` lines.
+    Layers are alike where `look` gives the same of them, and of all below them, by the same names.
+    A layer's line takes as much room as `height` lines.
     """
     whole = list(_plain(roots, 0))
     if most is None or _height(whole, height) <= most:
@@ -63,7 +63,7 @@ def fold(
 
 
 class _Alike:
-    """A number for each layer, equal for those that are alike with all that is below them."""
+    """A number for each layer, equal for those alike whose parts of one name are alike too."""
 
     def __init__(self, look: Callable[[Node], Hashable]) -> None:
         self._look = look
@@ -73,7 +73,8 @@ class _Alike:
     def number(self, node: Node) -> int:
         """That of one layer."""
         if id(node) not in self._known:
-            key = self._look(node), *map(self.number, node.children)
+            below = ((c.route.removeprefix(node.route), self.number(c)) for c in node.children)
+            key = self._look(node), *below
             self._known[id(node)] = self._numbers.setdefault(key, len(self._numbers))
         return self._known[id(node)]
 
@@ -134,6 +135,15 @@ def _shortened(lines: Sequence[Line], most: int, height: Callable[[Node], int]) 
         taken += _height(lines[head : head + 1], height)
         head += 1
     middle = lines[max(1, head) : -_TAIL]
-    nodes = tuple(node for line in middle for node in line.nodes)
-    rest = [Line(middle[0].depth, nodes, "rest", times=len(middle))] if middle[1:] else [*middle]
+    rest = [*middle]
+    if middle[1:]:
+        rest = [Line(middle[0].depth, tuple(n for line in middle for n in _only_in(line)), "rest")]
     return [*lines[: max(1, head)], *rest, *lines[-_TAIL:]]
+
+
+def _only_in(line: Line) -> Iterator[Node]:
+    """The layers that have no line but this one."""
+    first, *others = line.nodes
+    yield from [first] if line.kind == "layers" and not line.hidden else first.walk()
+    for node in others:
+        yield from node.walk()

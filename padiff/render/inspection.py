@@ -43,7 +43,8 @@ def _head(inspection: Inspection) -> Iterator[str]:
         yield f"  {model}"
     dates = sorted(section.created for section in inspection.sections)
     if dates[0]:  # a file of another tool has none
-        yield f"  recorded {' to '.join(map(_date, dict.fromkeys((dates[0], dates[-1]))))}"
+        made = "converted" if all(s.foreign for s in inspection.sections) else "recorded"
+        yield f"  {made} {' to '.join(map(_date, dict.fromkeys((dates[0], dates[-1]))))}"
     yield ""
     rows = [["section", "steps", "ranks", "layers", "tensors", "elements"]]
     rows += [
@@ -67,7 +68,9 @@ def _date(text: str) -> str:
 
 def _model(section: SectionSummary) -> str:
     framework = f"{clean(section.framework, 20)} {clean(section.framework_version, 40)}".rstrip()
-    return ", ".join(filter(None, (clean(section.model, 60), framework)))
+    # of a file of another tool it is said before, as that is what lies there
+    origin = section.foreign if section.created else None
+    return ", ".join(filter(None, (clean(section.model, 60), framework, clean(origin or "", 60))))
 
 
 def _row(sections: Sequence[SectionSummary]) -> list[str]:
@@ -106,20 +109,20 @@ def _nonfinite(inspection: Inspection) -> list[str]:
     """Whether there is NaN or Inf anywhere, and where it may have begun."""
     sections, first = inspection.sections, inspection.first_nonfinite
     total = sum(section.tensors for section in sections)
+    tensors = f"{total} tensor{'' if total == 1 else 's'}"
     if first is None and not inspection.measured:
-        return [
-            f"Of {total} tensors it is not known whether there is NaN or Inf: --stats reads all."
-        ]
+        return [f"Of {tensors} it is not known whether there is NaN or Inf: --stats reads all."]
     if first is None:
-        return [f"No NaN or Inf in {total} tensors."]
-    counts = [(sum(s.nan for s in sections), "NaN"), (sum(s.inf for s in sections), "Inf")]
+        return [f"No NaN or Inf in {tensors}."]
+    nan, inf = (sum(getattr(s, name) or 0 for s in sections) for name in ("nan", "inf"))
+    counts = [(nan, "NaN"), (inf, "Inf")]
     found = ", ".join(f"{word} in {count}" for count, word in counts if count)
     layer = with_class(clean(first.route, 60) or "the model itself", first.class_name)
     call = f", call {first.call}" if first.call else ""
     what = name_of(first.section, first.phase, first.tensor, buffer=first.buffer)
     place = f"{when(first)}, " if when(first) else ""
     return [
-        f"{found} of {total} tensors.",
+        f"{found} of {tensors}.",
         *_wrapped(
             f"The first: {place}{first.section}, {what} of {layer}{call}: "
             f"{nonfinite_words(first.nan, first.inf, first.size)}."
@@ -162,6 +165,14 @@ def _hints(inspection: Inspection, folded: bool) -> list[str]:
         below = [name for name in names if has_meaning(name) and name not in typed.split("/")]
         another = clean("/".join([typed, *below]), 400)
         hints.append(f"Of {len(dumps)} dumps one is shown; name another to see it: {another}")
+    if inspection.patterns is not None:
+        nodes = (node for section in inspection.shown for node in section.tree.walk())
+        fitting = [node for node in nodes if inspection.takes(node)]
+        routes = [clean(node.route, 60) for node in fitting if node.children and node.route]
+        if routes and not any(node.tensors for node in fitting):
+            hints.append(
+                f"What fits has no tensor itself: --layer '{routes[0]}.*' shows what is in it."
+            )
     if folded:
         hints.append("Some layers are folded: --layer '*' shows all, --layer 'name.*' a part.")
     return ["", *(line for hint in hints for line in _wrapped(hint))] if hints else []

@@ -17,6 +17,7 @@ __all__ = ["Columns", "layer_lines", "nonfinite_words"]
 _WIDTH = 80
 _NAMES = 40  # characters that names of layers may take, beside which tensors stand
 _LISTED = 3  # names of layers that are alike
+_DIGITS = "0123456789"
 _TENSORS = 6  # of one layer beside its name
 
 
@@ -35,9 +36,23 @@ def layer_lines(
     roots = section.tree.roots
     if inspection.patterns is not None:
         roots = tuple(_picked(roots, inspection.takes))
+    roots = tuple(map(_counted_up, roots))
     table = _Table(section, columns, with_repr=inspection.patterns is not None)
     outline = fold(roots, most, table.look, table.height)
     return list(table.lines(outline)), outline.is_folded
+
+
+def _counted_up(node: Node) -> Node:
+    """Numbered layers in the order of their numbers where it is not known in which they ran.
+
+    Files of other tools have them as texts are sorted: 1, 10, 11, 2.
+    """
+    if node.name:
+        return node
+    below = [(child.route.rpartition(".")[2], _counted_up(child)) for child in node.children]
+    if len({name.rstrip(_DIGITS) for name, _ in below}) == 1:
+        below.sort(key=lambda named: (len(named[0]), named[0]))
+    return replace(node, children=tuple(child for _, child in below))
 
 
 def nonfinite_words(nan: int, inf: int, size: int) -> str:
@@ -105,13 +120,12 @@ class _Table:
 
     def _line(self, line: Line, name: str, width: int) -> Iterator[str]:
         shown = line.kind == "layers"
-        below = [inner for node in line.nodes for inner in (node.walk() if not shown else [node])]
-        if line.hidden:
-            below += line.nodes[0].walk()
+        whole = line.kind == "again" or line.hidden
+        below = [inner for node in line.nodes for inner in (node.walk() if whole else [node])]
         figures = " " * 40
         if not self._columns.stats:
-            sized = line.nodes[:1] if shown else line.nodes
-            figures = f"{_size(sum(map(_bytes_below, sized))):>10}"
+            sized = line.nodes[0].walk() if shown else below
+            figures = f"{_size(sum(map(_bytes_in, sized))):>10}"
         front = f"{self._front(t for node in below for t in node.tensors)}{figures}  "
         if not shown or self._columns.tensors:
             yield front + name
@@ -142,13 +156,13 @@ class _Table:
         """What a line is of: a layer's own name, or several of them."""
         nodes, first = line.nodes, line.nodes[0]
         if line.kind == "rest":
-            return f"... {line.times} more"
+            return f"... {len(nodes)} more layers"
         if line.kind == "again":
             period = len(nodes) // line.times
             last = name_below(nodes[-1], parent)
             return f"... these {period} again, {line.times} times, to {last}"
         if len(nodes) > 1:
-            text = _names(nodes, parent) + (", each:" if first.children and not line.hidden else "")
+            text = _names(nodes, parent) + (":" if first.children and not line.hidden else "")
         elif self._with_repr and first.repr:
             call = f", call {first.call}" if first.call else ""
             text = f"{_own(first, parent)} {clean(first.repr, 100)}{call}".lstrip()
@@ -198,14 +212,31 @@ class _Table:
 
 
 def _names(nodes: Sequence[Node], parent: str) -> str:
-    """Several that are alike: `0 to 23 (Block), 24 alike`, or `cell (RNNCell), calls 0 to 9`."""
+    """Several that are alike: `0 to 9 (Block), all 10 alike`, or `cell (Cell), calls 0 to 9`."""
     kind = nodes[0].name
     if nodes[0].route == nodes[-1].route:
         own = with_class(_own(nodes[0], parent) if nodes[0].route else "", kind)
         return f"{own}, calls {nodes[0].call} to {nodes[-1].call}"
-    names = [_own(node, parent) for node in nodes]
-    listed = ", ".join(names) if len(names) <= _LISTED else f"{names[0]} to {names[-1]}"
-    return f"{with_class(listed, kind)}, {len(nodes)} alike"
+    names = _in_ranges([_own(node, parent) for node in nodes])
+    if len(names) > _LISTED:
+        names = [*names[: _LISTED - 1], "...", names[-1]]
+    all_of_them = "both" if len(nodes) == 2 else f"all {len(nodes)}"
+    return f"{with_class(', '.join(names), kind)}, {all_of_them} alike"
+
+
+def _in_ranges(names: Sequence[str]) -> list[str]:
+    """Names in order, three or more that are counted up as one: `0 to 23`, `block2 to block7`."""
+    found: list[list[str]] = []
+    for name in names:
+        before = found[-1][-1] if found else ""
+        prefix = before.rstrip(_DIGITS)
+        number = before.removeprefix(prefix)
+        if number and name == f"{prefix}{int(number) + 1}":
+            found[-1].append(name)
+        else:
+            found.append([name])
+    listed = ([f"{run[0]} to {run[-1]}"] if len(run) > 2 else run for run in found)
+    return [name for run in listed for name in run]
 
 
 def _own(node: Node, parent: str) -> str:
@@ -232,8 +263,8 @@ def _flowing(start: str, indent: int, words: Sequence[str]) -> Iterator[str]:
     yield line.rstrip()
 
 
-def _bytes_below(node: Node) -> int:
-    return sum(bytes_of(tensor) for inner in node.walk() for tensor in inner.tensors)
+def _bytes_in(node: Node) -> int:
+    return sum(map(bytes_of, node.tensors))
 
 
 def _size(count: int) -> str:

@@ -25,6 +25,12 @@ _TITLES: dict[DifferenceKind, tuple[str, str]] = {  # those first that are most 
 }
 _PLURALS = {"class": "classes", "layer": "layers", "tensor": "tensors", "section": "sections"}
 
+_VALUES: dict[DifferenceKind, Callable[[Side], str]] = {  # what a side is said to be
+    "class": lambda side: clean(side.class_name or "", 40),
+    "shape": lambda side: str(list(side.shape or ())),
+    "dtype": lambda side: clean(side.dtype or "", 40),
+}
+
 
 def render(difference: TreeDifference) -> str:
     """The whole of it as text, about a screen, safe to print whatever the stores hold."""
@@ -47,7 +53,10 @@ def _verdict(difference: TreeDifference) -> str:
     if difference.dumps > 1:
         looked_at += f" in {difference.dumps} dumps"
     if difference.same:
-        return f"SAME STRUCTURE: {looked_at} agree in classes, settings, shapes, dtypes and order."
+        held = "classes, settings, shapes, dtypes and order"
+        if not difference.has_classes:
+            held = "names, shapes and dtypes"
+        return f"SAME STRUCTURE: {looked_at} agree in {held}."
     counts = []
     for kind, (word, _) in _TITLES.items():
         count = sum(item.kind == kind and item.counts for item in difference.differences)
@@ -86,18 +95,14 @@ def _what(item: Difference) -> str:
             names = dict.fromkeys(place.section for place in item.found)
             return f"{side}all of {', '.join(names)}"
         case "layer":
-            return f"{side}layer of class {clean(own.class_name or '', 40)}"
-        case "class":
-            ours, theirs = (clean(s.class_name or "", 40) for s in (item.base, item.raw))
+            kind = clean(own.class_name or "", 40)
+            return f"{side}layer of class {kind}" if kind else f"{side}of a class that is not known"
+        case "class" | "shape" | "dtype":
+            ours, theirs = (_VALUES[item.kind](side) for side in (item.base, item.raw))
             return f"{ours} in base, {theirs} in raw"
         case "setting":
             ours, theirs = (_text(value) for value in item.values)
             return f"{clean(item.name or '', 40)} is {ours} in base and {theirs} in raw"
-        case "shape":
-            return f"{_shape(item.base)} in base, {_shape(item.raw)} in raw"
-        case "dtype":
-            ours, theirs = (clean(s.dtype or "", 40) for s in (item.base, item.raw))
-            return f"{ours} in base, {theirs} in raw"
         case "order":
             ours, theirs = (_after(value) for value in item.values)
             return f"{_layer(item)} ran {ours} in base, {theirs} in raw"
@@ -158,10 +163,6 @@ def _tensor(item: Difference) -> str:
     section = item.found[0].section
     name = name_of(section, item.phase, item.base.tensor or "", buffer=item.buffer)
     return f"{name} of {_layer(item)}"
-
-
-def _shape(side: Side) -> str:
-    return str(list(side.shape or ()))
 
 
 def _text(value: str | None) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from padiff.comparing.comparison import Record, Side, Source, Unmatched
 from padiff.inspecting.inspection import Nonfinite, SectionSummary
+from padiff.render.printable import clean
 from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, Phase
 
@@ -24,20 +25,10 @@ __all__ = [
 ]
 
 
-def clean(text: str, limit: int = 120) -> str:
-    """`text` with every character that steers a terminal spelled out, and cut when very long."""
-    if not text.isprintable():
-        text = "".join(
-            char if char.isprintable() else char.encode("unicode_escape").decode("ascii")
-            for char in text
-        )
-    return text if len(text) <= limit else f"{text[: limit - 3]}..."
-
-
 def source_words(source: Source) -> str:
     """The model of one side, what made it and where it lies."""
     framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
-    made = filter(None, (clean(source.model, 40), framework, source.foreign))
+    made = filter(None, (clean(source.model, 40), framework, clean(source.foreign or "", 60)))
     return f"{', '.join(made)}, {clean(source.location)}"
 
 

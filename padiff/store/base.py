@@ -98,10 +98,17 @@ class Store(ABC):
     kind = "store"
     """What it is called in a sentence."""
 
+    others: tuple[str, ...] = ()
+    """Names of what lies there and is no array, such as numbers and texts: nothing reads it."""
+
     @property
     @abstractmethod
     def location(self) -> str:
         """The store's root as a user would type it."""
+
+    def location_of(self, path: str) -> str:
+        """The group at `path` as a user would type it."""
+        return f"{self.location}/{path}"
 
     @abstractmethod
     def attributes(self, path: str) -> Json:
@@ -141,7 +148,7 @@ class WritableStore(Store):
     def array(self, path: str) -> StoredArray: ...
 
     def header(self, path: str) -> SectionHeader:
-        return header_from_json(self.header_text(path), f"{self.location}/{path}")
+        return header_from_json(self.header_text(path), self.location_of(path))
 
     @abstractmethod
     def header_text(self, path: str) -> bytes:

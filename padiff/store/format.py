@@ -55,7 +55,7 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
-_OPTIONAL = ("run", "backward", "updated", "tensors")  # keys of a header
+_OPTIONAL = ("run", "backward", "updated", "converted", "tensors")  # keys of a header
 _NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
 
 
@@ -67,7 +67,8 @@ class SectionHeader:
     backward pass was run over it, `updated` of params whether they were changed since the model's
     last recorded call. `tensors` is `statistics` where the tree has those of each tensor, and the
     section no arrays. Each is None where it was not recorded. `foreign` names the format of what
-    another tool wrote, which has neither statistics nor digests.
+    another tool wrote, which has neither statistics nor digests; `converted` that of what a section
+    of ours was made from.
     """
 
     section: SectionName
@@ -82,6 +83,12 @@ class SectionHeader:
     updated: bool | None = None
     tensors: Literal["statistics"] | None = None
     foreign: str | None = None
+    converted: str | None = None
+
+    @property
+    def origin(self) -> str | None:
+        """What another tool wrote, be it this or what this was made from; None for a recording."""
+        return self.foreign or (f"converted from {self.converted}" if self.converted else None)
 
 
 def digest(data: bytes | memoryview) -> str:
@@ -226,6 +233,7 @@ class _Document:
     run: str | None = None
     backward: bool | None = None
     updated: bool | None = None
+    converted: str | None = None
     tensors: Literal["statistics"] | None = None
 
 
@@ -248,5 +256,6 @@ def header_from_json(text: bytes, where: str) -> SectionHeader:
         run=found.run,
         backward=found.backward,
         updated=found.updated,
+        converted=found.converted,
         tensors=found.tensors,
     )

@@ -1,5 +1,7 @@
 """From what a user types to what dumps are read from: the one place that tells what lies there."""
 
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 
 from padiff.errors import FormatError, LocationError, PadiffError
@@ -76,9 +78,13 @@ def _hdf5_at(path: Path) -> tuple[Store, str] | None:
 
 def _nothing_at(path: Path) -> PadiffError:
     if not path.exists():
-        return LocationError(
-            f"expected a padiff store at {path}, found nothing there: check the path"
-        )
+        above = next(each for each in path.parents if each.exists())
+        near: list[str] = []
+        with suppress(OSError):  # it may be no directory, or not ours to look into
+            names = [each.name for each in above.iterdir()]
+            near = get_close_matches(path.relative_to(above).parts[0], names, 2)
+        hint = f"did you mean {' or '.join(near)} in {above}?" if near else "check the path"
+        return LocationError(f"expected a padiff store at {path}, found nothing there: {hint}")
     if not path.is_dir():
         return FormatError(
             f"expected a padiff store at {path}, or {READ}, found a file that is none of these"

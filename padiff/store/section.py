@@ -124,7 +124,7 @@ class Section:
     @property
     def location(self) -> str:
         """Where the section lies, as a user would type it."""
-        return f"{self._store.location}/{self._path}"
+        return self._store.location_of(self._path)
 
     @cached_property
     def _nodes(self) -> dict[tuple[str, int], Node]:

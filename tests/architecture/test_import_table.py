@@ -97,6 +97,7 @@ TIERS = """
     inspecting.disk inspecting.inspection
     inspecting.inspect
     inspecting
+    render.printable
     render.words
     render.findings render.folding render.lone render.outline
     render.causes render.layers render.traps
@@ -130,6 +131,7 @@ TIERS = """
     running
     diff pytest_plugin
     cli.output cli.places
+    cli.options
     cli.check_command cli.completion_command cli.convert_command cli.diff_tree_command
     cli.inspect_command cli.suggest_map_command cli.verify_command
     cli.commands

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from padiff.cli.check_command import command
+from padiff.cli.commands import group
 from padiff.store.format import LONGEST_HEADER
 from tests.stores import Layer, write_dump
 
@@ -130,8 +131,8 @@ BAD = {
     "one file for both": (["{base}", "{base}", "--json", "-", "--html", "-"], "different files"),
     "a directory as a file": (["{base}", "{base}", "--html", "{tmp}"], "Is a directory"),
     "a place that cannot be written": (
-        ["{base}", "{base}", "--json", "{tmp}/no/x"],
-        "No such file",
+        ["{base}", "{base}", "--json", "{tmp}/file/x"],
+        "expected to write {tmp}/file/x, but the file system refused",
     ),
 }
 
@@ -144,9 +145,22 @@ def test_bad_input_gets_one_line_and_exit_2(tmp_path: Path, base: Path, name: st
     result = run(*(argument.format(base=base, tmp=tmp_path) for argument in arguments))
     assert result.exit_code == 2
     assert result.stderr.startswith("padiff-check: ")
-    assert words in result.stderr
+    assert words.format(tmp=tmp_path) in result.stderr
     assert result.stderr.count("\n") == 1
     assert result.stdout == ""
+
+
+def test_directories_on_the_way_to_a_file_are_made(tmp_path: Path, base: Path) -> None:
+    files = [tmp_path / place / "file" for place in ("a", "b/c", "d", "e", "f")]
+    weights = write_dump(tmp_path / "weights", Layer("", "N", weights={"w": Y}), section="weights")
+    assert run(base, base, "--json", files[0], "--html", files[1]).exit_code == 0
+    for words in (
+        ["verify", base, "--json", files[2]],
+        ["suggest-map", weights, weights, "-o", files[3]],
+        ["convert", weights, files[4], "--format", "npz"],
+    ):
+        assert CliRunner().invoke(group, [str(word) for word in words]).exit_code == 0, words
+    assert all(file.is_file() for file in files)
 
 
 def test_wrong_words_exit_2(base: Path) -> None:
@@ -219,12 +233,23 @@ def test_a_reader_that_leaves_early_does_not_change_the_exit_code(base: Path, ot
     assert (done.returncode, done.stderr) == (1, "")
 
 
-def test_interrupting_is_quiet(tmp_path: Path) -> None:
-    many = write_dump(tmp_path / "many", many_layers())
+@pytest.fixture(scope="module")
+def many(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Two stores whose document is far larger than a pipe takes."""
+
+    def layers(off: float) -> Layer:
+        children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(200)]
+        return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
+
+    directory = tmp_path_factory.mktemp("many")
+    return write_dump(directory / "0", layers(0)), write_dump(directory / "1", layers(1))
+
+
+def test_interrupting_takes_one_line(tmp_path: Path, many: tuple[Path, Path]) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
     process = subprocess.Popen(
-        [COMMAND, many, many, "--json", pipe],
+        [COMMAND, many[0], many[0], "--json", pipe],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         # whoever runs the tests may have been started with interrupts ignored
@@ -234,13 +259,7 @@ def test_interrupting_is_quiet(tmp_path: Path) -> None:
         reader.read(1)  # and what it has to write does not fit into the pipe
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=30)
-    assert (process.returncode, stdout, stderr) == (130, b"", b"")
-
-
-def many_layers(off: float = 0) -> Layer:
-    """What a document far larger than a pipe takes comes of."""
-    children = [Layer(f"l{n}", "Linear", out=Y + off) for n in range(500)]
-    return Layer("", "Net", out=Y, children=[*children, Layer("fc", "Linear", out=Y)])
+    assert (process.returncode, stdout, stderr) == (130, b"", b"padiff-check: stopped\n")
 
 
 INTERRUPTED = """
@@ -271,30 +290,71 @@ check()
         ("the end", 1),
     ],
 )
-def test_interrupting_is_quiet_at_any_moment(
+def test_interrupting_takes_no_more_than_a_line_at_any_moment(
     base: Path, other: Path, moment: str, code: int
 ) -> None:
     done = subprocess.run(
         [sys.executable, "-c", INTERRUPTED, moment, base, other], capture_output=True, text=True
     )
-    assert (done.returncode, done.stderr) == (code, "")
+    begun = moment.startswith("padiff.") and moment != "padiff.errors"
+    assert (done.returncode, done.stderr) == (code, "padiff-check: stopped\n" if begun else "")
     assert done.stdout.startswith("NOT ALIGNED") == (code == 1)
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r", "utf-16"])
-def test_names_that_an_output_cannot_hold_are_spelled_out(tmp_path: Path, encoding: str) -> None:
-    route = "f\u00e7\u20ac"
-    models = [Layer("", "Net", out=Y + off, children=[Layer(route, "L")]) for off in (0, 1)]
-    locations = [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+@pytest.mark.parametrize(
+    ("moment", "words", "told"),
+    [
+        ("difflib", ["--nonsense"], "\n"),  # while words are made sense of
+        ("numpy._core", [], "padiff-check: stopped\n"),  # of which half cannot be loaded again
+    ],
+)
+def test_interrupting_what_is_loaded(
+    base: Path, other: Path, moment: str, words: list[str], told: str
+) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPTED, moment, base, other, *words],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", told)
+
+
+ODD = "f\u00e7\u20ac"
+
+
+@pytest.fixture
+def named_oddly(tmp_path: Path) -> list[Path]:
+    models = [Layer("", "Net", out=Y + off, children=[Layer(ODD, "L")]) for off in (0, 1)]
+    return [write_dump(tmp_path / str(n), model) for n, model in enumerate(models)]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "koi8-r"])
+def test_names_that_an_output_cannot_hold_are_spelled_out(
+    named_oddly: list[Path], encoding: str
+) -> None:
+    runner = CliRunner(charset=encoding)
+    done = runner.invoke(command, [str(location) for location in named_oddly])
+    assert (done.exit_code, done.stderr_bytes) == (1, b"")
+    spelled = ODD.encode(encoding, "backslashreplace").decode(encoding)
+    assert spelled in done.stdout_bytes.decode(encoding)
+    document = runner.invoke(command, [*map(str, named_oddly), "--json", "-"])
+    assert json.loads(document.stdout_bytes.decode("utf-8"))["verdict"] == "diverged"
+    missing = runner.invoke(command, [ODD, ODD])
+    assert missing.exit_code == 2
+    assert b"found nothing there" in missing.stderr_bytes
+
+
+def test_a_process_whose_outputs_have_another_encoding(named_oddly: list[Path]) -> None:
+    encoding = "utf-16"
     environment = {**os.environ, "PYTHONIOENCODING": encoding}
-    command = [COMMAND, *locations]
+    command = [COMMAND, *named_oddly]
     done = subprocess.run(command, env=environment, capture_output=True)
     assert (done.returncode, done.stderr) == (1, b"")
-    spelled = route.encode(encoding, "backslashreplace").decode(encoding)
+    spelled = ODD.encode(encoding, "backslashreplace").decode(encoding)
     assert spelled in done.stdout.decode(encoding)
     document = subprocess.run([*command, "--json", "-"], env=environment, capture_output=True)
     assert json.loads(document.stdout.decode("utf-8"))["verdict"] == "diverged"
-    missing = subprocess.run([COMMAND, route, route], env=environment, capture_output=True)
+    missing = subprocess.run([COMMAND, ODD, ODD], env=environment, capture_output=True)
     assert missing.returncode == 2
     assert b"found nothing there" in missing.stderr.replace(b"\0", b"")
     assert b"Traceback" not in missing.stderr
@@ -320,27 +380,26 @@ def test_the_page_on_standard_output(tmp_path: Path, base: Path, other: Path) ->
 
 
 @pytest.mark.parametrize("options", [["--json", "-"], []])
-def test_an_output_that_is_full(base: Path, tmp_path: Path, options: list[str]) -> None:
-    raw = write_dump(tmp_path / "raw", many_layers(1))
+def test_an_output_that_is_full(many: tuple[Path, Path], options: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(
-            [COMMAND, write_dump(tmp_path / "many", many_layers()), raw, *options],
-            stdout=full,
-            stderr=subprocess.PIPE,
-            text=True,
+            [COMMAND, *many, *options], stdout=full, stderr=subprocess.PIPE, text=True
         )
-        deaf = subprocess.run([COMMAND, base, tmp_path / "nothing"], stderr=full)
-    assert done.returncode == deaf.returncode == 2
+    assert done.returncode == 2
     assert done.stderr == (
         "padiff-check: expected to write to standard output, but the system refused: "
         "No space left on device\n"
     )
 
 
-def test_a_document_whose_reader_leaves_early(tmp_path: Path) -> None:
-    locations = [write_dump(tmp_path / str(n), many_layers(n)) for n in (0, 1)]
+def test_a_standard_error_that_is_full(base: Path, tmp_path: Path) -> None:
+    with Path("/dev/full").open("wb") as full:
+        assert subprocess.run([COMMAND, base, tmp_path / "nothing"], stderr=full).returncode == 2
+
+
+def test_a_document_whose_reader_leaves_early(many: tuple[Path, Path]) -> None:
     process = subprocess.Popen(
-        [COMMAND, *locations, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        [COMMAND, *many, "--json", "-"], stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
     assert process.stdout is not None
     assert process.stdout.read(1) == b"{"

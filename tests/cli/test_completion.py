@@ -1,4 +1,4 @@
-"""Completion as a user sees it: a real bash on a terminal, with the script that is printed."""
+"""Completion as a user sees it: a real shell on a terminal, with the script that is printed."""
 
 import os
 import pty
@@ -19,16 +19,29 @@ PROGRAMS = Path(sys.executable).parent
 PATIENCE = 30.0  # seconds: the machine may be busy
 
 
-class Bash:
+# How each is started without what a user has set, and what makes it as plain as can be.
+SHELLS = {
+    "bash": (
+        ["--norc", "--noprofile", "-i"],
+        "bind 'set bell-style none'; bind 'set enable-bracketed-paste off'",
+    ),
+    "zsh": (["-f", "-i"], "unset zle_bracketed_paste; autoload -U compinit; compinit -D -u"),
+    "fish": (["--no-config", "-i"], "function fish_prompt; echo '> '; end"),
+}
+
+
+class Shell:
     """An interactive shell, and all that it has shown."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, name: str, directory: Path) -> None:
+        options, plain = SHELLS[name]
         self.process, self.terminal = pty.fork()
         if not self.process:
             os.chdir(directory)
             os.environ |= {"PATH": f"{PROGRAMS}:{os.environ['PATH']}", "TERM": "dumb", "PS1": "> "}
-            os.execvp("bash", ["bash", "--norc", "--noprofile", "-i"])
-        self.run("bind 'set bell-style none'; bind 'set enable-bracketed-paste off'")
+            os.environ["HOME"] = str(directory)
+            os.execvp(name, [name, *options])
+        self.run(plain)
 
     def type(self, keys: str, shows: str, patience: float = PATIENCE) -> str:
         """Type; wait until what is asked for is seen."""
@@ -61,12 +74,17 @@ class Bash:
 
 
 @pytest.fixture(scope="module")
-def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bash]:
-    need("bash")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     directory = tmp_path_factory.mktemp("place")
     (directory / "run.zarr/step_9").mkdir(parents=True)
     (directory / "other.h5").touch()
-    shell = Bash(directory)
+    return directory
+
+
+@pytest.fixture(scope="module")
+def bash(place: Path) -> Iterator[Shell]:
+    need("bash")
+    shell = Shell("bash", place)
     shell.run('eval "$(padiff completion bash)"')
     yield shell
     shell.close()
@@ -86,20 +104,37 @@ def bash(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bash]:
         ("padiff-check --section w", "padiff-check --section weights "),
         ("padiff-check ru", "padiff-check run.zarr/"),
         ("padiff-check run.zarr run.zarr --html ot", "--html other.h5 "),
+        ("padiff-check run.zarr run.zarr --map ot", "--map other.h5 "),
+        ("padiff suggest-map run.zarr run.zarr -o ot", "-o other.h5 "),
         ("padiff completion f", "padiff completion fish "),
     ],
 )
-def test_a_tab_completes(bash: Bash, line: str, to: str) -> None:
+def test_a_tab_completes(bash: Shell, line: str, to: str) -> None:
     bash.completed(line, to)
 
 
-def test_two_tabs_list_all_there_is(bash: Bash) -> None:
+@pytest.mark.parametrize(
+    ("name", "script"),
+    [("zsh", 'eval "$(padiff completion zsh)"'), ("fish", "padiff completion fish | source")],
+)
+def test_a_tab_completes_in_other_shells(place: Path, name: str, script: str) -> None:
+    if shutil.which(name) is None:
+        pytest.skip(f"{name} is not installed")
+    shell = Shell(name, place)
+    shell.run(script)
+    shell.completed("padiff insp", "padiff inspect ")
+    shell.completed("padiff inspect run.zarr/s", "padiff inspect run.zarr/step_9/")
+    shell.completed("padiff-check --map ot", "padiff-check --map other.h5 ")
+    shell.close()
+
+
+def test_two_tabs_list_all_there_is(bash: Shell) -> None:
     found = bash.listed("padiff ", "suggest-map")  # the last in the last of two lines
     assert {"check", "completion", "diff-tree", "inspect", "verify"} <= set(found)
     assert {"both", "forward", "backward"} <= set(bash.listed("padiff-check --phase ", "both"))
 
 
-def test_without_the_script_nothing_is_completed(bash: Bash) -> None:
+def test_without_the_script_nothing_is_completed(bash: Shell) -> None:
     """So that it is this that is tested."""
     bash.run("complete -r padiff")
     with pytest.raises(AssertionError, match="expected 'padiff inspect '"):

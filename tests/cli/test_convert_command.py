@@ -9,10 +9,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
 
 import padiff
 from padiff.cli.commands import group
+from tests.cli.slow import SLOW
 from tests.stores import Layer, write_dump
 
 Y = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -59,8 +61,14 @@ def test_what_is_left_out_and_written_once_is_told(tmp_path: Path) -> None:
     result = run(tmp_path / "held.npz", tmp_path / "made.h5")
     assert result.exit_code == 0
     assert (
-        "\nleft out: b.name: its elements are <U4, which padiff does not compare\n" in result.stdout
+        result.stderr == "left out: b.name: its elements are <U4, which padiff does not compare\n"
     )
+    assert result.stdout.startswith("CONVERTED: ")
+    torch.save({"a.w": torch.ones(2), **{f"n{n}": n for n in range(9)}}, tmp_path / "held.pt")
+    result = run(tmp_path / "held.pt", tmp_path / "made.npz")
+    names = ", ".join(f"n{n}" for n in range(8))
+    assert result.stderr == f"left out: {names}, ... (9 in all): no tensors\n"
+    assert run(tmp_path / "held.pt", tmp_path / "made.npz", "--overwrite", "-q").output == ""
 
 
 def test_refusals_are_one_line_and_exit_2(base: Path, tmp_path: Path) -> None:
@@ -85,17 +93,6 @@ def test_refusals_are_one_line_and_exit_2(base: Path, tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (2, "")
     assert "to have the digest that its tree gives, found another" in result.stderr
     assert [each.name for each in tmp_path.iterdir()] == ["run.zarr"]
-
-
-SLOW = """
-import sys, time
-from padiff.cli import output
-start = time.monotonic()
-time.monotonic = lambda: start + 20 * (time.perf_counter() - begin)  # a second is soon over
-begin = time.perf_counter()
-from padiff.cli import main
-main()
-"""
 
 
 def test_progress_on_a_terminal(tmp_path: Path) -> None:

@@ -1,17 +1,19 @@
 """Every example in a help text runs, on real stores of the names that it uses."""
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import paddle
 import pytest
+from click.testing import CliRunner
 from safetensors.numpy import save_file
 
+from padiff.cli.check_command import command as check
 from padiff.cli.commands import group
 from tests.stores import Layer, write_dump
 
@@ -19,25 +21,24 @@ PROGRAMS = Path(sys.executable).parent
 Y = np.arange(12, dtype=np.float32).reshape(3, 4)
 
 
-def help_texts() -> Iterator[tuple[str, str]]:
-    """Each command, as one types it, and what `--help` prints."""
-    commands = ["padiff", "padiff-check", *(f"padiff {name}" for name in group.commands)]
-    for command in commands:
-        done = subprocess.run(
-            f"{PROGRAMS}/{command} --help", shell=True, capture_output=True, text=True, check=True
-        )
-        yield command, done.stdout
+def help_text(words: str) -> str:
+    """What `--help` prints of a command as one types it."""
+    called, *arguments = words.split()
+    command = check if called == "padiff-check" else group
+    return CliRunner().invoke(command, [*arguments, "--help"], prog_name=called).stdout
 
 
-HELP = dict(help_texts())
-EXAMPLES = [
+COMMANDS = ("padiff", "padiff-check", *(f"padiff {name}" for name in group.commands))
+HELP = {words: help_text(words) for words in COMMANDS}
+EXAMPLES = dict.fromkeys(  # those of padiff-check are those of padiff check
     line.strip()
     for text in HELP.values()
     for line in text.partition("Examples:\n")[2]
     .partition("\n\n")[0]
     .replace("&&\n", "&&")  # of an example on two lines
     .splitlines()
-]
+)
+OF_A_SHELL = set("|>&$#")
 
 
 @pytest.fixture(scope="module")
@@ -69,11 +70,28 @@ def test_every_help_has_examples_and_fits_a_terminal(command: str) -> None:
     assert len(EXAMPLES) > 2 * len(HELP)
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
-def test_an_example_runs(stores: Path, example: str) -> None:
+def test_the_list_of_commands_cuts_none_short() -> None:
+    listed = HELP["padiff"].partition("Commands:\n")[2].partition("\n\n")[0].splitlines()
+    assert len(listed) == len(group.commands)
+    assert all(line.endswith(".") and not line.endswith("...") for line in listed)
+
+
+@pytest.mark.parametrize("example", [line for line in EXAMPLES if not OF_A_SHELL & set(line)])
+def test_an_example_runs(stores: Path, example: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(stores)
+    called, *arguments = shlex.split(example)
+    done = CliRunner().invoke(check if called == "padiff-check" else group, arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert called in ("padiff", "padiff-check")
+
+
+@pytest.mark.parametrize("example", [line for line in EXAMPLES if OF_A_SHELL & set(line)])
+def test_an_example_of_a_shell_runs(stores: Path, example: str) -> None:
     shell = "zsh" if "zsh" in example else "bash"
     if shutil.which(shell) is None:
         pytest.skip(f"{shell} is not installed")
+    if shell == "zsh":  # as the example says what comes before
+        example = f"autoload -U compinit && compinit -D -u; {example}"
     if shutil.which("jq") is None:
         example = example.partition(" | jq ")[0]
     done = subprocess.run(

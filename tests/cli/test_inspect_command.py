@@ -17,9 +17,9 @@ from click.testing import CliRunner, Result
 
 from padiff import create_model, diff_tree, inspect
 from padiff.cli.commands import group
+from tests.cli.slow import SLOW
 from tests.stores import Layer, write_dump
 
-COMMAND = Path(sys.executable).with_name("padiff")
 Y = np.arange(12, dtype=np.float32).reshape(3, 4)
 NAN = np.where(Y == 5, np.nan, Y).astype(np.float32)
 
@@ -84,6 +84,17 @@ def test_differences_as_a_document(base: Path, other: Path) -> None:
     }
 
 
+def test_names_that_differ_are_changed_by_the_options_of_check(tmp_path: Path) -> None:
+    for name in ("fc.weight", "x.fc.weight"):
+        np.savez(tmp_path / f"{name}.npz", **{name: Y})  # type: ignore[arg-type]  # names
+    (tmp_path / "names.csv").write_text("base,raw\nfc.weight,x.fc.weight\n")
+    both = tmp_path / "fc.weight.npz", tmp_path / "x.fc.weight.npz"
+    for command in ("diff-tree", "check"):
+        assert run(command, *both).exit_code != 0
+        assert run(command, *both, "--rename", r"^x\.=").exit_code == 0
+        assert run(command, *both, "--map", tmp_path / "names.csv").exit_code == 0
+
+
 def test_exit_codes_of_differences(base: Path, other: Path) -> None:
     assert run("diff-tree", base, base).exit_code == 0
     different = run("diff-tree", base, other)
@@ -139,8 +150,8 @@ class Block(torch.nn.Module):
 
 def record(location: Path, eps: float) -> Path:
     torch.manual_seed(0)
-    model = torch.nn.Sequential(*(Block(eps) for _ in range(24)), torch.nn.Linear(8, 8))
-    model[24].weight = model[3].fc.weight  # type: ignore[union-attr]
+    model = torch.nn.Sequential(*(Block(eps) for _ in range(12)), torch.nn.Linear(8, 8))
+    model[12].weight = model[3].fc.weight  # type: ignore[union-attr]
     proxy = create_model(model, "Net")
     proxy.backward(proxy(torch.ones(2, 8)).sum())
     proxy.try_dump(dir_path=str(location))
@@ -150,14 +161,14 @@ def record(location: Path, eps: float) -> Path:
 def test_real_models(tmp_path: Path) -> None:
     ours, theirs = (record(tmp_path / str(eps), eps) for eps in (1e-5, 1e-6))
     shown = run("inspect", ours).stdout
-    assert "    0 to 23 (Block), 24 alike, each:" in shown
+    assert "    0 to 11 (Block), all 12 alike:" in shown
     assert "(tied to 3.fc.weight)" in shown
     assert "report of step 0, in training mode, on cpu" in shown
     assert shown.count("\n") < 50
     assert max(map(len, shown.splitlines())) <= 80 + len(str(tmp_path))
     found = run("diff-tree", ours, theirs)
     assert found.exit_code == 1
-    assert "eps is 1e-05 in base and 1e-06 in raw: 24 layers, 0.norm, 1.norm," in found.stdout
+    assert "eps is 1e-05 in base and 1e-06 in raw: 12 layers, 0.norm, 1.norm," in found.stdout
     assert found.stdout.count("\n") < 8
 
 
@@ -180,17 +191,17 @@ def test_no_command_loads_what_it_has_no_need_of(base: Path) -> None:
 
 
 def test_progress_on_a_terminal_and_an_interrupt(tmp_path: Path) -> None:
-    """After a second of work a share is shown; Ctrl-C wipes it and says nothing."""
+    """After a second of work a share is shown; Ctrl-C wipes it and says so."""
     layers = [Layer(f"l{n}", "Linear", out=Y) for n in range(600)]
     write_dump(tmp_path / "run", Layer("", "Net", out=Y, children=layers), step=0)
-    for step in range(1, 1000):  # of documents alone: nothing else is looked at
+    for step in range(1, 200):  # of documents alone: nothing else is looked at
         for document in ("zarr.json", "report/zarr.json"):
             copy = tmp_path / f"run/step_{step}" / document
             copy.parent.mkdir()
             os.link(tmp_path / "run/step_0" / document, copy)
     ours, theirs = pty.openpty()
     process = subprocess.Popen(
-        [COMMAND, "inspect", tmp_path / "run"],
+        [sys.executable, "-c", SLOW, "inspect", tmp_path / "run"],
         stdout=subprocess.PIPE,
         stderr=theirs,
         # whoever runs the tests may have been started with interrupts ignored
@@ -205,4 +216,4 @@ def test_progress_on_a_terminal_and_an_interrupt(tmp_path: Path) -> None:
             told += more
     os.close(ours)
     assert process.returncode == 130
-    assert re.fullmatch(r"(\rreading +\d+%)+\r\x1b\[K", told)
+    assert re.fullmatch(r"(\rreading +\d+%)+\r\x1b\[Kpadiff inspect: stopped\r\n", told)

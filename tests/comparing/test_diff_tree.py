@@ -261,6 +261,32 @@ def test_what_says_the_same_of_many_layers_is_one_line(tmp_path: Path) -> None:
     ) in text
 
 
+def test_what_another_tool_wrote_has_no_classes_to_differ_in(tmp_path: Path) -> None:
+    base = write_dump(tmp_path / "base", net(), section="weights")
+    held = {"norm.weight": Y[0], "fc.weight": Y.T, "fc.scale": Y[0]}
+    np.savez(tmp_path / "raw.npz", **held)
+    found = diff_tree(base, tmp_path / "raw.npz")
+    assert (found.same, found.differences, found.has_classes) == (True, (), False)
+    assert " agree in names,\n  shapes and dtypes.\n" in render(found)
+    np.savez(tmp_path / "other.npz", **{"x.norm.weight": Y[0]})
+    text = render(diff_tree(tmp_path / "raw.npz", tmp_path / "other.npz"))
+    assert "  base  of a class that is not known: 2 layers, norm, fc\n" in text
+
+
+def test_names_are_changed_as_for_a_comparison(tmp_path: Path) -> None:
+    base = write(tmp_path / "base", net())
+    renamed = [replace(layer, name=f"x_{layer.name}") for layer in net().children]
+    raw = write(tmp_path / "raw", replace(net(), children=[Layer("x", "Odd"), *renamed[::-1]]))
+    assert not diff_tree(base, raw).same
+    found = diff_tree(base, raw, rename=["^x_="])
+    assert {item.kind for item in counted(found)} == {"layer", "order"}  # as planted
+    table = tmp_path / "names.csv"
+    table.write_text("base,raw\n" + "".join(f"{c.name},x_{c.name}\n" for c in net().children))
+    assert diff_tree(base, raw, name_map=table) == found
+    with pytest.raises(UsageError, match="expected --rename 'y' to fit a name of raw"):
+        diff_tree(base, raw, rename=["y=z"])
+
+
 def test_layers_are_narrowed_down_and_must_be_there(tmp_path: Path) -> None:
     base = write(tmp_path / "base", net())
     raw = write(tmp_path / "raw", net(act=changing(kind="ReLU"), model=without("drop")))

@@ -148,31 +148,33 @@ USAGE: list[tuple[Callable[[Path], object], type[PadiffError], str]] = [
 ]
 
 
-@pytest.mark.parametrize("number", range(len(USAGE)))
-def test_what_cannot_be_meant_is_one_sentence(number: int, tmp_path: Path) -> None:
-    make(tmp_path / "run.zarr")
-    make(tmp_path / "run", None)
-    padiff.convert(tmp_path / "run.zarr", tmp_path / "h", format="hdf5")
-    shutil.rmtree(tmp_path / "run")
-    (tmp_path / "h").rename(tmp_path / "run")
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What these name; nothing of it is changed."""
+    path = tmp_path_factory.mktemp("place")
+    make(path / "run.zarr")
+    padiff.convert(path / "run.zarr", path / "run", format="hdf5")
     for step in (0, 1):
-        make(tmp_path / "two.zarr", step)
-    (tmp_path / "link").symlink_to("run.zarr")
-    padiff.convert(tmp_path / "run.zarr/step_0", tmp_path / "a.npz")
-    (tmp_path / "b.npz").hardlink_to(tmp_path / "a.npz")
-    write_dump(tmp_path / "both", Layer("", "Net", out=Y))
-    write_dump(tmp_path / "both", Layer("", "Net", grads={"w": Y}), section="grads")
-    shutil.copytree(tmp_path / "run.zarr", tmp_path / "begun.zarr")
-    (tmp_path / "begun.zarr/step_0/weights").rename(
-        tmp_path / "begun.zarr/step_0/.weights.a.partial"
-    )
-    before = everything(tmp_path)
+        make(path / "two.zarr", step)
+    (path / "link").symlink_to("run.zarr")
+    padiff.convert(path / "run.zarr/step_0", path / "a.npz")
+    (path / "b.npz").hardlink_to(path / "a.npz")
+    write_dump(path / "both", Layer("", "Net", out=Y))
+    write_dump(path / "both", Layer("", "Net", grads={"w": Y}), section="grads")
+    shutil.copytree(path / "run.zarr", path / "begun.zarr")
+    (path / "begun.zarr/step_0/weights").rename(path / "begun.zarr/step_0/.weights.a.partial")
+    return path
+
+
+@pytest.mark.parametrize("number", range(len(USAGE)))
+def test_what_cannot_be_meant_is_one_sentence(number: int, place: Path) -> None:
+    before = everything(place)
     call, error, words = USAGE[number]
     with pytest.raises(error, match=words) as raised:
-        call(tmp_path)
+        call(place)
     assert "\n" not in str(raised.value)
-    assert everything(tmp_path) == before
-    assert not list(tmp_path.glob(".*"))
+    assert everything(place) == before
+    assert not list(place.glob(".*"))
 
 
 @destinations

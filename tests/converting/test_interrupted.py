@@ -83,29 +83,83 @@ def test_killed_before_what_is_asked_of_the_system(tmp_path: Path, destination: 
     assert len(outcomes) > 3
 
 
+def when_begun(process: subprocess.Popen[str], directory: Path) -> float:
+    """The time at which it is seen that something was begun, or that the process has ended."""
+    while not list(directory.glob(".*.partial")) and process.poll() is None:
+        time.sleep(0.001)
+    return time.monotonic()
+
+
 @pytest.mark.parametrize("destination", ["made.zarr", "made.h5", "made.npz"])
 def test_interrupted_at_random_instants(tmp_path: Path, destination: str) -> None:
-    source = make(tmp_path / "run.zarr", 400)  # 13 MB
+    source = make(tmp_path / "run.zarr", 150)  # 5 MB
     before = everything(tmp_path)
     command = [str(COMMAND), "convert", str(source), str(tmp_path / destination), "-q"]
-    start = time.monotonic()
-    subprocess.run([*command, "--overwrite"], check=True)
-    whole = time.monotonic() - start
+    with subprocess.Popen(command, text=True) as process:
+        begun = when_begun(process, tmp_path)
+    whole = time.monotonic() - begun
     made = everything(tmp_path)
     subprocess.run(["rm", "-rf", tmp_path / destination], check=True)
     chance = random.Random(7)
     for _ in range(2):
         with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-            time.sleep(chance.uniform(0.4, 1) * whole)
+            when_begun(process, tmp_path)
+            time.sleep(chance.uniform(0, 1) * whole)
             process.send_signal(signal.SIGINT)
             assert process.stderr is not None
-            assert process.stderr.read() == ""
+            told = process.stderr.read()
         assert process.returncode in (130, 0, -signal.SIGINT)
         if process.returncode:
             assert everything(tmp_path) in (before, made)
+        there = (tmp_path / destination).exists()
+        line = f"padiff convert: stopped{STATES['is there' if there else 'nothing']}\n"
+        # when all is said nothing is told
+        assert told in ("", line.format(tmp_path / destination))
         if check(tmp_path, destination):
             subprocess.run(["rm", "-rf", tmp_path / destination], check=True)
         assert [each.name for each in tmp_path.iterdir()] == ["run.zarr"]
+
+
+STATES = {
+    "nothing": ", nothing was left at {}",
+    "as it was": ", {} is as it was before",
+    "is there": " when all was written: {} is there as a whole",
+}
+INTERRUPTED = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
+made, before = sys.argv[-1], sys.argv.pop(1)
+old = os.stat(made).st_ino if os.path.exists(made) else None
+done = []
+def count(event, arguments):
+    if done or not event.startswith(("open", "os.", "shutil.")):
+        return
+    is_new = os.path.exists(made) and os.stat(made).st_ino != old
+    if is_new if before == "the end" else ".partial" in str(arguments[0]):
+        done.append(event)
+        os.kill(os.getpid(), signal.SIGINT)
+sys.addaudithook(count)
+from padiff.cli import main
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("state", "destination"),
+    [("nothing", "made.npz"), ("as it was", "made.zarr"), ("is there", "made.h5")],
+)
+def test_the_command_says_what_there_is(tmp_path: Path, destination: str, state: str) -> None:
+    source, made = make(tmp_path / "run.zarr", 2), tmp_path / destination
+    if state == "as it was":
+        padiff.convert(source, made)
+    before = everything(tmp_path)
+    moment = "the end" if state == "is there" else "the middle"
+    command = [sys.executable, "-c", INTERRUPTED, moment, "convert", "--overwrite"]
+    done = subprocess.run([*command, source, made], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (130, "")
+    assert done.stderr == f"padiff convert: stopped{STATES[state].format(made)}\n"
+    assert (everything(tmp_path) == before) == (state != "is there")
+    assert check(tmp_path, destination) == (state != "nothing")
 
 
 WAITING = """

@@ -10,6 +10,7 @@ import torch
 
 import padiff
 from padiff.errors import FormatError
+from padiff.store.foreign.padiff_json.store import json_dumps_at
 
 SAMPLES = Path(__file__).parents[1] / "samples/padiff_json"
 DUMP = "step_0/rank_0"
@@ -203,3 +204,15 @@ def test_layers_and_their_order_of_steps_and_ranks(tmp_path: Path) -> None:
         *((0, 1, name) for name in ("report", "params")),
         *((10, 0, name) for name in ("report", "params")),
     ]
+
+
+def test_the_layers_of_such_dumps_have_classes(tmp_path: Path) -> None:
+    torch_dump, paddle_dump = (SAMPLES / "strings" / name for name in ("torch", "paddle"))
+    assert padiff.diff_tree(torch_dump, paddle_dump).has_classes
+    padiff.convert(torch_dump, tmp_path / "made.zarr")
+    assert padiff.diff_tree(torch_dump, tmp_path / "made.zarr").has_classes
+
+
+def test_the_root_of_all_files_is_none() -> None:
+    """It has no name of which another could be made."""
+    assert json_dumps_at(Path("/")) is None

@@ -29,10 +29,10 @@ def net(inner: np.ndarray = Y, back: np.ndarray = Y) -> Layer:
     )
 
 
-@pytest.fixture(params=["run.zarr", "run.h5", "run.zarr.zip"])
-def run(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+@pytest.fixture(scope="module", params=["run.zarr", "run.h5", "run.zarr.zip"])
+def run(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Path:
     """Eleven steps of two ranks, of which the first with NaN is step 10, rank 1."""
-    location = tmp_path / str(request.param)
+    location = tmp_path_factory.mktemp("run") / str(request.param)
     for step in (2, 10):
         for rank in (0, 1):
             bad = step == 10 and rank == 1
@@ -126,6 +126,21 @@ def test_the_statistics_are_those_of_the_elements(tmp_path: Path) -> None:
             assert (stats.nan, stats.inf) == (np.isnan(values).sum(), np.isinf(values).sum())
 
 
+def test_nan_in_a_file_of_another_tool_is_known_when_it_was_measured(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.w": Y, "b.w": NAN})  # type: ignore[arg-type]  # names
+    (section,) = inspect(tmp_path / "net.npz").to_json()["sections"]
+    assert (section["nan"], section["inf"], section["measured"]) == (None, None, False)
+    (section,) = inspect(tmp_path / "net.npz", measure=True).to_json()["sections"]
+    assert (section["nan"], section["inf"], section["measured"]) == (1, 0, True)
+
+
+def test_every_location_that_is_told_can_be_typed(run: Path, tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.w": Y, "a.b.w": Y})  # type: ignore[arg-type]  # names
+    for location in (run, tmp_path / "net.npz", tmp_path / "net.npz/a"):
+        for section in inspect(location).sections:
+            assert inspect(section.location).sections == (section,)
+
+
 def test_layers_are_narrowed_down_and_must_be_there(tmp_path: Path) -> None:
     location = write_dump(tmp_path / "run", net())
     (shown,) = inspect(location, layers=["b*"]).to_json()["shown"]
@@ -146,7 +161,8 @@ def test_no_element_is_read(tmp_path: Path) -> None:
 
 def test_the_room_on_disk(run: Path) -> None:
     files = [run] if run.is_file() else [path for path in run.rglob("*") if path.is_file()]
-    assert inspect(run).bytes_on_disk == sum(path.stat().st_size for path in files)
+    size = sum(path.stat().st_size for path in files)
+    assert inspect(run).bytes_on_disk == inspect(f"file://{run}").bytes_on_disk == size
 
 
 def test_damage_hides_nothing_else(tmp_path: Path) -> None:

@@ -56,10 +56,51 @@ def test_a_small_model_is_shown_whole(tmp_path: Path) -> None:
 
 def test_blocks_that_are_alike_are_one(tmp_path: Path) -> None:
     text = text_of(write_dump(tmp_path / "run", model(*(block(str(n)) for n in range(30)))))
-    assert "  0 to 29 (Block), 30 alike, each:  float32[3, 4]\n" in text
-    assert "    q, k (Linear), 2 alike          float32[3, 4]\n" in text
+    assert "  0 to 29 (Block), all 30 alike:  float32[3, 4]\n" in text
+    assert "    q, k (Linear), both alike     float32[3, 4]\n" in text
     assert text.count("\n") < 20
     assert "--layer '*' shows all" in text
+
+
+def test_names_of_what_is_alike_are_as_many_as_are_said(tmp_path: Path) -> None:
+    names = {
+        "a": "0 1 10 11 2 3 4 5 6 7 8 9",  # as texts are sorted
+        "b": "3 4 6 0 1 2",
+        "c": "5 9",
+        "d": "q k v out",
+        "e": "l8 l9 l10 l11",
+        "f": "1 4 5",
+    }
+    held = {f"{top}.{name}.w": Y for top, all_of in names.items() for name in all_of.split()}
+    np.savez(tmp_path / "net.npz", **held)  # type: ignore[arg-type]  # names are names
+    text = text_of(tmp_path / "net.npz")
+    for words in (
+        "0 to 11, all 12 alike",
+        "0 to 4, 6, all 6 alike",
+        "5, 9, both alike",
+        "q, k, ..., out, all 4 alike",
+        "l8 to l11, all 4 alike",
+        "1, 4, 5, all 3 alike",
+    ):
+        assert f"      {words} " in text
+
+
+def test_what_is_left_out_is_counted_once(tmp_path: Path) -> None:
+    """Layers, not lines; and no layer's bytes are among those of the one that holds it as well."""
+    rows = [
+        Layer(
+            f"{row}",
+            "Row",
+            out=Y,
+            children=[Layer(f"b{n}", f"B{row}{n}", out=Y) for n in range(40)],
+        )
+        for row in range(3)
+    ]
+    text = text_of(write_dump(tmp_path / "run", model(*rows)))
+    (rest,) = (line for line in text.splitlines() if "..." in line)
+    shown = text.partition("layer\n")[2].count("float32[3, 4]") - 1  # of the model its input too
+    assert rest.endswith(f"... {124 - shown} more layers")
+    assert rest.startswith(f"{byte_size((124 - shown) * Y.nbytes):>10}")
 
 
 def test_one_among_many_is_seen(tmp_path: Path) -> None:
@@ -72,8 +113,8 @@ def test_one_among_many_is_seen(tmp_path: Path) -> None:
     (at,) = (n for n, line in enumerate(lines) if "  9 (Block)  " in line)
     assert lines[at].startswith("NaN ")
     assert lines[at].endswith(" float32[3, 4] NaN")
-    assert any("  0 to 8 (Block), 9 alike, each:" in line for line in lines[:at])
-    assert any("  10 to 29 (Block), 20 alike, each:" in line for line in lines[at:])
+    assert any("  0 to 8 (Block), all 9 alike:" in line for line in lines[:at])
+    assert any("  10 to 29 (Block), all 20 alike:" in line for line in lines[at:])
     assert not any(line.startswith("NaN ") for line in lines[: at - 3] if "Block" in line)
 
 
@@ -133,6 +174,20 @@ def test_layers_that_are_asked_for_are_shown_with_all_they_have(tmp_path: Path) 
         "  48 bytes          output 0  float32[3, 4]\n"
     )
     assert text_of(location, layers=["*"]).count("(Linear)") == 60
+
+
+def test_a_layer_that_only_holds_others_says_how_to_see_these(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", **{"a.0.w": Y, "a.1.w": Y, "b.w": Y})  # type: ignore[arg-type]
+    hint = "\nWhat fits has no tensor itself: --layer 'a.*' shows what is in it.\n"
+    for pattern, told in {"a": True, "a.*": False, "b": False, "*": False}.items():
+        assert (hint in text_of(tmp_path / "net.npz", layers=[pattern])) == told, pattern
+
+
+def test_one_is_no_plural(tmp_path: Path) -> None:
+    np.savez(tmp_path / "net.npz", w=Y)
+    assert "Of 1 tensor it is not known" in text_of(tmp_path / "net.npz")
+    found = render(inspect(tmp_path / "net.npz", measure=True))
+    assert "No NaN or Inf in 1 tensor." in found
 
 
 def test_statistics(tmp_path: Path) -> None:

@@ -91,6 +91,21 @@ def test_not_a_store(tmp_path: Path, store: Path) -> None:
         one_sentence(error)
 
 
+def test_a_name_beside_it_may_be_what_was_meant(tmp_path: Path, store: Path) -> None:
+    (tmp_path / "net.safetensors").touch()
+    for name, hint in {
+        "net.safetensor": f"did you mean net.safetensors in {tmp_path}?",
+        "run.zar/step_0": f"did you mean run.zarr in {tmp_path}?",
+        "run.zarr/reprt": f"did you mean report in {store}?",
+        "something else": "check the path",
+        "net.safetensors.d/x/y": f"did you mean net.safetensors in {tmp_path}?",
+    }.items():
+        with pytest.raises(LocationError, match="found nothing there: ") as error:
+            open_dumps(tmp_path / name)
+        assert str(error.value).endswith(f"found nothing there: {hint}")
+        one_sentence(error)
+
+
 @pytest.mark.parametrize("location", [None, 3, b"run.zarr", ["run.zarr"]])
 def test_what_is_no_path(location: Any) -> None:
     for use in (open_dump, lambda place: DumpWriter(place, "report")):

@@ -35,13 +35,15 @@ class Contents:
     """Named arrays in the order in which they lie; names have dots between their parts.
 
     `kind` tells what it is, such as `a safetensors file`; `framework` whose it is, empty where the
-    file does not say. `refused` are names that have no array which padiff can read, and why.
+    file does not say. `refused` are names that have no array which padiff can read, and why;
+    `others` those of what is no array at all, such as numbers and texts.
     """
 
     kind: str
     framework: str
     entries: Mapping[str, Entry]
     refused: Mapping[str, str] = field(default_factory=dict)
+    others: tuple[str, ...] = ()
 
 
 def record_of(
@@ -84,7 +86,8 @@ def below(contents: Contents, prefix: str, where: str) -> Contents:
         for name, reason in contents.refused.items()
         if name.startswith(start)
     }
-    return replace(contents, entries=kept, refused=refused)
+    others = tuple(n.removeprefix(start) for n in contents.others if n.startswith(start))
+    return replace(contents, entries=kept, refused=refused, others=others)
 
 
 def put(entries: dict[str, Entry], name: str, entry: Entry, where: str) -> None:

@@ -24,7 +24,7 @@ class NamedArrays(Store):
     """
 
     def __init__(self, location: str, held_in: Path | None, contents: Contents) -> None:
-        self.kind = contents.kind
+        self.kind, self.others = contents.kind, contents.others
         self._location, self._held_in, self._contents = location, held_in, contents
         self._entries: dict[str, Entry] = {}
         tree = self._tree()
@@ -74,6 +74,9 @@ class NamedArrays(Store):
     @property
     def location(self) -> str:
         return self._location
+
+    def location_of(self, path: str) -> str:
+        return self._location  # names behind it lead to arrays
 
     def attributes(self, path: str) -> Json:
         if path in ("", _SECTION):

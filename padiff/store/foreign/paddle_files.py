@@ -12,12 +12,13 @@ from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.machine import Object, Span, as_text
 from padiff.store.foreign.pickles import read_pickle
-from padiff.store.foreign.values import named_values, sizes_of
+from padiff.store.foreign.values import named_values, outermost, sizes_of
 from padiff.store.raw import OpenFile, RawArray, strides_of
 
 __all__ = ["read_paddle"]
 
 KIND = "a file of paddle"
+_OWN_NAMES = "StructuredToParameterName@@"  # by which a process calls parameters; all files have it
 _RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _NAMES = (
     *("collections.OrderedDict", "builtins.tuple"),
@@ -33,14 +34,17 @@ def read_paddle(path: Path) -> Contents:
     state, _ = read_pickle(file.part(0, file.size), 0, _NAMES, where)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
-    for name, value in named_values(state, _is_tensor):
+    others: list[str] = []
+    if isinstance(state, dict):
+        state.pop(_OWN_NAMES, None)
+    for name, value in named_values(state, _is_tensor, others):
         try:
             put(entries, name, _entry(file, f"{where}/{name}", value), where)
         except CorruptError:
             raise
         except FormatError as error:
             refused[name] = str(error)
-    return Contents(KIND, "paddle", entries, refused)
+    return Contents(KIND, "paddle", entries, refused, outermost(others, [*entries, *refused]))
 
 
 def _is_tensor(value: object) -> bool:

@@ -71,7 +71,9 @@ def read_safetensors(path: Path) -> Contents:
         raise _lie(path, f"tensors up to byte {begin + end} in a file of {file.size}")
     ordered = {name: entries[name] for name in header if name in entries}
     ordered |= {name: entries[held] for name, held in _tied(metadata, header) if held in entries}
-    return Contents(KIND, _FRAMEWORKS.get(str(framework), ""), ordered, refused)
+    told = {"format", *ordered}
+    others = (METADATA,) if isinstance(metadata, dict) and set(metadata) - told else ()
+    return Contents(KIND, _FRAMEWORKS.get(str(framework), ""), ordered, refused, others)
 
 
 def _tied(metadata: object, header: dict[str, object]) -> list[tuple[str, str]]:

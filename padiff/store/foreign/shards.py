@@ -1,6 +1,6 @@
 """Tensors over several files, as large models are published: with an index, or without."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from pathlib import Path
 
 from padiff.errors import CorruptError, FormatError
@@ -81,8 +81,9 @@ def _read(path: Path) -> Contents:
 
 
 def _together(
-    held: Iterable[Contents], entries: dict[str, Entry], refused: dict[str, str]
+    held: Collection[Contents], entries: dict[str, Entry], refused: dict[str, str]
 ) -> Contents:
     frameworks = {contents.framework for contents in held}
     framework = frameworks.pop() if len(frameworks) == 1 else ""
-    return Contents("files of one model", framework, entries, refused)
+    others = tuple(dict.fromkeys(name for contents in held for name in contents.others))
+    return Contents("files of one model", framework, entries, refused, others)

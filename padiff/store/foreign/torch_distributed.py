@@ -19,7 +19,7 @@ from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import as_text
 from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.torch_files import NAMES, tensor_in_zip
-from padiff.store.foreign.values import file_name, sizes_of
+from padiff.store.foreign.values import file_name, outermost, sizes_of
 from padiff.store.raw import OpenFile
 
 __all__ = ["METADATA", "read_distributed"]
@@ -75,11 +75,13 @@ def _contents(path: Path, metadata: Any) -> Contents:
         places[key] = _place(place)
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
+    others: list[str] = []
     files: dict[str, OpenFile] = {}
     for name, about in state["state_dict_metadata"].items():
         if type(name) is not str:
             raise ValueError("a name that is no text")
         if about.kind != f"{_ABOUT}metadata.TensorStorageMetadata":
+            others.append(name)
             continue  # a number or a text
         try:
             entries[name] = _entry(path, name, about.state, places, files)
@@ -87,7 +89,7 @@ def _contents(path: Path, metadata: Any) -> Contents:
             raise
         except FormatError as error:
             refused[name] = str(error)
-    return Contents(KIND, "torch", entries, refused)
+    return Contents(KIND, "torch", entries, refused, outermost(others, [*entries, *refused]))
 
 
 _Place = tuple[str, int, int]  # the file, the first byte, and how many there are

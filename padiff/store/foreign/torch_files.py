@@ -12,7 +12,7 @@ from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import Object, as_text
 from padiff.store.foreign.pickles import read_pickle
-from padiff.store.foreign.values import named_values, sizes_of
+from padiff.store.foreign.values import named_values, outermost, sizes_of
 from padiff.store.foreign.zips import Member, check_once, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
@@ -128,7 +128,8 @@ def _sizes_of_storages(state: Any) -> dict[str, int]:
 def _contents(state: Any, storages: Mapping[str, Storage], swapped: bool, where: str) -> Contents:
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
-    for name, value in named_values(state, _is_tensor):
+    others: list[str] = []
+    for name, value in named_values(state, _is_tensor, others):
         try:
             entry = _entry(value, storages, f"{where}/{name}", swapped=swapped)
             put(entries, name, entry, where)
@@ -136,7 +137,7 @@ def _contents(state: Any, storages: Mapping[str, Storage], swapped: bool, where:
             raise
         except FormatError as error:
             refused[name] = str(error)
-    return Contents(KIND, "torch", entries, refused)
+    return Contents(KIND, "torch", entries, refused, outermost(others, [*entries, *refused]))
 
 
 def _is_tensor(value: object) -> bool:

@@ -125,7 +125,7 @@ def json_dumps_at(path: Path) -> tuple[JsonDumps, str] | None:
     """
     directory = path
     names: list[str] = []
-    if path.with_suffix(".json").is_file() and path.stem in SECTIONS:
+    if path.stem in SECTIONS and path.with_suffix(".json").is_file():
         directory, names = path.parent, [path.stem]
     if not directory.is_dir() or not _holds_dump(directory):
         return None
