@@ -4,7 +4,6 @@ import os
 import pty
 import re
 import select
-import shutil
 import subprocess
 import sys
 import time
@@ -118,8 +117,7 @@ def test_a_tab_completes(bash: Shell, line: str, to: str) -> None:
     [("zsh", 'eval "$(padiff completion zsh)"'), ("fish", "padiff completion fish | source")],
 )
 def test_a_tab_completes_in_other_shells(place: Path, name: str, script: str) -> None:
-    if shutil.which(name) is None:
-        pytest.skip(f"{name} is not installed")
+    need(name)
     shell = Shell(name, place)
     shell.run(script)
     shell.completed("padiff insp", "padiff inspect ")
@@ -144,8 +142,7 @@ def test_without_the_script_nothing_is_completed(bash: Shell) -> None:
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_a_shell_takes_its_script(shell: str) -> None:
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    need(shell)
     script = subprocess.run([PROGRAMS / "padiff", "completion", shell], capture_output=True)
     done = subprocess.run([shell, "-n"], input=script.stdout, capture_output=True)
     assert (script.returncode, done.returncode, done.stderr) == (0, 0, b"")

@@ -16,6 +16,7 @@ from safetensors.numpy import save_file
 from padiff.cli.check_command import command as check
 from padiff.cli.commands import group
 from tests.stores import Layer, write_dump
+from tests.tools import need
 
 PROGRAMS = Path(sys.executable).parent
 Y = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -88,8 +89,7 @@ def test_an_example_runs(stores: Path, example: str, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize("example", [line for line in EXAMPLES if OF_A_SHELL & set(line)])
 def test_an_example_of_a_shell_runs(stores: Path, example: str) -> None:
     shell = "zsh" if "zsh" in example else "bash"
-    if shutil.which(shell) is None:
-        pytest.skip(f"{shell} is not installed")
+    need(shell)
     if shell == "zsh":  # as the example says what comes before
         example = f"autoload -U compinit && compinit -D -u; {example}"
     if shutil.which("jq") is None:
