@@ -56,6 +56,7 @@ def test_it_is_what_the_library_makes_of_it(name: str, tmp_path: Path) -> None:
             "in another order",
             "scaled",
             "lzf",
+            "shuffled alone",
             "partly there",
             "not there",
         )
@@ -64,6 +65,16 @@ def test_it_is_what_the_library_makes_of_it(name: str, tmp_path: Path) -> None:
     array = padiff.open_dump(tmp_path / "weights.h5").weights["fc"].weight["weight"]
     for selection in blocks(VALUES.shape, (13, 9), 10**6):
         assert np.array_equal(array.read(selection), expected[selection])
+
+
+SAMPLES = Path(__file__).parents[1] / "samples"
+
+
+@pytest.mark.parametrize("name", ["shuffled", "deflated", "both"])
+def test_chunks_at_the_edge_may_lie_as_they_are(name: str) -> None:
+    """As the library leaves them where it is told to, by what h5py has no function for."""
+    array = padiff.open_dump(SAMPLES / "edges_unpacked.h5").weights[""].weight[name]
+    assert np.array_equal(np.asarray(array), np.arange(114, dtype=np.float32).reshape(19, 6))
 
 
 def test_a_store_is_no_bomb_either(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ _MOST_MORE = 2**20  # bytes that a chunk may have beyond its own before the last
 _MOST_PACKED = 2**12  # bytes, and twice those of a chunk, whatever the filters
 _CHECKSUM = 4  # bytes
 _DEFLATE, _SHUFFLE, _FLETCHER = h5z.FILTER_DEFLATE, h5z.FILTER_SHUFFLE, h5z.FILTER_FLETCHER32
+# None of these makes more bytes than the elements of the chunk have.
+_BOUNDED = {_SHUFFLE, _FLETCHER, h5z.FILTER_NBIT, h5z.FILTER_SCALEOFFSET}
 
 
 def read_packed(
@@ -41,7 +43,8 @@ def read_packed(
     lengths, own = plist.get_chunk(), dataset.get_type()
     itemsize = own.get_size()
     size = prod(lengths) * itemsize
-    complete = own.equal(kind) and {_DEFLATE, _SHUFFLE}.issuperset(filters)
+    # chunks at the edge may be left as they are, which only what is deflated tells from others
+    complete = own.equal(kind) and {_DEFLATE} <= set(filters) <= {_DEFLATE, _SHUFFLE}
     for parts in itertools.product(*map(_parts, selection, lengths)):
         corner, target, source = zip(*parts, strict=True)
         try:
@@ -80,6 +83,8 @@ def _unpacked(data: Any, filters: Sequence[int], size: int, itemsize: int) -> An
     """The bytes of a chunk before they went through the filters; None where others are left."""
     if len(data) > 2 * size + _MOST_PACKED:
         raise ValueError("more are packed in it")
+    if sum(number not in _BOUNDED for number in filters) > 1:
+        raise ValueError("it is packed more than once")
     for place in reversed(range(len(filters))):
         if filters[place] == _DEFLATE:
             try:
@@ -96,8 +101,6 @@ def _unpacked(data: Any, filters: Sequence[int], size: int, itemsize: int) -> An
             for number, each in enumerate(bytewise):  # in NumPy at once it takes thrice as long
                 data[:, number] = each
             data = data.data.cast("B")
-        elif _DEFLATE in filters[:place]:
-            raise ValueError("it is packed in more than one way")
         else:
             return None
     return data

@@ -92,6 +92,25 @@ def bomb_packed_twice(file: Any) -> None:
     made.write(h5py.h5s.ALL, h5py.h5s.ALL, np.ones(2**15, np.float32))
 
 
+def bomb_of_lzf_in_lzf(file: Any) -> None:
+    """Of 2 KB: each time it is unpacked to a hundred times as much."""
+    size, data = 2**26, np.zeros(2**26, np.uint8)
+    for number in range(2):
+        made = file.create_dataset(
+            str(number), (size,), "u1", chunks=(size,), compression="lzf", data=data
+        )
+        data = np.frombuffer(made.id.read_direct_chunk((0,))[1], np.uint8)
+        size = len(data)
+        del file[str(number)]
+    properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    properties.set_chunk((2**14,))
+    for _ in range(2):
+        properties.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
+    space = h5py.h5s.create_simple((2**14,))
+    made = h5py.h5d.create(file.id, b"a", h5py.h5t.NATIVE_FLOAT, space, properties)
+    made.write_direct_chunk((0,), data.tobytes())
+
+
 def resized(file: Any) -> None:
     made = file.create_dataset("a", data=np.ones(10), chunks=(10,), maxshape=(None,))
     made.resize((5,))
@@ -114,6 +133,7 @@ several(
         "a bomb of another type": bomb(dtype=">f8"),
         "a bomb with a checksum": bomb(fletcher32=True),
         "a bomb of lzf": bomb_of_lzf,
+        "a bomb of lzf in lzf": bomb_of_lzf_in_lzf,
         "packed twice": bomb_packed_twice,
         "no arrays": no_arrays,
         "cyclic": cyclic,
