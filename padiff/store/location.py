@@ -14,7 +14,7 @@ from padiff.store.hdf5.names import ROOT_DOCUMENT
 from padiff.store.media.archive import Archive
 from padiff.store.media.directory import Directory
 from padiff.store.media.remote import Remote
-from padiff.store.ours import is_group_of_ours, is_hdf5_of_others, refuse_rootless
+from padiff.store.ours import is_group_of_ours, is_hdf5_of_others
 from padiff.store.roots import archive_of, enclosing_root, enclosing_url, hdf5_store
 from padiff.store.zarr.document import DOCUMENT
 from padiff.store.zarr.store import ZarrStore
@@ -51,7 +51,6 @@ def _store_at(path: Path) -> tuple[Store, str]:
     found = _zarr_at(path) if (path / DOCUMENT).exists() else _hdf5_at(path)
     if found is not None:
         return found
-    refuse_rootless(Directory(path))
     if (foreign := foreign_store(path)) is not None:
         return foreign
     raise _nothing_at(path)
@@ -111,8 +110,6 @@ def _store_in(archive: Path, path: Path) -> tuple[Store, str]:
 def _store_behind(url: str) -> tuple[Store, str]:
     root = enclosing_url(url)
     if root is None:
-        if not Remote(url).has(DOCUMENT):
-            refuse_rootless(Remote(url))
         if (foreign := foreign_hierarchy(Remote(url))) is not None:
             return foreign
         if not Remote(url).has(DOCUMENT):

@@ -1,25 +1,26 @@
 """Whether padiff wrote what lies somewhere, whole or damaged: that is never another tool's."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from padiff.errors import CorruptError, FormatError, LocationError
-from padiff.store.format import ATTRIBUTE, SECTIONS, has_meaning
+from padiff.jsonio import Json
+from padiff.store.format import ATTRIBUTE, SECTIONS
 from padiff.store.hdf5.errors import Reading
 from padiff.store.hdf5.probe import check_walk
 from padiff.store.hdf5.seal import is_sealed
 from padiff.store.leftovers import PARTIAL
 from padiff.store.media.base import Medium
-from padiff.store.zarr.group import DOCUMENT, attributes_of
+from padiff.store.zarr.group import attributes_of
 
 __all__ = [
+    "is_array_of_ours",
     "is_group_of_ours",
     "is_hdf5_of_others",
-    "is_of_ours",
     "is_root_of_ours",
     "refuse_ours",
-    "refuse_rootless",
 ]
 
 # How the leaf of an array is called: of a report, and of a section of parameters.
@@ -58,21 +59,34 @@ def is_hdf5_of_others(path: Path) -> bool:
     if not h5py.is_hdf5(file) or is_sealed(file):
         return False
     check_walk(file)
-    found: list[str] = []
     with Reading(str(file)), h5py.File(file, "r", locking=False) as held:
         # links that lead out of the file are not followed
         own = [name for name in held if isinstance(held.get(name, getlink=True), h5py.HardLink)]
         if any(ATTRIBUTE in each.attrs for each in (held, *map(held.get, own))):
             return False
-        held.visit(found.append)
-    return not any(is_of_ours(name.split("/")) for name in found)
+        return not held.visititems(_is_dataset_of_ours)
 
 
-def is_of_ours(names: Iterable[str]) -> bool:
-    """Whether the names that lead to an array are those of one in a section of ours.
+def _is_dataset_of_ours(name: str, found: Any) -> bool | None:
+    from h5py import Dataset, h5d
 
-    Or of one in a section that is not finished. Those of `weights` alone may be anybody's.
+    if not isinstance(found, Dataset) or not _is_in_section(name.split("/")):
+        return None  # and the next is asked
+    # which padiff sees to, and few others do
+    return True if found.id.get_create_plist().get_fill_time() == h5d.FILL_TIME_NEVER else None
+
+
+def is_array_of_ours(names: Sequence[str], document: Json) -> bool:
+    """Whether the names that lead to an array of Zarr 3 are those of one in a section of ours.
+
+    Or of one in a section that is not finished. Chunks are called `c.0.1` by few others.
     """
+    dotted = {"name": "default", "configuration": {"separator": "."}}
+    return document.get("chunk_key_encoding") == dotted and _is_in_section(names)
+
+
+def _is_in_section(names: Sequence[str]) -> bool:
+    """Whether names are such; those of `weights` alone may be anybody's."""
     *above, leaf = names
     sections = set(SECTIONS).intersection(above)
     if any(name.startswith(".") and name.endswith(PARTIAL) for name in above):
@@ -87,18 +101,3 @@ def refuse_ours(where: str, found: str) -> CorruptError:
         "store without its root: name the directory that was dumped to, or copy it again if its "
         "documents are gone"
     )
-
-
-def refuse_rootless(medium: Medium) -> None:
-    """CorruptError for what padiff wrote and lost the document of its root, or of its group."""
-    try:
-        names = medium.directories("")
-    except LocationError:  # which whoever looks next is told
-        return
-    ours = [name for name in names if has_meaning(name) and medium.has(f"{name}/{DOCUMENT}")]
-    if ours:
-        raise CorruptError(
-            f"expected {DOCUMENT} of a padiff store in {medium.location} beside "
-            f"{', '.join(ours[:5])}, found none: it was removed after it was written, or its "
-            "writer was stopped, so copy it again or dump again"
-        )

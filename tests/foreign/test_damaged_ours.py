@@ -10,6 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 import pytest
+import zarr
 
 import padiff
 from padiff.errors import PadiffError
@@ -88,3 +89,27 @@ def test_hdf5(tmp_path: Path, sections: bool) -> None:
             del group.attrs["padiff"]
     with pytest.raises(PadiffError, match="without the attribute 'padiff'|changed"):
         padiff.open_dump(store)
+
+
+@pytest.mark.parametrize("group", ["params", "report", "weights", "step_1/grads"])
+@pytest.mark.parametrize("kind", ["zarr 2", "zarr 3", "without its group", "hdf5"])
+def test_words_of_ours_may_be_in_files_of_others(tmp_path: Path, group: str, kind: str) -> None:
+    """As in what Flax saves, with the names of a state dict."""
+    name = f"{group}/fc1.weight"
+    if kind == "hdf5":
+        with h5py.File(tmp_path / "net.h5", "w") as file:
+            file[name] = Y
+        check(tmp_path / "net.h5")
+        return
+    made = zarr.open_group(tmp_path / "net", mode="w", zarr_format=2 if kind == "zarr 2" else 3)
+    made.create_array(name, data=Y)
+    if kind == "without its group":
+        (tmp_path / "net/zarr.json").unlink()
+    check(tmp_path / "net")
+    check(tmp_path / "net" / group)
+
+
+def check(location: Path) -> None:
+    weights = padiff.open_dump(location).weights
+    (found,) = (node for node in weights.tree.walk() if node.tensors)
+    assert np.array_equal(weights[found.route].weight["weight"], Y)

@@ -23,7 +23,7 @@ from padiff.store.foreign.directories import is_hidden, is_note, visible
 from padiff.store.foreign.elements import element_of
 from padiff.store.format import ATTRIBUTE
 from padiff.store.media.base import Medium
-from padiff.store.ours import is_of_ours, refuse_ours
+from padiff.store.ours import is_array_of_ours, refuse_ours
 from padiff.store.storage import MOST_DECODED
 from padiff.store.zarr.array import LONGEST_DOCUMENT, ZarrChunks
 from padiff.store.zarr.codecs import Chain, decode_version_2
@@ -68,7 +68,8 @@ def _arrays(medium: Medium) -> Iterator[tuple[str, str, Json | None]]:
         values = _document_3(medium, _in(name, mark)) if mark == DOCUMENT else None
         if mark == _ARRAY_2 or (values is not None and values.get("node_type") == "array"):
             # of a path that leads into a store, the section may be the last name but one
-            if is_of_ours((*Path(medium.location).parts[-2:], *name.split("/"))):
+            names = (*Path(medium.location).parts[-2:], *name.split("/"))
+            if values is not None and is_array_of_ours(names, values):
                 raise refuse_ours(medium.location, name)
             yield name, mark, values
         elif name.count("/") < _DEEPEST:
