@@ -1,7 +1,9 @@
 """The commands as processes of their own: `padiff` with all of them, and `padiff-check`."""
 
+import os
 import signal
 import sys
+from contextlib import suppress
 from typing import NoReturn
 
 import click
@@ -18,6 +20,10 @@ from padiff.version import __version__
 
 __all__ = ["check", "group", "main"]
 
+_CUT_SHORT = (
+    "expected what is read to stay as it is, found a file of it cut short meanwhile: wait until "
+    "whoever writes it is done, and run this again"
+)
 
 _EXAMPLES = """\b
 Examples:
@@ -46,12 +52,6 @@ group.add_command(suggest_map_command, "suggest-map")
 group.add_command(completion_command, "completion")
 
 
-_CUT_SHORT = (
-    "expected what is read to stay as it is, found a file of it cut short meanwhile: wait until "
-    "whoever writes it is done, and run this again"
-)
-
-
 def main() -> NoReturn:
     """`padiff`, which ends the process."""
     _run(group, "padiff")
@@ -72,5 +72,9 @@ def _run(command: click.Command, name: str) -> NoReturn:
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
         sys.exit(130)
+    except OSError as error:  # of what is written by click itself, as --help
+        with suppress(OSError):
+            print(f"{name}: expected to write, found {error.strerror}", file=sys.stderr)
+        os._exit(2)  # what is still to be written would fail again
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # all is said, and leaving takes a moment

@@ -11,6 +11,7 @@ import click
 from padiff.cli.options import quiet_option
 from padiff.cli.output import Progress, failing_in_one_line, print_note, print_text
 from padiff.cli.places import complete_files
+from padiff.store.address import is_elsewhere
 
 if TYPE_CHECKING:  # loaded when there is something to convert, not for --help
     from padiff.converting.conversion import Conversion
@@ -108,13 +109,15 @@ def _identity(dst: str) -> tuple[int, int] | None:
     """What tells a file or directory from one that takes its place; None where none is."""
     try:
         status = os.lstat(dst)
-    except (OSError, ValueError):  # a URL is none either
+    except (OSError, ValueError):
         return None
     return status.st_dev, status.st_ino
 
 
 def _state(dst: str, before: tuple[int, int] | None) -> str:
     """What a conversion that was stopped has left."""
+    if is_elsewhere(dst):
+        return ""  # a program that is told to stop asks no server
     now = _identity(dst)
     if now != before:
         return f" when all was written: {dst} is there as a whole"

@@ -9,7 +9,7 @@ from padiff.converting.destination import Kind, check_apart, check_free, kind_of
 from padiff.converting.npz import check_npz, write_npz
 from padiff.converting.placing import put_behind, put_beside
 from padiff.converting.safetensors import check_safetensors, write_safetensors
-from padiff.converting.source import Source, Tally, array_of, distinct, size_of
+from padiff.converting.source import Source, Tally, array_of, distinct
 from padiff.converting.state import State, state_of
 from padiff.converting.stores import fill_store
 from padiff.errors import UsageError
@@ -21,7 +21,7 @@ from padiff.store.hdf5.names import SUFFIXES
 from padiff.store.media.archive import SUFFIX, pack
 from padiff.store.media.directory import Directory
 from padiff.store.roots import hdf5_store
-from padiff.store.section import Section
+from padiff.store.section import Section, bytes_of
 from padiff.store.storage import Compression, Storage
 from padiff.store.zarr.store import ZarrStore
 
@@ -104,14 +104,14 @@ def _to_file(
 ) -> Conversion:
     check, write = _FILES[kind]
     check(state)
-    tally = Tally(sum(map(size_of, state.tensors.values())), progress)
+    tally = Tally(sum(map(bytes_of, state.tensors.values())), progress)
     with put_beside(local_path(dst), overwrite=overwrite) as path:
         written = write(path, state, lambda tensor: array_of(state.section, tensor, tally))
     return Conversion(
         str(dst),
         sections=1,
         arrays=len(written),
-        bytes=sum(map(size_of, written.values())),
+        bytes=sum(map(bytes_of, written.values())),
         tied=tuple(name for name in state.tensors if name not in written),
         unfinished=source.unfinished,
         left_out={**_left_out(state.section), **_no_tensors(source)},
@@ -146,7 +146,7 @@ def _to_store(
             done,
             sections=done.sections + 1,
             arrays=done.arrays + len(tensors),
-            bytes=done.bytes + sum(map(size_of, tensors)),
+            bytes=done.bytes + sum(map(bytes_of, tensors)),
             # what a store of ours tells of itself the new one tells as well
             left_out={
                 **done.left_out,

@@ -6,10 +6,10 @@ from pathlib import Path
 
 from numpy.lib import format as npy
 
-from padiff.converting.source import size_of
 from padiff.converting.state import State, check_types, pieces_of
 from padiff.store.array import Array
 from padiff.store.files import Writing
+from padiff.store.section import bytes_of
 from padiff.tree import TensorRecord
 
 __all__ = ["check_npz", "write_npz"]
@@ -29,7 +29,7 @@ def write_npz(
     path: Path, state: State, read: Callable[[TensorRecord], Array]
 ) -> Mapping[str, TensorRecord]:
     """Write a new file; what is in it. Raises what `read` does, and WriteError."""
-    size = sum(map(size_of, state.tensors.values()))
+    size = sum(map(bytes_of, state.tensors.values()))
     with Writing(path, size), zipfile.ZipFile(path, "x", zipfile.ZIP_STORED) as file:
         for name, tensor in state.tensors.items():
             array = read(tensor)

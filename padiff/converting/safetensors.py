@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from pathlib import Path
 
-from padiff.converting.source import size_of
 from padiff.converting.state import State, check_types, pieces_of
 from padiff.dtypes import dtype_named
 from padiff.errors import UsageError
@@ -12,6 +11,7 @@ from padiff.jsonio import Json, dumps
 from padiff.store.array import Array
 from padiff.store.files import write_pieces
 from padiff.store.foreign.safetensors import LONGEST, METADATA, TYPES
+from padiff.store.section import bytes_of
 from padiff.tree import TensorRecord
 
 __all__ = ["check_safetensors", "write_safetensors"]
@@ -43,7 +43,7 @@ def write_safetensors(
     """Write a new file; what is in it. Raises what `read` does, and WriteError."""
     header = _header(state)
     written = _written(state)
-    size = len(header) + sum(map(size_of, written.values()))
+    size = len(header) + sum(map(bytes_of, written.values()))
     write_pieces(path, chain([memoryview(header)], _elements(written, read)), size)
     return written
 
@@ -69,8 +69,8 @@ def _header(state: State) -> bytes:
         metadata["format"] = _FORMATS[state.section.header.framework]
     extents, end = {}, 0
     for name, tensor in _written(state).items():
-        extents[name] = [end, end + size_of(tensor)]
-        end += size_of(tensor)
+        extents[name] = [end, end + bytes_of(tensor)]
+        end += bytes_of(tensor)
     values: Json = {METADATA: metadata} if metadata else {}
     for name in [name for name in state.tensors if name in extents]:
         tensor = state.tensors[name]

@@ -1,7 +1,6 @@
 """What is converted: the sections at a location, and their arrays, checked while they are read."""
 
 from collections.abc import Callable, Collection, Iterator
-from math import prod
 from pathlib import PurePosixPath
 from threading import Lock
 from typing import Any
@@ -9,7 +8,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff.dtypes import dtype_named
 from padiff.errors import CorruptError, IncompleteError, UnreadableError, UsageError
 from padiff.store.address import Location
 from padiff.store.array import Array
@@ -24,7 +22,7 @@ from padiff.store.section import Section
 from padiff.store.verify_groups import Groups, check_there
 from padiff.tree import TensorRecord
 
-__all__ = ["Source", "Tally", "array_of", "distinct", "size_of"]
+__all__ = ["Source", "Tally", "array_of", "distinct"]
 
 
 class Source:
@@ -100,11 +98,6 @@ def distinct(section: Section) -> Collection[TensorRecord]:
         return ()
     tensors = (tensor for node in section.tree.walk() for tensor in node.tensors)
     return {tensor.array: tensor for tensor in tensors}.values()
-
-
-def size_of(tensor: TensorRecord) -> int:
-    """Bytes of the elements of a tensor."""
-    return prod(tensor.shape) * dtype_named(tensor.dtype).itemsize
 
 
 class Tally:

@@ -13,14 +13,13 @@ from padiff.inspecting.inspection import (
     Nonfinite,
     SectionSummary,
     ShownSection,
-    bytes_of,
 )
 from padiff.store.address import Location
 from padiff.store.base import Store
 from padiff.store.format import ATTRIBUTE, SECTIONS
 from padiff.store.location import locate_for_reading
 from padiff.store.roots import absolute_numbers
-from padiff.store.section import Section
+from padiff.store.section import Section, bytes_of
 from padiff.store.verify_groups import TOLD, Groups, check_there
 from padiff.tree import TensorStats
 

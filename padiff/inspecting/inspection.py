@@ -3,25 +3,19 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from fnmatch import fnmatchcase
-from math import prod
 
 from msgspec.structs import asdict as fields_of
 
-from padiff.dtypes import dtype_named
 from padiff.jsonio import Json
 from padiff.store.format import SectionName
+from padiff.store.section import bytes_of
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, TensorStats
 
-__all__ = ["SCHEMA", "Inspection", "Nonfinite", "SectionSummary", "ShownSection", "bytes_of"]
+__all__ = ["SCHEMA", "Inspection", "Nonfinite", "SectionSummary", "ShownSection"]
 
 SCHEMA = "padiff-inspection/1"
 
 _OF_RECORD = ("phase", "place", "shape", "dtype", "device", "array", "tied", "buffer")
-
-
-def bytes_of(tensor: TensorRecord) -> int:
-    """Those of its elements, decoded."""
-    return prod(tensor.shape) * dtype_named(tensor.dtype).itemsize
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from math import prod
 
 from msgspec.structs import replace
 
-from padiff.inspecting.inspection import Inspection, ShownSection, bytes_of
+from padiff.inspecting.inspection import Inspection, ShownSection
 from padiff.render.folding import Line, Outline, fold
 from padiff.render.outline import name_below
 from padiff.render.words import byte_size, clean, name_of, number, with_class
+from padiff.store.section import bytes_of
 from padiff.tree import GRADIENTS, Node, TensorRecord
 
 __all__ = ["Columns", "layer_lines", "nonfinite_words"]

@@ -68,13 +68,18 @@ def _refuse_other(root: Path | None, found: str) -> None:
 
 def _refuse_file_names(location: Location) -> None:
     """UsageError where a directory would be made that has the name of a file."""
-    endings = (*SUFFIXES, ".zip", *_OF_OTHERS)
+    above = (*SUFFIXES, ".zip")  # of a directory above, what dumps are told by
+    endings = (*above, *_OF_OTHERS)
     if is_elsewhere(location):
         names = [str(location)] if str(location).lower().endswith(endings) else []
     else:
         path = local_path(location)
         made = () if archive_of(path) else (path, *path.parents)
-        names = [str(p) for p in made if p.name.lower().endswith(endings) and not p.exists()]
+        names = [
+            str(each)
+            for each in made
+            if each.name.lower().endswith(endings if each == path else above) and not each.exists()
+        ]
     if names:
         raise UsageError(
             f"expected a path for dumps that ends in .zarr, {SUFFIX}, {' or '.join(SUFFIXES)}, in "

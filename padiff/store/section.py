@@ -5,9 +5,11 @@ from copy import copy
 from dataclasses import replace
 from difflib import get_close_matches
 from functools import cached_property, reduce
+from math import prod
 
 import numpy as np
 
+from padiff.dtypes import dtype_named
 from padiff.errors import CorruptError, FormatError, UsageError
 from padiff.store.array import Array, StoredArray
 from padiff.store.base import Store
@@ -16,9 +18,14 @@ from padiff.store.format import SectionName, check_array_path
 from padiff.store.stats import PartialStats, finish, merge, of_contiguous
 from padiff.tree import LayerTree, Node, TensorRecord, TensorStats
 
-__all__ = ["Layer", "Section", "Tensors"]
+__all__ = ["Layer", "Section", "Tensors", "bytes_of"]
 
 _MEASURED = 2**20  # elements at a time
+
+
+def bytes_of(tensor: TensorRecord) -> int:
+    """Those of its elements, decoded."""
+    return prod(tensor.shape) * dtype_named(tensor.dtype).itemsize
 
 
 class Tensors(Mapping[str, Array]):

@@ -264,7 +264,6 @@ def _lose(going: Server) -> None:
         "f.H5/sub",
         "n.pt",
         "n.Safetensors",
-        "runs/n.npz/first",
         "s3://bucket/n.pdparams",
     ],
 )
@@ -280,7 +279,7 @@ def test_names_that_would_mislead(
 def test_a_directory_that_is_there_may_have_any_name(tmp_path: Path) -> None:
     (tmp_path / "e.zip").mkdir()
     (tmp_path / "f.pt").mkdir()
-    for place in (tmp_path / "e.zip/run.zarr", tmp_path / "f.pt", tmp_path / "v1.2"):
+    for place in (tmp_path / "e.zip/run.zarr", tmp_path / "f.pt", tmp_path / "v1.bin/run.zarr"):
         for step in range(2):
             write(place, {"layer": VALUES}, step=step)
         assert verify(place).steps == (0, 1)
