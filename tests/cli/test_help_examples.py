@@ -107,7 +107,7 @@ def test_an_example_of_a_shell_runs(stores: Path, example: str) -> None:
 @pytest.mark.parametrize("arguments", [("padiff", "--help"), ("padiff-check", "--version")])
 def test_an_output_without_room_is_no_divergence(arguments: tuple[str, str]) -> None:
     with Path("/dev/full").open("w") as full:
-        command = [PROGRAMS / arguments[0], arguments[1]]
+        command = [str(PROGRAMS / arguments[0]), arguments[1]]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 2
     assert done.stderr == f"{arguments[0]}: expected to write, found No space left on device\n"
