@@ -1,5 +1,6 @@
 """Which layers of two dumps belong together, the same ones in all their sections."""
 
+from collections.abc import Set
 from functools import cached_property
 
 from padiff.matching.routes import has_classes, match_routes
@@ -45,7 +46,18 @@ class Partners:
         known = (*self._names.layers(ours, theirs), *known)
         if not (has_classes(base.tree) and has_classes(raw.tree)):
             return match_routes(base.tree, raw.tree, known)
-        return match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
+        found = match_trees(base.tree, raw.tree, base.layer_map, raw.layer_map, known)
+        return _without(found, self._names.apart())
+
+
+def _without(matching: Matching, apart: Set[tuple[str, str]]) -> Matching:
+    """The same, but for pairs of these routes: their layers are alone."""
+    lone = [pair for pair in matching.pairs if (pair[0].route, pair[1].route) in apart]
+    if not lone:
+        return matching
+    pairs = tuple(pair for pair in matching.pairs if pair not in lone)
+    ours, theirs = zip(*lone, strict=True)
+    return Matching(pairs, (*matching.base_only, *ours), (*matching.raw_only, *theirs))
 
 
 def tells_of(dump: Dump, section: Section) -> bool:

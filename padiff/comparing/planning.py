@@ -104,7 +104,8 @@ class _Planner:
         self._absent = Absent(self._name, self._gradients)
         # tensors that are compared in pieces, with those of other layers
         self._in_pieces: set[int] = set()
-        # tensors that a user said to have no partner
+        # tensors that a user gave a partner, or said to have none: no rule asks for them again
+        self._told: set[int] = set()
         self._lone: set[int] = set()
         self.planned: list[Planned] = []
         self.unmatched: list[Unmatched] = []
@@ -136,6 +137,7 @@ class _Planner:
             self._absent.have_each_other(*pair.tensors)
             if self._scope.takes_layer(*(node.route for node in pair.nodes)):
                 self._plan(pair.nodes, pair.tensors)
+        self._told = self._in_pieces | self._lone
 
     def _match_pieces(self, layers: tuple[Node, Node]) -> TensorPairs:
         if self._name == "report":
@@ -143,7 +145,7 @@ class _Planner:
         found = [
             pair
             for pair in match_pieces(layers, self._frameworks, self._nodes)
-            if not any(id(whole_of(tensor)) in self._lone for tensor in pair)
+            if not any(id(whole_of(tensor)) in self._told for tensor in pair)
         ]
         if self._by_statistics:
             self._list_pieces(layers, found)

@@ -1,6 +1,7 @@
 """The pairs of tensors that a user named: by a pattern that renames those of raw, or by a table."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Sequence, Set
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -72,6 +73,15 @@ class Names:
             if row.base is not None and row.raw is not None and row.layout.whole is None:
                 found.append((row.base.rpartition(".")[0], row.raw.rpartition(".")[0]))
         return [(a, b) for a, b in found if a in ours and b in theirs]
+
+    def apart(self) -> set[tuple[str, str]]:
+        """The routes of layers that are no pair: of one several on the other side are a part."""
+        parts: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
+        for row in self.rows:
+            if row.base is not None and row.raw is not None and row.layout.whole is not None:
+                pair = row.base.rpartition(".")[0], row.raw.rpartition(".")[0]
+                parts[row.layout.whole, pair[row.layout.whole == "raw"]].add(pair)
+        return {pair for pairs in parts.values() if len(pairs) > 1 for pair in pairs}
 
     def check(self, base: Sequence[str], raw: Sequence[str]) -> None:
         """UsageError for a pattern that fits no name of raw, or rows whose names are not there.

@@ -79,6 +79,62 @@ def test_what_differs_in_them_is_found(
     assert first.figures.worst_index == worst
 
 
+class Fused(torch.nn.Module):
+    """Queries, keys and values of one layer, or of three; then what is made of them."""
+
+    def __init__(self, kinds: Any, count: int) -> None:
+        super().__init__()
+        names = ["qkv"] if count == 1 else ["q", "k", "v"]
+        self.parts = torch.nn.ModuleDict({n: kinds.Linear(4, 12 // count) for n in names})
+        self.norm = kinds.LayerNorm(12)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        found = self.norm(torch.cat([part(x) for part in self.parts.values()], -1))
+        return torch.as_tensor(found)
+
+
+def test_a_layer_of_which_others_are_parts_is_none_of_their_pair(tmp_path: Path) -> None:
+    """Its weights are compared with theirs, and no output of its with one of theirs."""
+    base, raw = Fused(torch.nn, 1), Fused(torch.nn, 3)
+    held = base.state_dict()
+    for place in ("weight", "bias"):
+        parts = held[f"parts.qkv.{place}"].chunk(3)
+        held |= {f"parts.{name}.{place}": part for name, part in zip("qkv", parts, strict=True)}
+    raw.load_state_dict({name: held[name] for name in raw.state_dict()})
+    for name, net in (("base", base), ("raw", raw)):
+        model = padiff.create_model(net)
+        model.backward(model(torch.linspace(-2, 2, 8).reshape(2, 4)).square().mean())
+        model.try_dump(dir_path=tmp_path / f"{name}.zarr")
+    (tmp_path / "names.csv").write_text(
+        "base,raw,layout\n"
+        + "".join(
+            f"parts.qkv.{place},parts.{name}.{place},base {at}/3\n"
+            for place in ("weight", "bias")
+            for at, name in enumerate("qkv", start=1)
+        )
+    )
+    stores = tmp_path / "base.zarr", tmp_path / "raw.zarr"
+    found = padiff.compare(*stores, name_map=tmp_path / "names.csv", mode="strict", atol=1e-6)
+    assert found.aligned
+    reported = {item.route for item in found.unmatched if item.section == "report"}
+    assert reported == {"parts.qkv", "parts.q", "parts.k", "parts.v"}
+
+
+def test_a_pair_that_a_table_names_is_compared_once(tmp_path: Path) -> None:
+    """Though the layouts of the two frameworks pair it as well."""
+    norms = torch.nn.LayerNorm(4), paddle.nn.LayerNorm(4)
+    norms[1].bias.set_value(np.ones(4, np.float32))
+    for name, norm, framework in zip(("ln", "norm"), norms, (torch, paddle), strict=True):
+        net = framework.nn.Sequential()
+        (net.add_module if framework is torch else net.add_sublayer)(name, norm)
+        padiff.create_model(net).dump_weights(tmp_path / f"{name}.zarr")
+    (tmp_path / "names.csv").write_text("base,raw\nln.weight,norm.weight\nln.bias,norm.bias\n")
+    stores = tmp_path / "ln.zarr", tmp_path / "norm.zarr"
+    for options in ({"name_map": tmp_path / "names.csv"}, {"rename": "^norm=ln"}):
+        found = padiff.compare(*stores, **options)
+        assert (found.totals.compared, found.totals.diverged) == (2, 1)
+
+
 def test_parts_that_are_not_equal(tmp_path: Path) -> None:
     query, keys = np.split(QKV, [8])
     base = save(tmp_path / "base.npz", {"qkv": QKV, "wide": QKV.T})
