@@ -47,7 +47,7 @@ Exit code: 0 a table was written; 2 wrong usage, or what cannot be read.
     default="-",
     metavar="FILE",
     shell_complete=complete_files,
-    help="Where to write the table. [default: standard output]",
+    help="A new file for the table. [default: standard output]",
 )
 def command(base: str, raw: str, output: str) -> None:
     """Suggest which weights of BASE are which of RAW, where their names differ.

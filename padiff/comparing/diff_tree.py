@@ -66,12 +66,13 @@ def diff_tree(
     headers = [side.section(name).header for side in (first.base, first.raw)]
     sources = source_of(base, headers[0]), source_of(raw, headers[1])
     with_classes = all(has_classes(header.tree) for header in headers)
+    recorded = not any(header.foreign for header in headers)  # others keep weights alone
     left, total = deque(pairs), len(pairs)
     del pairs, first, headers  # so that what a dump holds open is let go when it is done
     found: dict[Difference, list[Found]] = {}
     for item in lone:
         place = Found(item.step, item.rank, item.section)
-        found.setdefault(_lone(item, counts=True), []).append(place)
+        found.setdefault(_lone(item, counts=recorded), []).append(place)
     sections: set[SectionName] = set()
     layers_seen = tensors = 0
     while left:

@@ -268,6 +268,9 @@ def test_what_another_tool_wrote_has_no_classes_to_differ_in(tmp_path: Path) -> 
     found = diff_tree(base, tmp_path / "raw.npz")
     assert (found.same, found.differences, found.has_classes) == (True, (), False)
     assert " agree in names,\n  shapes and dtypes.\n" in render(found)
+    write_dump(base, net())  # a report, for which such a file has no room
+    found = diff_tree(base, tmp_path / "raw.npz")
+    assert [(item.kind, item.counts) for item in found.differences] == [("section", False)]
     np.savez(tmp_path / "other.npz", **{"x.norm.weight": Y[0]})
     text = render(diff_tree(tmp_path / "raw.npz", tmp_path / "other.npz"))
     assert "  base  of a class that is not known: 2 layers, norm, fc\n" in text
