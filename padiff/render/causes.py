@@ -126,7 +126,9 @@ def _update_cause(comparison: Comparison, first: Record, step: int | None) -> st
     """Why weights differ that agreed before the gradients of `step` were applied to them."""
     gradients = _gradients(comparison, step)
     if not gradients:
-        return "No gradients were compared: the optimizers or the gradients differ."
+        return (
+            "No gradients were compared: they differ, or the optimizers, or the weights did before."
+        )
     if gradients.are_noise(first):
         return _SCALED_NOISE
     apart = gradients.apart(first)

@@ -86,7 +86,10 @@ def parameters(off: float) -> Layer:
     [
         (["params"], "The two models have different weights"),
         (["grads"], "No gradients between the layers were compared."),
-        (["weights"], "No gradients were compared: the optimizers or the gradients differ."),
+        (
+            ["weights"],
+            "No gradients were compared: they differ, or the optimizers, or the weights did before.",
+        ),
     ],
 )
 def test_the_cause_among_parameters(
