@@ -127,7 +127,7 @@ def _update_cause(comparison: Comparison, first: Record, step: int | None) -> st
     gradients = _gradients(comparison, step)
     if not gradients:
         return (
-            "No gradients were compared: they differ, or the optimizers, or the weights did before."
+            "No gradients were compared: they or the optimizers differ, or the weights did before."
         )
     if gradients.are_noise(first):
         return _SCALED_NOISE

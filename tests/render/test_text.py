@@ -88,7 +88,7 @@ def parameters(off: float) -> Layer:
         (["grads"], "No gradients between the layers were compared."),
         (
             ["weights"],
-            "No gradients were compared: they differ, or the optimizers, or the weights did before.",
+            "No gradients were compared: they or the optimizers differ, or the weights did before.",
         ),
     ],
 )
