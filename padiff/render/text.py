@@ -49,8 +49,30 @@ def render(comparison: Comparison) -> str:
         )
         lines += ["", *outlines(base, raw)]
         lines += _worst(comparison)
+    lines += _hidden(comparison)
     lines += _unmatched(comparison)
     return "\n".join(lines) + "\n"
+
+
+def _hidden(comparison: Comparison) -> list[str]:
+    """What a mean that is within tolerance does not show: single elements that are not."""
+    found = [
+        record
+        for record in comparison.records
+        if record.status == "match" and record.figures and record.figures.mismatched
+    ]
+    if not found or not comparison.aligned:
+        return []
+    worst = max(found, key=lambda record: (record.figures and record.figures.max_abs) or 0.0)
+    assert worst.figures is not None
+    tensors = "one tensor" if len(found) == 1 else f"{len(found)} tensors"
+    place = ", ".join(filter(None, (stage(worst), when(worst))))
+    sentence = (
+        f"Of {tensors} single elements are out of tolerance, and the mean is within it. The "
+        f"largest error is {number(worst.figures.max_abs)}, in {tensor_name(worst)} of "
+        f"{layer_name(worst.base)} ({place}). --mode strict holds each element to the tolerance."
+    )
+    return wrap(sentence, _WIDTH)
 
 
 def _first(comparison: Comparison, record: Record) -> list[str]:

@@ -111,6 +111,19 @@ def test_an_optimizer_that_differs(tmp_path: Path) -> None:
     assert "The gradients agree: the optimizers differ." in text
 
 
+def test_what_a_mean_hides_is_said(tmp_path: Path) -> None:
+    off = np.zeros_like(Y)
+    off[1, 2] = 1e-3
+    text = text_of(tmp_path, net(), net(a={"out": off}))
+    assert text.startswith("ALIGNED")
+    assert "Of one tensor single elements are out of tolerance" in text
+    assert "error is 0.001, in output 0 of a (Forward stage). --mode strict" in " ".join(
+        text.split()
+    )
+    for options in ({"mode": "strict"}, {"atol": 1e-2}):
+        assert "single elements" not in text_of(tmp_path, net(), net(a={"out": off}), **options)
+
+
 def test_what_differs_in_kind_is_said(tmp_path: Path) -> None:
     shapes = text_of(tmp_path, Layer("", "N", out=Y), Layer("", "N", out=Y.T))
     assert "the shapes differ: [3, 4], [4, 3]" in shapes
