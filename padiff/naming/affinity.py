@@ -138,7 +138,7 @@ def _near(base: Sequence[Unit], raw: Sequence[Unit]) -> Matrix:
 
 
 def _figures(unit: Unit) -> list[tuple[float, ...]]:
-    return [_figures_of(tensor) for row in unit.rows for tensor in row[:1]]
+    return [_figures_of(tensor) for held in unit.members for tensor in held[:1]]
 
 
 def _figures_of(tensor: Tensor) -> tuple[float, ...]:

@@ -4,24 +4,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from padiff.naming.figures import Figures, coarsest
-from padiff.naming.found import Found, by_route, route_of, turned
+from padiff.naming.found import Found, Whole, by_route, route_of, turned
 from padiff.naming.layout import part_layout
 from padiff.naming.table import Certainty
-from padiff.naming.values import Tensor, axes_between, is_telling, rows_of, stats_of
+from padiff.naming.values import Tensor, axes_between, is_telling, selection_of, stats_of
 
-__all__ = ["Whole", "add_parts"]
-
-Whole = tuple[int, Tensor]  # what is several on the other side, and on which side it is one
+__all__ = ["add_parts"]
 
 
 @dataclass(frozen=True, slots=True)
 class _Cut:
-    """What has the elements from a row of the whole up to another.
+    """What has the elements of the whole from one place of an axis up to another.
 
     `axes` are None where they are in another order. `alone` says that no other tensor has them.
     """
 
-    rows: tuple[int, int]
+    span: tuple[int, int]
     tensor: Tensor
     axes: tuple[int, ...] | None
     alone: bool
@@ -64,7 +62,7 @@ def _cuts(
     start = 0
     while start < length:
         for stop in (start + n for n in lengths if n <= length - start):
-            part = rows_of(tensor, start, stop, along)
+            part = selection_of(tensor, start, stop, along)
             fit = figures.alike((stop - start) * row, stats_of(tensor, part), tensor.dtype)
             taken = [cut.tensor for cut in cuts]
             left = [t for t in fit if found.is_left(1 - side, t) and t not in taken]
@@ -91,7 +89,7 @@ def _add_cuts(
         if axes is not None and side == 1:  # by the axes of base, not of raw
             axes = tuple(sorted(range(len(axes)), key=axes.__getitem__))
         order = () if axes is None else turned(axes).axes
-        layout = part_layout(side, [cut.rows for cut in cuts], at, along, order)
+        layout = part_layout(side, [cut.span for cut in cuts], at, along, order)
         part = cut.tensor
         only = alone and cut.alone and not figures.alike(part.size, part.stats, part.dtype)
         certainty: Certainty = "certain" if only and axes is not None else "likely"
@@ -116,14 +114,14 @@ def _add_beside(
             fit = [
                 other
                 for other in routes[1 - side][route_of(cut.tensor.name)]
-                if other.shape == (cut.rows[1] - cut.rows[0],)
+                if other.shape == (cut.span[1] - cut.span[0],)
                 if found.is_left(1 - side, other) and other not in others
             ]
             if fit:
                 others.append(max(fit, key=lambda t: _common(t.name, cut.tensor.name)))
         if len(others) == len(cuts):
             for at, other in enumerate(others):
-                layout = part_layout(side, [cut.rows for cut in cuts], at, 0)
+                layout = part_layout(side, [cut.span for cut in cuts], at, 0)
                 reason = f"beside part {at + 1} of {len(cuts)}, whose values are equal"
                 found.add_part((side, sibling), other, layout, "likely", reason)
 
