@@ -27,8 +27,9 @@ def suggest_map(
         Path("names.csv").write_text(padiff.table_text(rows))
 
     Of weights that are equal on both sides the values tell the pair, and how the elements lie:
-    such a pair is `certain`. Where they differ, as after training, shapes, names and order make a
-    pair `likely`, or a `guess`. What has no partner is a row with one name. All elements are read.
+    such a pair is `certain`, but for values that others may have too, as small biases and masks.
+    Where they differ, as after training, shapes, names and order make a pair `likely`, or a
+    `guess`. What has no partner is a row with one name. All elements are read.
     Of dumps that hold statistics alone no pair is more than `likely`. `progress` is called with
     how much is done, from 0 to 1.
 

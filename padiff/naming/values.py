@@ -20,6 +20,7 @@ __all__ = [
     "Tensor",
     "axes_between",
     "is_alike",
+    "is_distinctive",
     "is_telling",
     "may_be_equal",
     "rounding",
@@ -30,6 +31,9 @@ __all__ = [
 _BLOCK = 2**20  # elements at a time
 _MOST_AXES = 5  # of which all orders are tried
 _FEWEST = 4  # elements, of which fewer are the same by chance
+_MANY = 16  # that differ, or stand along an axis: fewer are another tensor's by design or by chance
+_LOOKED_AT = 2**12  # elements
+_STEADY = 3  # times as often as not do numbers of a table go on as they went
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +57,41 @@ class Tensor:
 
 
 def is_telling(tensor: Tensor) -> bool:
-    """Whether its elements are unlikely to be another tensor's by chance.
+    """Whether it is worth to look for its elements elsewhere, by its figures.
 
-    Zeros, ones, positions and counts are: of whole numbers, and of few or equal ones, nothing is
-    concluded.
+    Of whole numbers, as positions and counts are, and of few or equal ones, nothing is concluded.
     """
     stats = tensor.stats
     known = stats.min is not None and stats.min != stats.max
     return known and tensor.size >= _FEWEST and dtype_named(tensor.dtype).kind != "exact"
+
+
+def is_distinctive(tensor: Tensor) -> bool:
+    """Whether no other tensor has its elements by chance or by design: many differ, in no order.
+
+    One-hot vectors and masks have few; positions, frequencies, grids and waves go on as they went,
+    along an axis or as they are read, where of random numbers two of three turn. It looks at what
+    stands in the middle.
+    """
+    if not is_telling(tensor) or tensor.open is None:
+        return False
+    shape = [n for n in tensor.shape if n > 1]
+    most = round(_LOOKED_AT ** (1 / len(shape)))
+    middle = tuple(slice((n - min(n, most)) // 2, (n + min(n, most)) // 2) for n in tensor.shape)
+    values = tensor.open().read(middle).astype(np.float64).squeeze()
+    if len(np.unique(values)) < _MANY:
+        return False
+    along = [np.moveaxis(values, axis, 0) for axis, n in enumerate(values.shape) if n >= _MANY]
+    return all(map(_turns, [values.ravel(), *along]))
+
+
+def _turns(values: NDArray[np.float64]) -> bool:
+    """Whether numbers go up and down along the first axis."""
+    with np.errstate(all="ignore"):
+        steps = np.sign(np.diff(values, axis=0))
+        both = steps[1:] * steps[:-1]
+    turns = np.count_nonzero(both < 0)
+    return turns > 0 and np.count_nonzero(both > 0) <= _STEADY * turns
 
 
 def is_alike(ours: TensorStats, theirs: TensorStats, base: str, raw: str) -> bool:
