@@ -90,8 +90,8 @@ def _turns(values: NDArray[np.float64]) -> bool:
     with np.errstate(all="ignore"):
         steps = np.sign(np.diff(values, axis=0))
         both = steps[1:] * steps[:-1]
-    turns = np.count_nonzero(both < 0)
-    return turns > 0 and np.count_nonzero(both > 0) <= _STEADY * turns
+    turns = int(np.count_nonzero(both < 0))
+    return turns > 0 and int(np.count_nonzero(both > 0)) <= _STEADY * turns
 
 
 def is_alike(ours: TensorStats, theirs: TensorStats, base: str, raw: str) -> bool:
