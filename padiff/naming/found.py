@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from padiff.naming.layout import SAME, NamedLayout
-from padiff.naming.likeness import kind_of
+from padiff.naming.likeness import is_embedding, kind_of
 from padiff.naming.table import Certainty, NamedPair
 from padiff.naming.values import Tensor, axes_between, is_telling, may_be_equal
 
@@ -156,4 +156,5 @@ def turned(axes: tuple[int, ...]) -> NamedLayout:
 
 def _is_linear(tensor: Tensor) -> bool:
     """Whether it may be the matrix of a layer that the frameworks lay out in their own ways."""
-    return len(tensor.shape) == 2 and kind_of(tensor.name) == "weight" and "emb" not in tensor.name
+    name = tensor.name
+    return len(tensor.shape) == 2 and kind_of(name) == "weight" and not is_embedding(name)

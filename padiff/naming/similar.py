@@ -3,7 +3,7 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -123,7 +123,8 @@ class Similar:
                 for begin in range(1, len(words)):
                     ends[words[begin:]].append(unit)
             for unit in list(ours):
-                fit = [other for other in ends[words_of(unit.name)] if other in theirs]
+                left = (other for other in ends[words_of(unit.name)] if other in self._left)
+                fit = list(islice(left, 2))
                 if len(fit) == 1:
                     pair = (fit[0], unit) if side else (unit, fit[0])
                     self._add(*pair, "the same name behind others")

@@ -1,13 +1,17 @@
 """What may be called certain, and names that say nothing or seem to."""
 
+import pickle
+import time
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
+from padiff.naming.suggest import suggest_map
 from tests.foreign.test_suggest_map import certain, found_for
 
 STRUCTURED: dict[str, NDArray[Any]] = {
@@ -75,3 +79,55 @@ def test_many_values_that_are_few_once_they_are_rounded_are_not_certain(tmp_path
     ):
         (row,) = found_for(tmp_path, {"a.norm": sides[0]}, {"b.norm": sides[1]})
         assert row.certainty == "likely"
+
+
+@pytest.mark.parametrize(
+    ("name", "layout"),
+    [
+        ("ensemble.0.fc.weight", "transposed"),
+        ("assembly.q.weight", "transposed"),
+        ("remember.weight", "transposed"),
+        ("wte.weight", ""),
+        ("wpe.weight", ""),
+        ("emb.weight", ""),
+        ("word_embeddings.weight", ""),
+        ("patchEmbed.weight", ""),
+    ],
+)
+def test_embeddings_are_told_by_words_and_lie_alike(tmp_path: Path, name: str, layout: str) -> None:
+    shapes = {"model.fc.weight": (4, 5), "model.fc.bias": (4,), name: (6, 6)}
+    ours = {key: torch.from_numpy(drawn(*shape)) for key, shape in shapes.items()}
+    theirs = {key: drawn(*shape[::-1], seed=1) for key, shape in shapes.items()}
+    torch.save(ours, tmp_path / "ours.pt")
+    (tmp_path / "theirs.pdparams").write_bytes(pickle.dumps(theirs, 4))
+    rows = suggest_map(tmp_path / "ours.pt", tmp_path / "theirs.pdparams")
+    assert {row.base: str(row.layout) for row in rows} == {
+        "model.fc.weight": "transposed",
+        "model.fc.bias": "",
+        name: layout,
+    }
+
+
+@pytest.mark.parametrize("words", ["甲乙丙丁戊", "абвгд", "αβγδε", "💡🔥🌊🌍🌙", "कखगघङ"])
+def test_words_of_any_writing_are_words(tmp_path: Path, words: str) -> None:
+    base = {f"网络.{word}.weight": drawn(4, 4, seed=n) for n, word in enumerate(words[:4])}
+    raw = {f"网络.{word}.weight": drawn(4, 4, seed=9 + n) for n, word in enumerate(words[:0:-1])}
+    told = {row.base: (row.raw, row.certainty) for row in found_for(tmp_path, base, raw)}
+    for word in words[1:4]:
+        assert told[f"网络.{word}.weight"] == (f"网络.{word}.weight", "likely")
+    assert told[f"网络.{words[0]}.weight"] == (f"网络.{words[4]}.weight", "guess")
+
+
+def test_thousands_of_names_that_end_alike_take_seconds(tmp_path: Path) -> None:
+    names = [
+        "".join(
+            letter.upper() if n >> at & 1 else letter for at, letter in enumerate("networkablef")
+        )
+        for n in range(3200)
+    ]
+    base = {f"{name}.weight": value for name, value in zip(names, drawn(3200, 2, 2), strict=True)}
+    raw = {f"m.{name}.weight": value + 1 for name, value in zip(names, base.values(), strict=True)}
+    start = time.process_time()
+    rows = found_for(tmp_path, base, raw)
+    assert time.process_time() - start < 12
+    assert len(rows) == 3200
