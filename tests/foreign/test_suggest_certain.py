@@ -123,11 +123,11 @@ def test_thousands_of_names_that_end_alike_take_seconds(tmp_path: Path) -> None:
         "".join(
             letter.upper() if n >> at & 1 else letter for at, letter in enumerate("networkablef")
         )
-        for n in range(3200)
+        for n in range(1600)
     ]
-    base = {f"{name}.weight": value for name, value in zip(names, drawn(3200, 2, 2), strict=True)}
+    base = {f"{name}.weight": value for name, value in zip(names, drawn(1600, 2, 2), strict=True)}
     raw = {f"m.{name}.weight": value + 1 for name, value in zip(names, base.values(), strict=True)}
     start = time.process_time()
     rows = found_for(tmp_path, base, raw)
-    assert time.process_time() - start < 12
-    assert len(rows) == 3200
+    assert time.process_time() - start < 8  # where each name is held against all: 27
+    assert len(rows) == 1600
