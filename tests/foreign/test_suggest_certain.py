@@ -131,3 +131,19 @@ def test_thousands_of_names_that_end_alike_take_seconds(tmp_path: Path) -> None:
     rows = found_for(tmp_path, base, raw)
     assert time.process_time() - start < 8  # where each name is held against all: 27
     assert len(rows) == 1600
+
+
+def test_thousands_that_have_a_copy_each_take_seconds(tmp_path: Path) -> None:
+    values = drawn(700, 4, 4)
+    sides = [
+        {
+            f"{word}.{n}.w": value
+            for n, value in enumerate(values)
+            for word in ("student", "teacher")
+        }
+        for _ in range(2)
+    ]
+    start = time.process_time()
+    rows = found_for(tmp_path, *sides)
+    assert time.process_time() - start < 5  # where all pairs are looked at for each group: 7
+    assert all(row.base == row.raw for row in rows)
