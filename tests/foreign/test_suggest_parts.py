@@ -198,6 +198,19 @@ def test_a_part_is_not_certain_that_lies_among_other_rows(tmp_path: Path, at: in
     }
 
 
+def test_a_part_that_lies_along_another_axis_in_another_whole_is_not_certain(
+    tmp_path: Path,
+) -> None:
+    one, two, shared = (drawn(WIDTH, WIDTH, seed=seed) for seed in range(3))
+    base = {"x": np.concatenate([one, shared]), "y": np.concatenate([two.T, shared.T], axis=1)}
+    assert told(found_for(tmp_path, base, {"a": one, "b": two, "c": shared})) == {
+        ("x", "a", "base 1/2", "certain"),
+        ("x", "c", "base 2/2", "likely"),
+        ("y", "b", "base 1/2 of axis 1, transposed", "certain"),
+        ("y", "c", "base 2/2 of axis 1, transposed", "likely"),
+    }
+
+
 def test_parts_that_others_may_have_are_not_certain(tmp_path: Path) -> None:
     one, eye = drawn(8, WIDTH), np.eye(WIDTH, dtype=np.float32)
     rows = found_for(tmp_path, {"w": np.concatenate([one, eye])}, {"a": one, "b": eye})
