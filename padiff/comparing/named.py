@@ -97,7 +97,7 @@ def _laid_out(tensor: TensorRecord, layout: NamedLayout, side: SideName) -> Tens
     axes = len(tensor.shape)
     of_whole = layout.whole == side
     if of_whole and (layout.along >= axes or not layout.cuts(tensor.shape[layout.along])):
-        so = f"cut in {layout.share[1]} equal parts" if layout.rows is None else "that long"
+        so = f"cut in {layout.share[1]} equal parts" if layout.span is None else "that long"
         raise UsageError(
             f"expected a layout that fits {tensor.place} of {side}, which is {list(tensor.shape)}, "
             f"got {layout}: it is not {so}"

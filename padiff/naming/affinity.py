@@ -33,12 +33,17 @@ class Affinity:
         self.has_order = not any(map(is_sorted, found.sides))
         self._names: dict[tuple[str, str], None] = {}
         self._orders: list[tuple[float, float]] = []
+        self._grain: re.Pattern[str] | None = None
+        self._seen = 0  # of the pairs found, by that grain
 
     def begin(self, grain: re.Pattern[str]) -> None:
         """Hold the pairs found so far, by their names without numbers."""
-        self._names, self._orders = {}, []
-        for pair in self._found.pairs:
+        if grain is not self._grain:
+            self._grain, self._seen = grain, 0
+            self._names, self._orders = {}, []
+        for pair in self._found.pairs[self._seen :]:
             self.add(*(families([tensor], grain)[0] for tensor in (pair.base, pair.raw)))
+        self._seen = len(self._found.pairs)
 
     def add(self, base: Unit, raw: Unit) -> None:
         """Hold one more pair."""
@@ -138,7 +143,7 @@ def _near(base: Sequence[Unit], raw: Sequence[Unit]) -> Matrix:
 
 
 def _figures(unit: Unit) -> list[tuple[float, ...]]:
-    return [_figures_of(tensor) for row in unit.rows for tensor in row[:1]]
+    return [_figures_of(tensor) for held in unit.members for tensor in held[:1]]
 
 
 def _figures_of(tensor: Tensor) -> tuple[float, ...]:

@@ -8,7 +8,7 @@ from padiff.naming.found import Found, Pair, by_route, place_of, route_of, turne
 from padiff.naming.layout import SAME
 from padiff.naming.likeness import words_of
 from padiff.naming.table import Certainty
-from padiff.naming.values import Tensor, axes_between, is_telling
+from padiff.naming.values import Tensor, axes_between, is_distinctive, is_telling
 
 __all__ = ["add_aliases", "add_copies", "add_equal", "add_in_layers"]
 
@@ -31,7 +31,11 @@ def add_equal(found: Found) -> list[Copies]:
         (tensor,), (other,) = ours, theirs
         axes = axes_between(tensor, other)
         if axes is not None:
-            found.add(tensor, other, turned(axes), "certain", "equal values")
+            if is_distinctive(tensor) and is_distinctive(other):
+                found.add(tensor, other, turned(axes), "certain", "equal values")
+            else:
+                reason = "equal values, which others may have too"
+                found.add(tensor, other, turned(axes), "likely", reason)
         elif tensor.open is None or other.open is None:
             found.add(tensor, other, None, "likely", "equal statistics")
         elif tensor.dtype == other.dtype:

@@ -6,14 +6,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from padiff.naming.layout import SAME, NamedLayout
-from padiff.naming.likeness import kind_of
+from padiff.naming.likeness import is_embedding, kind_of
 from padiff.naming.table import Certainty, NamedPair
 from padiff.naming.values import Tensor, axes_between, is_telling, may_be_equal
 
-__all__ = ["Found", "Pair", "by_route", "place_of", "route_of", "turned"]
+__all__ = ["Found", "Pair", "Whole", "by_route", "place_of", "route_of", "turned"]
 
+Whole = tuple[int, Tensor]  # what is several on the other side, and on which side it is one
 Step = Literal["equal", "parts", "similar"]
-_SHARES: dict[Step, tuple[float, float]] = {
+_STEPS: dict[Step, tuple[float, float]] = {
     "equal": (0.0, 0.5),
     "parts": (0.5, 0.7),
     "similar": (0.7, 1.0),
@@ -38,7 +39,7 @@ class Pair:
 class Found:
     """Two sides of tensors and the pairs of them; `differ` says that their frameworks do.
 
-    `progress` is called with the share of the search that is done.
+    `progress` is called with how much of the search is done, from 0 to 1.
     """
 
     def __init__(
@@ -55,10 +56,10 @@ class Found:
         self._done: tuple[set[int], set[int]] = (set(), set())
         self._turned = 0  # more matrices are transposed than are not
 
-    def tell(self, step: Step, share: float) -> None:
+    def tell(self, step: Step, progress: float) -> None:
         """How much of a step is done."""
-        begin, end = _SHARES[step]
-        self._progress(begin + (end - begin) * share)
+        begin, end = _STEPS[step]
+        self._progress(begin + (end - begin) * progress)
 
     def is_left(self, side: int, tensor: Tensor) -> bool:
         """Whether a tensor of side 0 or 1, base or raw, has no partner yet."""
@@ -88,13 +89,13 @@ class Found:
 
     def add_part(
         self,
-        whole: tuple[int, Tensor],
+        whole: Whole,
         part: Tensor,
         layout: NamedLayout,
         certainty: Certainty,
         reason: str,
     ) -> None:
-        """A pair of a tensor of the side that is given with it, and of what is a part of it."""
+        """A pair of a tensor and of what is a part of it on the other side."""
         side, tensor = whole
         base, raw = (part, tensor) if side else (tensor, part)
         self.add(base, raw, layout, certainty, reason)
@@ -155,4 +156,5 @@ def turned(axes: tuple[int, ...]) -> NamedLayout:
 
 def _is_linear(tensor: Tensor) -> bool:
     """Whether it may be the matrix of a layer that the frameworks lay out in their own ways."""
-    return len(tensor.shape) == 2 and kind_of(tensor.name) == "weight" and "emb" not in tensor.name
+    name = tensor.name
+    return len(tensor.shape) == 2 and kind_of(name) == "weight" and not is_embedding(name)

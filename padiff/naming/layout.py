@@ -22,15 +22,15 @@ class NamedLayout:
     """What must be done to both tensors before they are compared, in the order of the fields.
 
     Of the side `whole`, part `share[0]` of `share[1]` equal ones along the axis `along` is taken,
-    counted from 0; or, where the parts are not equal, its `rows` from one up to another. Then the
-    axes of raw are put in the order `axes`; () leaves them as they are.
+    counted from 0; or, where the parts are not equal, its `span` from one place up to another. Then
+    the axes of raw are put in the order `axes`; () leaves them as they are.
     """
 
     whole: SideName | None = None
     share: tuple[int, int] = (0, 1)
     along: int = 0
     axes: tuple[int, ...] = ()
-    rows: tuple[int, int] | None = None
+    span: tuple[int, int] | None = None
 
     def __str__(self) -> str:
         """As a table of names has it, where parts are counted from 1."""
@@ -45,14 +45,14 @@ class NamedLayout:
         return ", ".join(words)
 
     def _taken(self) -> str:
-        if self.rows is not None:
-            return f"{self.rows[0]}:{self.rows[1]}"
+        if self.span is not None:
+            return f"{self.span[0]}:{self.span[1]}"
         return f"{self.share[0] + 1}/{self.share[1]}"
 
     def cuts(self, length: int) -> bool:
         """Whether an axis of that length has such a part."""
-        if self.rows is not None:
-            return self.rows[1] <= length
+        if self.span is not None:
+            return self.span[1] <= length
         return length % self.share[1] == 0
 
     def part(self, side: SideName, place: str) -> Part:
@@ -60,8 +60,8 @@ class NamedLayout:
         axes = self.axes if side == "raw" else ()
         if self.whole != side:
             return Part(place, "", "", axes=axes)
-        share = self.share if self.rows is None else None
-        return Part(place, "", "", axes=axes, share=share, along=self.along, rows=self.rows)
+        share = self.share if self.span is None else None
+        return Part(place, "", "", axes=axes, share=share, along=self.along, rows=self.span)
 
 
 SAME = NamedLayout()
@@ -78,7 +78,7 @@ def part_layout(
     whole: SideName = "raw" if side else "base"
     if len({stop - start for start, stop in spans}) == 1:
         return NamedLayout(whole, (at, len(spans)), along, axes)
-    return NamedLayout(whole, along=along, axes=axes, rows=spans[at])
+    return NamedLayout(whole, along=along, axes=axes, span=spans[at])
 
 
 def parse_layout(text: str) -> NamedLayout:
@@ -102,8 +102,8 @@ def parse_layout(text: str) -> NamedLayout:
 
 
 def _parse_part(first: str, mark: str, second: str) -> NamedLayout | None:
-    """The second of three parts (`2/3`), or rows from one up to another (`32:40`)."""
+    """The second of three parts (`2/3`), or a span from one place up to another (`32:40`)."""
     a, b = int(first), int(second)
     if mark == ":":
-        return NamedLayout(rows=(a, b)) if a < b else None
+        return NamedLayout(span=(a, b)) if a < b else None
     return NamedLayout(share=(a - 1, b)) if 1 <= a <= b else None

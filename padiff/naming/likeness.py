@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["kind_of", "likeness", "split_role", "words_of"]
+__all__ = ["is_embedding", "kind_of", "likeness", "split_role", "words_of"]
 
 # What the frameworks, and older files, call the same parameter.
 _SYNONYMS = {
@@ -43,8 +43,9 @@ _CONCEPTS = {
         "norm 1": "input_layernorm attention_norm layernorm_before pre_attention_layer_norm",
         "norm 2": "post_attention_layernorm ffn_norm layernorm_after pre_mlp_layer_norm",
         "norm": "ln layernorm rmsnorm batchnorm bn groupnorm",
-        "embed": "emb embedding embeddings embd wte wpe tokens",
-        "position": "positions pos wpe positional",
+        "embed": "emb embedding embeddings embd wte tokens",
+        "position embed": "wpe",
+        "position": "positions pos positional",
         "mlp": "ffn ff feedforward",
         "layer": "layers block blocks blk h",
         "encoder": "enc reader",
@@ -57,8 +58,9 @@ _CONCEPTS = {
     for word in (*concept.split()[:1], *words.split())
 }
 _ROLES = {role: number for number, role in enumerate(("q", "k", "v", "gate", "up"))}
-_SPLIT = re.compile(r"[^a-z0-9_]+")
-_TOKENS = re.compile(r"[a-z]+|\d+|#")
+_SPLIT = re.compile(r"[^a-z0-9_\x80-\U0010ffff]+")  # names are in any writing
+_TOKENS = re.compile(r"\d+|[a-z\x80-\U0010ffff]+|#")
+_EMBEDDING = re.compile(r"emb(ed(d(ing|er)s?)?|d)?$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -77,6 +79,13 @@ def kind_of(name: str) -> str:
         return last[0]
     tokens = _TOKENS.findall(last[0])
     return next((kind for kind in ("weight", "bias") if kind in tokens), "")
+
+
+@lru_cache(2**16)
+def is_embedding(name: str) -> bool:
+    """Whether a word of it says so: `tok_embeddings` and `wte` do, `ensemble` does not."""
+    tokens = (token for part in name.split(".") for token in _tokens(part))
+    return any(token == "embed" or _EMBEDDING.search(token) for token in tokens)
 
 
 @lru_cache(2**16)

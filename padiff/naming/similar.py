@@ -3,13 +3,13 @@
 import re
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import accumulate, pairwise
+from itertools import accumulate, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from padiff.naming.affinity import NEVER, Affinity, Matrix
-from padiff.naming.found import Found, place_of, route_of
+from padiff.naming.found import Found, Whole, place_of, route_of
 from padiff.naming.layout import part_layout
 from padiff.naming.likeness import words_of
 from padiff.naming.units import GRAINS, Profile, Unit, bundles, canonical, families
@@ -34,7 +34,7 @@ class Similar:
     def __init__(self, found: Found) -> None:
         self._found = found
         self._affinity = Affinity(found)
-        self._share = 0.0  # of all that is to do
+        self._progress = 0.0  # of all that is to do
         self._classes: Classes = {}
         self._left: set[Unit] = set()
         self._layers: tuple[dict[str, list[Unit]], ...] = ()
@@ -63,7 +63,7 @@ class Similar:
                 while sum(self._by_margin(*held, margin) for held in classes.values()):
                     pass  # what was found tells more of the rest
             for number, (ours, theirs) in enumerate(classes.values()):
-                self._share = (at + number / len(classes)) / len(_PASSES)
+                self._progress = (at + number / len(classes)) / len(_PASSES)
                 while self._add_all(self._best(ours, theirs)):
                     pass  # what was left out as its partner was taken
 
@@ -123,7 +123,8 @@ class Similar:
                 for begin in range(1, len(words)):
                     ends[words[begin:]].append(unit)
             for unit in list(ours):
-                fit = [other for other in ends[words_of(unit.name)] if other in theirs]
+                left = (other for other in ends[words_of(unit.name)] if other in self._left)
+                fit = list(islice(left, 2))
                 if len(fit) == 1:
                     pair = (fit[0], unit) if side else (unit, fit[0])
                     self._add(*pair, "the same name behind others")
@@ -145,7 +146,7 @@ class Similar:
         """Pairs by their affinity, but for what came to be in another meanwhile; how many."""
         added = 0
         for unit, other in pairs:
-            self._found.tell("similar", self._share)
+            self._found.tell("similar", self._progress)
             if unit in self._left and other in self._left:
                 self._add(unit, other, "")
                 added += 1
@@ -173,7 +174,7 @@ class Similar:
             self._classes[unit.profile][side].remove(unit)
             self._left.discard(unit)
         self._affinity.add(ours, theirs)
-        for own, others in zip(ours.rows, theirs.rows, strict=True):
+        for own, others in zip(ours.members, theirs.members, strict=True):
             if len(own) == len(others) == 1:
                 self._add_pair(own[0], others[0], reason)
             elif len(own) == 1:
@@ -204,7 +205,7 @@ class Similar:
             reason = f"{reason} but for its numbers"
         self._found.add(base, raw, None, "likely", reason)
 
-    def _add_bundle(self, whole: tuple[int, Tensor], parts: Sequence[Tensor]) -> None:
+    def _add_bundle(self, whole: Whole, parts: Sequence[Tensor]) -> None:
         """Parts in the order of their roles; which axes they have in common is told by lengths."""
         side, tensor = whole
         axes = (0,) if len(tensor.shape) == 1 else (0, 1)

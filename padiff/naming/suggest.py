@@ -27,10 +27,11 @@ def suggest_map(
         Path("names.csv").write_text(padiff.table_text(rows))
 
     Of weights that are equal on both sides the values tell the pair, and how the elements lie:
-    such a pair is `certain`. Where they differ, as after training, shapes, names and order make a
-    pair `likely`, or a `guess`. What has no partner is a row with one name. All elements are read.
-    Of dumps that hold statistics alone no pair is more than `likely`. `progress` is called with the
-    share done.
+    such a pair is `certain`, but for values that others may have too, as small biases and masks.
+    Where they differ, as after training, shapes, names and order make a pair `likely`, or a
+    `guess`. What has no partner is a row with one name. All elements are read.
+    Of dumps that hold statistics alone no pair is more than `likely`. `progress` is called with
+    how much is done, from 0 to 1.
 
     Raises what `open_dump` does, and UsageError where a side has no weights.
     """
@@ -42,8 +43,8 @@ def suggest_map(
         done += 1
         tell(_READING * done / total)
 
-    def searched(share: float) -> None:
-        tell(_READING + (1 - _READING) * share)
+    def searched(progress: float) -> None:
+        tell(_READING + (1 - _READING) * progress)
 
     tell = progress or (lambda _: None)
     ours, theirs = (list(_tensors(section, measured)) for section in sides)
@@ -53,9 +54,8 @@ def suggest_map(
 
 
 def _section(dump: Dump) -> Section:
-    for name in _SECTIONS:
-        if name in dump.sections:
-            return dump.section("weights")
+    if any(name in dump.sections for name in _SECTIONS):
+        return dump.section("weights")
     held = ", ".join(dump.sections) or "nothing"
     raise UsageError(f"expected weights or params in {dump.location}, found {held}")
 

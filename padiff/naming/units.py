@@ -35,10 +35,10 @@ class Unit:
     @cached_property
     def profile(self) -> Profile:
         """The shape of each member, the shorter axis of a matrix first, as it may be transposed."""
-        return tuple(canonical(_joined(row, self.along)) for row in self.rows)
+        return tuple(canonical(_joined(held, self.along)) for held in self.members)
 
     @property
-    def rows(self) -> list[tuple[Tensor, ...]]:
+    def members(self) -> list[tuple[Tensor, ...]]:
         """The tensors of each number."""
         return list(zip(*self.columns, strict=True))
 

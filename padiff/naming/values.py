@@ -20,16 +20,20 @@ __all__ = [
     "Tensor",
     "axes_between",
     "is_alike",
+    "is_distinctive",
     "is_telling",
     "may_be_equal",
     "rounding",
-    "rows_of",
+    "selection_of",
     "stats_of",
 ]
 
 _BLOCK = 2**20  # elements at a time
 _MOST_AXES = 5  # of which all orders are tried
 _FEWEST = 4  # elements, of which fewer are the same by chance
+_MANY = 16  # that differ, or stand along an axis: fewer are another tensor's by design or by chance
+_LOOKED_AT = 2**12  # elements
+_STEADY = 3  # times as often as not do numbers of a table go on as they went
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,14 +57,41 @@ class Tensor:
 
 
 def is_telling(tensor: Tensor) -> bool:
-    """Whether its elements are unlikely to be another tensor's by chance.
+    """Whether it is worth to look for its elements elsewhere, by its figures.
 
-    Zeros, ones, positions and counts are: of whole numbers, and of few or equal ones, nothing is
-    concluded.
+    Of whole numbers, as positions and counts are, and of few or equal ones, nothing is concluded.
     """
     stats = tensor.stats
     known = stats.min is not None and stats.min != stats.max
     return known and tensor.size >= _FEWEST and dtype_named(tensor.dtype).kind != "exact"
+
+
+def is_distinctive(tensor: Tensor) -> bool:
+    """Whether no other tensor has its elements by chance or by design: many differ, in no order.
+
+    One-hot vectors and masks have few; positions, frequencies, grids and waves go on as they went,
+    along an axis or as they are read, where of random numbers two of three turn. It looks at what
+    stands in the middle.
+    """
+    if not is_telling(tensor) or tensor.open is None:
+        return False
+    shape = [n for n in tensor.shape if n > 1]
+    most = round(_LOOKED_AT ** (1 / len(shape)))
+    middle = tuple(slice((n - min(n, most)) // 2, (n + min(n, most)) // 2) for n in tensor.shape)
+    values = tensor.open().read(middle).astype(np.float64).squeeze()
+    if len(np.unique(values)) < _MANY:
+        return False
+    along = [np.moveaxis(values, axis, 0) for axis, n in enumerate(values.shape) if n >= _MANY]
+    return all(map(_turns, [values.ravel(), *along]))
+
+
+def _turns(values: NDArray[np.float64]) -> bool:
+    """Whether numbers go up and down along the first axis."""
+    with np.errstate(all="ignore"):
+        steps = np.sign(np.diff(values, axis=0))
+        both = steps[1:] * steps[:-1]
+    turns = int(np.count_nonzero(both < 0))
+    return turns > 0 and int(np.count_nonzero(both > 0)) <= _STEADY * turns
 
 
 def is_alike(ours: TensorStats, theirs: TensorStats, base: str, raw: str) -> bool:
@@ -86,39 +117,36 @@ def rounding(dtype: str) -> float:
     return max(1e-9, dtype_named(dtype).eps)
 
 
-def rows_of(tensor: Tensor, start: int, stop: int, along: int) -> Selection:
+def selection_of(tensor: Tensor, start: int, stop: int, along: int) -> Selection:
     """A part of a tensor: all that lies from one place to another of an axis."""
     return tuple(
         slice(start, stop) if axis == along else slice(0, n) for axis, n in enumerate(tensor.shape)
     )
 
 
-def stats_of(tensor: Tensor, part: Selection) -> TensorStats:
-    """The figures of a part."""
+def stats_of(tensor: Tensor, selection: Selection) -> TensorStats:
+    """The figures of what is selected."""
     assert tensor.open is not None
-    read = _read(tensor.open(), part)
+    read = _read(tensor.open(), selection)
     return finish(reduce(merge, map(of_contiguous, read), PartialStats()))
 
 
-def _read(array: Array, part: Selection) -> Iterator[NDArray[np.generic]]:
-    shape = tuple(along.stop - along.start for along in part)
+def _read(array: Array, selection: Selection) -> Iterator[NDArray[np.generic]]:
+    shape = tuple(along.stop - along.start for along in selection)
     for inside in blocks(shape, shape, _BLOCK):
-        selection: Selection = tuple(
-            slice(a.start + b.start, a.start + b.stop) for a, b in zip(part, inside, strict=True)
-        )
-        yield np.ascontiguousarray(array.read(selection))
+        yield np.ascontiguousarray(array.read(_within(selection, inside)))
 
 
 def axes_between(
-    base: Tensor, raw: Tensor, share: Selection | None = None
+    base: Tensor, raw: Tensor, selection: Selection | None = None
 ) -> tuple[int, ...] | None:
     """The order of raw's axes by which all its elements are base's; None where none is known.
 
-    `share` is the part of base that is compared, all of it where it is None. Of two types the
+    `selection` is what of base is compared, all of it where it is None. Of two types the
     elements are the same once they are rounded to the coarser.
     """
-    part = share or tuple(slice(0, n) for n in base.shape)
-    shape = tuple(along.stop - along.start for along in part)
+    selection = selection or _all_of(base)
+    shape = tuple(along.stop - along.start for along in selection)
     if len(shape) != len(raw.shape) or base.open is None or raw.open is None:
         return None
     coarser = max((base.dtype, raw.dtype), key=rounding)
@@ -126,7 +154,7 @@ def axes_between(
     orders = permutations(identity) if len(shape) <= _MOST_AXES else iter([identity])
     for axes in orders:
         if tuple(raw.shape[axis] for axis in axes) == shape and _equal(
-            base.open(), raw.open(), part, axes, dtype_named(coarser).numpy
+            base.open(), raw.open(), selection, axes, dtype_named(coarser).numpy
         ):
             return axes
     return None
@@ -135,25 +163,31 @@ def axes_between(
 def _equal(
     ours: Array,
     theirs: Array,
-    part: Selection,
+    selection: Selection,
     axes: tuple[int, ...],
     coarser: np.dtype[Any],
 ) -> bool:
     """Whether all elements are the same; it ends with the first block that has another."""
-    shape = tuple(along.stop - along.start for along in part)
+    shape = tuple(along.stop - along.start for along in selection)
     for inside in blocks(shape, shape, _BLOCK):
         of_raw = [slice(0)] * len(axes)
         for along, axis in zip(inside, axes, strict=True):
             of_raw[axis] = along
-        a = ours.read(
-            tuple(
-                slice(a.start + b.start, a.start + b.stop)
-                for a, b in zip(part, inside, strict=True)
-            )
-        )
+        a = ours.read(_within(selection, inside))
         b = theirs.read(tuple(of_raw)).transpose(axes)
         with np.errstate(all="ignore"):
             same = a.astype(coarser) == b.astype(coarser)
         if not (same | ((a != a) & (b != b))).all():
             return False
     return True
+
+
+def _all_of(tensor: Tensor) -> Selection:
+    return tuple(slice(0, n) for n in tensor.shape)
+
+
+def _within(selection: Selection, inside: Selection) -> Selection:
+    """What is selected of a selection."""
+    return tuple(
+        slice(a.start + b.start, a.start + b.stop) for a, b in zip(selection, inside, strict=True)
+    )

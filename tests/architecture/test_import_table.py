@@ -67,7 +67,7 @@ TIERS = """
     store.verify
     store
     naming.layout naming.likeness naming.values
-    naming.figures naming.table naming.units
+    naming.figures naming.repeats naming.table naming.units
     naming.found naming.names
     naming.affinity naming.equal naming.parts
     naming.similar

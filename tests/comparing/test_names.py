@@ -302,7 +302,7 @@ def test_a_table_survives_writing_and_reading(tmp_path: Path) -> None:
         NamedPair("a,b", 'c"d', NamedLayout(axes=(1, 0)), "certain", "equal values"),
         NamedPair("a", None, reason="no partner"),
         NamedPair("x", "y", NamedLayout("raw", (1, 3), 1, (2, 0, 1)), "guess"),
-        NamedPair("x", "z", NamedLayout("base", along=1, axes=(1, 0), rows=(32, 40)), "likely"),
+        NamedPair("x", "z", NamedLayout("base", along=1, axes=(1, 0), span=(32, 40)), "likely"),
     ]
     (tmp_path / "names.csv").write_text(table_text(pairs))
     read = read_table(tmp_path / "names.csv")

@@ -20,9 +20,9 @@ import keras, numpy
 held = numpy.load(sys.argv[1])
 model = keras.Sequential([
     keras.layers.Input((4,)),
-    keras.layers.Dense(6),
+    keras.layers.Dense(24),
     keras.layers.BatchNormalization(),
-    keras.layers.Dense(5),
+    keras.layers.Dense(20),
 ])
 model.set_weights([held[name] for name in held])
 model.save_weights(sys.argv[2])
@@ -38,7 +38,8 @@ def sides(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """A padiff store of torch's, and the same weights as Keras writes them."""
     path = tmp_path_factory.mktemp("keras")
     torch.manual_seed(0)
-    net = torch.nn.Sequential(torch.nn.Linear(4, 6), torch.nn.BatchNorm1d(6), torch.nn.Linear(6, 5))
+    layers = torch.nn.Linear(4, 24), torch.nn.BatchNorm1d(24), torch.nn.Linear(24, 20)
+    net = torch.nn.Sequential(*layers)
     for tensor in net.state_dict().values():
         if tensor.is_floating_point():
             tensor.copy_(torch.rand_like(tensor) + 0.5)

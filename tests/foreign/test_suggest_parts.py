@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from padiff.naming.suggest import suggest_map
 from padiff.naming.table import NamedPair
 from tests.foreign.test_suggest_map import assert_aligned_by_table, found_for
 
@@ -144,3 +145,79 @@ def test_three_that_have_words_of_their_own_go_by_order(tmp_path: Path) -> None:
         ("x.rak.weight", "base 2/3"),
         ("x.sel.weight", "base 3/3"),
     }
+
+
+def test_a_part_that_two_have_is_certain_of_neither(tmp_path: Path) -> None:
+    one, two, shared = (drawn(4, WIDTH, seed=seed) for seed in range(3))
+    base = {"x.table": np.concatenate([one, shared]), "y.table": np.concatenate([one, two])}
+    raw = {"x.b": shared, "y.a": one, "y.b": two}
+    rows = found_for(tmp_path, base, raw)
+    assert told(rows) == {
+        ("x.table", "y.a", "base 1/2", "likely"),
+        ("x.table", "x.b", "base 2/2", "certain"),
+        ("y.table", "y.a", "base 1/2", "likely"),
+        ("y.table", "y.b", "base 2/2", "certain"),
+    }
+    sides = tmp_path / "base.npz", tmp_path / "raw.npz"
+    assert_aligned_by_table(rows, *sides, tmp_path / "names.csv")
+    back = suggest_map(*sides[::-1])
+    assert told(back) == {
+        (b, a, layout.replace("base", "raw"), certainty) for a, b, layout, certainty in told(rows)
+    }
+    assert_aligned_by_table(back, *sides[::-1], tmp_path / "back.csv")
+
+
+def test_each_of_two_wholes_takes_the_copy_that_is_beside_its_other_parts(tmp_path: Path) -> None:
+    one, two, shared = (drawn(4, WIDTH, seed=seed) for seed in range(3))
+    base = {"l.0.qk": np.concatenate([one, shared]), "l.1.qk": np.concatenate([two, shared])}
+    raw = {"l.0.q": one, "l.1.q": two, "l.1.k": shared, "l.0.k": shared}
+    assert told(found_for(tmp_path, base, raw)) == {
+        (f"l.{n}.qk", f"l.{n}.{role}", f"base {at}/2", certainty)
+        for n in range(2)
+        for at, role, certainty in ((1, "q", "certain"), (2, "k", "likely"))
+    }
+
+
+@pytest.mark.parametrize("at", [0, 3])
+def test_a_part_is_not_certain_that_lies_among_other_rows(tmp_path: Path, at: int) -> None:
+    one, two, rest = drawn(4, WIDTH), drawn(4, WIDTH, seed=1), drawn(16, WIDTH, seed=2)
+    rest[at : at + 4] = two
+    base = {"l.0.qk": np.concatenate([one, two]), "l.1.qk": rest}
+    rows = found_for(tmp_path, base, {"l.0.q": one, "l.1.k": two})
+    assert told(rows) == {
+        ("l.0.qk", "l.0.q", "base 1/2", "certain"),
+        ("l.0.qk", "l.1.k", "base 2/2", "likely"),
+        ("l.1.qk", None, "", None),
+    }
+    flat = {name: value.ravel() for name, value in base.items()}
+    rows = found_for(tmp_path, flat, {"l.0.q": one.ravel(), "l.1.k": two.ravel()})
+    assert {row.raw: row.certainty for row in rows} == {
+        "l.0.q": "certain",
+        "l.1.k": "likely",
+        None: None,
+    }
+
+
+def test_a_part_that_lies_along_another_axis_in_another_whole_is_not_certain(
+    tmp_path: Path,
+) -> None:
+    one, two, shared = (drawn(WIDTH, WIDTH, seed=seed) for seed in range(3))
+    base = {"x": np.concatenate([one, shared]), "y": np.concatenate([two.T, shared.T], axis=1)}
+    assert told(found_for(tmp_path, base, {"a": one, "b": two, "c": shared})) == {
+        ("x", "a", "base 1/2", "certain"),
+        ("x", "c", "base 2/2", "likely"),
+        ("y", "b", "base 1/2 of axis 1, transposed", "certain"),
+        ("y", "c", "base 2/2 of axis 1, transposed", "likely"),
+    }
+
+
+def test_parts_that_others_may_have_are_not_certain(tmp_path: Path) -> None:
+    one, eye = drawn(8, WIDTH), np.eye(WIDTH, dtype=np.float32)
+    rows = found_for(tmp_path, {"w": np.concatenate([one, eye])}, {"a": one, "b": eye})
+    assert told(rows) == {("w", "a", "base 1/2", "certain"), ("w", "b", "base 2/2", "likely")}
+
+
+def test_parts_of_short_rows_are_certain(tmp_path: Path) -> None:
+    one, two = drawn(8, 2, 3), drawn(4, 2, 3, seed=1)
+    rows = found_for(tmp_path, {"w": np.concatenate([one, two])}, {"a": one, "b": two})
+    assert told(rows) == {("w", "a", "base 0:8", "certain"), ("w", "b", "base 8:12", "certain")}
