@@ -2,13 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from padiff.naming.layout import SAME, NamedLayout
 from padiff.naming.likeness import is_embedding, kind_of
 from padiff.naming.table import Certainty, NamedPair
-from padiff.naming.values import Tensor, axes_between, is_telling, may_be_equal
+from padiff.naming.values import (
+    Tensor,
+    axes_between,
+    is_nearer_turned,
+    is_telling,
+    may_be_equal,
+    selection_of,
+)
 
 __all__ = ["Found", "Pair", "Whole", "by_route", "place_of", "route_of", "turned"]
 
@@ -109,13 +116,28 @@ class Found:
         """How the elements lie, by the shapes; by other matrices where these do not tell."""
         base, raw = pair.base, pair.raw
         if pair.layout is not None:
-            return pair.layout
+            return self._layout_of_part(pair, pair.layout)
         if base.shape != raw.shape:
             return NamedLayout(axes=(1, 0)) if base.shape == raw.shape[::-1] else SAME
         if is_telling(base) and may_be_equal(base, raw) and (axes := axes_between(base, raw)):
             return turned(axes)
-        square = _is_linear(base) and base.shape[0] == base.shape[1]
-        return NamedLayout(axes=(1, 0)) if square and self.is_turned else SAME
+        if not _is_square(base.shape):
+            return SAME
+        nearer = is_nearer_turned(base, raw)
+        is_turned = (_is_linear(base) and self.is_turned) if nearer is None else nearer
+        return NamedLayout(axes=(1, 0)) if is_turned else SAME
+
+    def _layout_of_part(self, pair: Pair, layout: NamedLayout) -> NamedLayout:
+        """The same, of which the axes are told again where nothing but the names told them."""
+        whole, part = (pair.raw, pair.base) if layout.whole == "raw" else (pair.base, pair.raw)
+        if layout.whole is None or pair.certainty != "guess" or not _is_square(part.shape):
+            return layout
+        taken = selection_of(whole, *layout.span_in(whole.shape[layout.along]), layout.along)
+        all_of = selection_of(part, 0, part.shape[0], 0)
+        selections = (all_of, taken) if layout.whole == "raw" else (taken, all_of)
+        nearer = is_nearer_turned(pair.base, pair.raw, selections)
+        is_turned = self.is_turned if nearer is None else nearer
+        return replace(layout, axes=(1, 0) if is_turned else ())
 
     def rows(self) -> list[NamedPair]:
         """The pairs in the order of base, then what raw has alone."""
@@ -152,6 +174,10 @@ def place_of(name: str) -> str:
 def turned(axes: tuple[int, ...]) -> NamedLayout:
     """The layout by which raw's axes come in that order."""
     return SAME if axes == tuple(range(len(axes))) else NamedLayout(axes=axes)
+
+
+def _is_square(shape: tuple[int, ...]) -> bool:
+    return len(shape) == 2 and shape[0] == shape[1]
 
 
 def _is_linear(tensor: Tensor) -> bool:

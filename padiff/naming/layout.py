@@ -55,6 +55,13 @@ class NamedLayout:
             return self.span[1] <= length
         return length % self.share[1] == 0
 
+    def span_in(self, length: int) -> tuple[int, int]:
+        """Where the part begins and ends on an axis of that length."""
+        if self.span is not None:
+            return self.span
+        each = length // self.share[1]
+        return self.share[0] * each, (self.share[0] + 1) * each
+
     def part(self, side: SideName, place: str) -> Part:
         """What is taken of one side's tensor, called `place`."""
         axes = self.axes if side == "raw" else ()

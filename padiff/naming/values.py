@@ -21,6 +21,7 @@ __all__ = [
     "axes_between",
     "is_alike",
     "is_distinctive",
+    "is_nearer_turned",
     "is_telling",
     "may_be_equal",
     "rounding",
@@ -33,6 +34,8 @@ _MOST_AXES = 5  # of which all orders are tried
 _FEWEST = 4  # elements, of which fewer are the same by chance
 _MANY = 16  # that differ, or stand along an axis: fewer are another tensor's by design or by chance
 _LOOKED_AT = 2**12  # elements
+_CORNER = 256  # rows and columns
+_NEARER = 2  # times, of which unrelated ones are far
 _STEADY = 3  # times as often as not do numbers of a table go on as they went
 
 
@@ -158,6 +161,29 @@ def axes_between(
         ):
             return axes
     return None
+
+
+def is_nearer_turned(
+    base: Tensor, raw: Tensor, selections: tuple[Selection, Selection] | None = None
+) -> bool | None:
+    """Whether a square matrix is nearer to the other transposed; None where neither is near.
+
+    As where both were trained on, or rounded. It looks at the first rows and columns.
+    """
+    if base.open is None or raw.open is None:
+        return None
+    selected = selections or (_all_of(base), _all_of(raw))
+    ours, theirs = _corner(base.open(), selected[0]), _corner(raw.open(), selected[1])
+    with np.errstate(all="ignore"):
+        apart = [float(np.linalg.norm(ours - each)) for each in (theirs, theirs.T)]
+    if not min(apart) * _NEARER < max(apart):  # or one is NaN
+        return None
+    return apart[1] < apart[0]
+
+
+def _corner(array: Array, selection: Selection) -> NDArray[np.float64]:
+    begin = (slice(0, min(along.stop - along.start, _CORNER)) for along in selection)
+    return array.read(_within(selection, tuple(begin))).astype(np.float64)
 
 
 def _equal(

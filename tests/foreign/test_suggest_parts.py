@@ -113,6 +113,23 @@ def test_parts_by_names_where_values_differ(tmp_path: Path, turned: bool) -> Non
     assert len([row for row in rows if row.base and row.raw]) == len(raw)
 
 
+@pytest.mark.parametrize("turned", [False, True])
+def test_of_square_matrices_near_values_tell_how_they_lie(tmp_path: Path, turned: bool) -> None:
+    """As after a step of training: neither shapes nor equal values do."""
+    parts = {role: drawn(WIDTH, WIDTH, seed=at) for at, role in enumerate("qkv")}
+    whole = {"h.0.attn.qkv.weight": np.concatenate(list(parts.values()))}
+    whole["h.0.attn.proj.weight"] = drawn(WIDTH, WIDTH, seed=9)
+    near = {f"enc.0.attn.{role}_proj.weight": part for role, part in parts.items()}
+    near["enc.0.attn.out.weight"] = whole["h.0.attn.proj.weight"]
+    for at, (name, value) in enumerate(near.items()):
+        value = value + np.float32(1e-4) * drawn(WIDTH, WIDTH, seed=20 + at)
+        near[name] = np.ascontiguousarray(value.T) if turned else value
+    end = ", transposed" if turned else ""
+    for side, (base, raw) in {"base": (whole, near), "raw": (near, whole)}.items():
+        layouts = {str(row.layout) for row in found_for(tmp_path, base, raw)}
+        assert layouts == {f"{side} {at}/3{end}" for at in (1, 2, 3)} | {end.removeprefix(", ")}
+
+
 @pytest.mark.parametrize("constant", [0.0, 1.0])
 def test_biases_of_parts_go_with_their_weights(tmp_path: Path, constant: float) -> None:
     parts = projections(2, 0)
