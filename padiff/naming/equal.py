@@ -8,7 +8,7 @@ from padiff.naming.found import Found, Pair, by_route, place_of, route_of, turne
 from padiff.naming.layout import SAME
 from padiff.naming.likeness import words_of
 from padiff.naming.table import Certainty
-from padiff.naming.values import Tensor, axes_between, is_distinctive, is_telling
+from padiff.naming.values import Tensor, axes_between, is_distinctive, is_telling, nearest_axes
 
 __all__ = ["add_aliases", "add_copies", "add_equal", "add_in_layers"]
 
@@ -38,7 +38,9 @@ def add_equal(found: Found) -> list[Copies]:
                 found.add(tensor, other, turned(axes), "likely", reason)
         elif tensor.open is None or other.open is None:
             found.add(tensor, other, None, "likely", "equal statistics")
-        elif tensor.dtype == other.dtype:
+        elif (axes := nearest_axes(tensor, other)) is not None:
+            found.add(tensor, other, turned(axes), "likely", "nearly equal values")
+        elif tensor.dtype == other.dtype and tensor.shape == other.shape:
             found.add(tensor, other, SAME, "likely", "the same values in another order")
     return copies
 

@@ -11,9 +11,9 @@ from padiff.naming.table import Certainty, NamedPair
 from padiff.naming.values import (
     Tensor,
     axes_between,
-    is_nearer_turned,
     is_telling,
     may_be_equal,
+    nearest_axes,
     selection_of,
 )
 
@@ -117,15 +117,14 @@ class Found:
         base, raw = pair.base, pair.raw
         if pair.layout is not None:
             return self._layout_of_part(pair, pair.layout)
-        if base.shape != raw.shape:
-            return NamedLayout(axes=(1, 0)) if base.shape == raw.shape[::-1] else SAME
         if is_telling(base) and may_be_equal(base, raw) and (axes := axes_between(base, raw)):
             return turned(axes)
-        if not _is_square(base.shape):
-            return SAME
-        nearer = is_nearer_turned(base, raw)
-        is_turned = (_is_linear(base) and self.is_turned) if nearer is None else nearer
-        return NamedLayout(axes=(1, 0)) if is_turned else SAME
+        if len(base.shape) > 1 and (axes := nearest_axes(base, raw)):
+            return turned(axes)
+        if base.shape != raw.shape:
+            return NamedLayout(axes=(1, 0)) if base.shape == raw.shape[::-1] else SAME
+        square = _is_linear(base) and _is_square(base.shape)
+        return NamedLayout(axes=(1, 0)) if square and self.is_turned else SAME
 
     def _layout_of_part(self, pair: Pair, layout: NamedLayout) -> NamedLayout:
         """The same, of which the axes are told again where nothing but the names told them."""
@@ -135,9 +134,9 @@ class Found:
         taken = selection_of(whole, *layout.span_in(whole.shape[layout.along]), layout.along)
         all_of = selection_of(part, 0, part.shape[0], 0)
         selections = (all_of, taken) if layout.whole == "raw" else (taken, all_of)
-        nearer = is_nearer_turned(pair.base, pair.raw, selections)
-        is_turned = self.is_turned if nearer is None else nearer
-        return replace(layout, axes=(1, 0) if is_turned else ())
+        near = nearest_axes(pair.base, pair.raw, selections)
+        of_others = (1, 0) if self.is_turned else (0, 1)
+        return replace(layout, axes=turned(near or of_others).axes)
 
     def rows(self) -> list[NamedPair]:
         """The pairs in the order of base, then what raw has alone."""

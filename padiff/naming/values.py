@@ -21,9 +21,9 @@ __all__ = [
     "axes_between",
     "is_alike",
     "is_distinctive",
-    "is_nearer_turned",
     "is_telling",
     "may_be_equal",
+    "nearest_axes",
     "rounding",
     "selection_of",
     "stats_of",
@@ -34,7 +34,7 @@ _MOST_AXES = 5  # of which all orders are tried
 _FEWEST = 4  # elements, of which fewer are the same by chance
 _MANY = 16  # that differ, or stand along an axis: fewer are another tensor's by design or by chance
 _LOOKED_AT = 2**12  # elements
-_CORNER = 256  # rows and columns
+_CORNER = 2**16  # elements
 _NEARER = 2  # times, of which unrelated ones are far
 _STEADY = 3  # times as often as not do numbers of a table go on as they went
 
@@ -81,7 +81,7 @@ def is_distinctive(tensor: Tensor) -> bool:
     shape = [n for n in tensor.shape if n > 1]
     most = round(_LOOKED_AT ** (1 / len(shape)))
     middle = tuple(slice((n - min(n, most)) // 2, (n + min(n, most)) // 2) for n in tensor.shape)
-    values = tensor.open().read(middle).astype(np.float64).squeeze()
+    values = tensor.open().read(middle).astype(np.complex128).real.squeeze()
     if len(np.unique(values)) < _MANY:
         return False
     along = [np.moveaxis(values, axis, 0) for axis, n in enumerate(values.shape) if n >= _MANY]
@@ -163,27 +163,37 @@ def axes_between(
     return None
 
 
-def is_nearer_turned(
+def nearest_axes(
     base: Tensor, raw: Tensor, selections: tuple[Selection, Selection] | None = None
-) -> bool | None:
-    """Whether a square matrix is nearer to the other transposed; None where neither is near.
+) -> tuple[int, ...] | None:
+    """The order of raw's axes by which its elements are near to base's; None where none is.
 
-    As where both were trained on, or rounded. It looks at the first rows and columns.
+    As where one was trained on, or rounded. It looks at the first elements along each axis.
     """
-    if base.open is None or raw.open is None:
+    if base.open is None or raw.open is None or len(base.shape) != len(raw.shape):
         return None
     selected = selections or (_all_of(base), _all_of(raw))
+    shapes = [tuple(along.stop - along.start for along in each) for each in selected]
+    orders = [
+        axes
+        for axes in permutations(range(min(len(shapes[0]), _MOST_AXES + 1)))
+        if tuple(shapes[1][axis] for axis in axes) == shapes[0]
+    ]
     ours, theirs = _corner(base.open(), selected[0]), _corner(raw.open(), selected[1])
     with np.errstate(all="ignore"):
-        apart = [float(np.linalg.norm(ours - each)) for each in (theirs, theirs.T)]
-    if not min(apart) * _NEARER < max(apart):  # or one is NaN
+        apart = [float(np.linalg.norm(ours - theirs.transpose(axes))) for axes in orders]
+        size = float(np.linalg.norm(ours))
+    if not apart:
         return None
-    return apart[1] < apart[0]
+    best = apart.index(min(apart))
+    others = [*apart[:best], *apart[best + 1 :], size]
+    return orders[best] if apart[best] * _NEARER < min(others) else None
 
 
-def _corner(array: Array, selection: Selection) -> NDArray[np.float64]:
-    begin = (slice(0, min(along.stop - along.start, _CORNER)) for along in selection)
-    return array.read(_within(selection, tuple(begin))).astype(np.float64)
+def _corner(array: Array, selection: Selection) -> NDArray[np.complex128]:
+    most = round(_CORNER ** (1 / max(1, len(selection))))
+    begin = (slice(0, min(along.stop - along.start, most)) for along in selection)
+    return array.read(_within(selection, tuple(begin))).astype(np.complex128)  # of all types
 
 
 def _equal(

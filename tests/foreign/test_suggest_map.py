@@ -383,3 +383,24 @@ def test_dumps_of_statistics(tmp_path: Path, tensors: Literal["full", "statistic
     layouts = {row.base: str(row.layout) for row in rows}
     assert layouts["blocks.0.up.weight"] == layouts["blocks.0.attn.q.weight"] == "transposed"
     assert layouts["tokens.weight"] == ""
+
+
+def test_a_kernel_of_which_one_element_was_rounded_lies_as_the_others(tmp_path: Path) -> None:
+    """In no order of its axes are all elements equal, and the shapes do not tell it."""
+    kernel = np.random.default_rng(0).standard_normal((8, 4, 3, 3)).astype(np.float32)
+    turned = np.ascontiguousarray(kernel.transpose(2, 3, 1, 0))
+    turned[0, 1, 2, 3] = np.nextafter(turned[0, 1, 2, 3], np.float32(9))
+    (row,) = found_for(tmp_path, {"conv.weight": kernel}, {"layers.0.kernel": turned})
+    told = str(row.layout), row.certainty, row.reason
+    assert told == ("axes 3 2 0 1", "likely", "nearly equal values")
+
+
+@pytest.mark.parametrize("kind", ["complex64", "bfloat16", "float8_e4m3fn", "float64"])
+def test_pairs_of_any_type_are_certain(tmp_path: Path, kind: str) -> None:
+    values = np.random.default_rng(0).standard_normal((20, 20, 2)).astype(np.float32)
+    tensor = torch.from_numpy(values).to(getattr(torch, kind.replace("complex64", "float32")))
+    tensor = torch.view_as_complex(tensor) if kind == "complex64" else tensor[..., 0].clone()
+    for name, path in (("a", "base.pt"), ("b", "raw.pt")):
+        torch.save({name: tensor}, tmp_path / path)
+    (row,) = padiff.suggest_map(tmp_path / "base.pt", tmp_path / "raw.pt")
+    assert (row.base, row.raw, row.certainty) == ("a", "b", "certain")
