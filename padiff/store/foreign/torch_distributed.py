@@ -35,8 +35,6 @@ _NAMES = (
     f"{_ABOUT}metadata._MEM_FORMAT_ENCODING",
     f"{_ABOUT}filesystem._StorageInfo",
     "builtins.getattr",  # by which some versions of Python name the members of an enumeration
-    *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath"),
-    *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 )
 
 _MOST_PIECES = 10_000  # of one tensor; each is compared with others

@@ -1,6 +1,6 @@
 """What `torch.save` writes: a state dict, or a checkpoint that has some, elements in place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,6 @@ __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tens
 KIND = "a file of torch"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of torch's magic number
 NAMES = (
-    "collections.OrderedDict",
     *("numpy.core.multiarray.", "numpy._core.multiarray.", "numpy.dtype", "numpy.ndarray"),
     "_codecs.encode",
     *("torch.Size", "torch.device", "torch.Tensor", "torch.nn.parameter.Parameter"),
@@ -89,12 +88,12 @@ def read_legacy(path: Path) -> Contents:
     """The tensors of a file that torch wrote before version 1.6: pickles, then the elements."""
     file, where = OpenFile(path), str(path)
     data = file.part(0, file.size)
-    at, values = 0, []
+    at, values, told = 0, [], list[Any]()
     for _ in range(5):  # magic number, version, system, state dict, keys of the storages
-        value, at = read_pickle(data, at, NAMES, where)
+        value, at = read_pickle(data, at, NAMES, where, told)
         values.append(value)
     system, state, keys = values[2:]
-    sizes = _sizes_of_storages(state)
+    sizes = _sizes_of_storages(told)
     storages: dict[str, Storage] = {}
     if not isinstance(keys, list):
         raise CorruptError(f"expected the keys of storages in {where}, found none: save it again")
@@ -112,15 +111,14 @@ def read_legacy(path: Path) -> Contents:
     return _contents(state, storages, big, where)
 
 
-def _sizes_of_storages(state: Any) -> dict[str, int]:
-    """Bytes of an element of each storage that is asked for."""
+def _sizes_of_storages(told: Sequence[Any]) -> dict[str, int]:
+    """Bytes of an element of each storage, from what pickles tell of them, whatever has them."""
     found: dict[str, int] = {}
-    for _, value in named_values(state, lambda value: isinstance(value, Object)):
+    for storage in told:
         try:
-            storage, *_ = _tensor(value).args
-            _, kind, key, *_ = storage.args[0]
+            _, kind, key, *_ = storage
             found[str(key)] = torch_element(as_text(kind)).itemsize
-        except (AttributeError, TypeError, ValueError, PadiffError):
+        except (TypeError, ValueError, PadiffError):
             continue  # which is found again
     return found
 
