@@ -208,6 +208,10 @@ class _Pieces(Array):
             found = self._open[number] = entry.open()
         return found
 
+    def check_intact(self) -> None:
+        for number in range(len(self._pieces)):
+            self._piece(number).check_intact()
+
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where
 

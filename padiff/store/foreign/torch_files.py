@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, PadiffError
@@ -13,7 +13,7 @@ from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import Object, as_text
 from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, outermost, sizes_of
-from padiff.store.foreign.zips import Member, check_once, members_of
+from padiff.store.foreign.zips import Checksum, Member, check_once, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tensor_in_zip"]
@@ -39,8 +39,14 @@ _REBUILD = "torch._utils._rebuild_"
 _FROM_PARAMETER = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
 _TENSORS = {f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3"}
 
-# Where the elements of a storage lie: its file, the first byte, and how many there are.
-Storage = tuple[RawFile, int, int]
+
+class Storage(NamedTuple):
+    """Where elements lie: the file, the first byte, how many there are, and what checks these."""
+
+    file: RawFile
+    start: int
+    size: int
+    check: Callable[[], None] | None = None
 
 
 def is_torch_zip(members: Mapping[str, Member]) -> bool:
@@ -71,11 +77,14 @@ def _in_zip(
             "save it again"
         )
     top = found.removesuffix("data.pkl")
-    text = members[f"{top}data.pkl"]
+    text = members[found]
+    Checksum(file, found, text)()
     value, _ = read_pickle(file.part(text.offset, text.size), 0, NAMES, where)
     begin = f"{top}data/"
     storages = {
-        name.removeprefix(begin): (file, member.offset, member.size)
+        name.removeprefix(begin): Storage(
+            file, member.offset, member.size, Checksum(file, name, member)
+        )
         for name, member in members.items()
         if name.startswith(begin)
     }
@@ -105,7 +114,7 @@ def read_legacy(path: Path) -> Contents:
                 f"expected {size} bytes of a storage in {where}, found the end of the file before: "
                 "it was cut short or changed, so save it again"
             )
-        storages[str(key)] = file, at + 8, size
+        storages[str(key)] = Storage(file, at + 8, size)
         at += 8 + size
     big = isinstance(system, dict) and system.get("little_endian") is False
     return _contents(state, storages, big, where)
@@ -207,18 +216,20 @@ def _in_storage(
     size = element.itemsize
     count: int = prod(shape)
     last: int = first + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    file, begin, held = storages.get(key, (None, 0, 0))
-    if file is None or (count and (last + 1) * size > held):
+    storage = storages.get(key)
+    held = storage.size if storage else 0
+    if storage is None or (count and (last + 1) * size > held):
         raise CorruptError(
             f"expected {count} elements of {element.name} at {where}, found a storage of "
             f"{held} bytes: it was cut short or changed, so save it again"
         )
     steps = tuple(step * size if n > 1 else size for n, step in zip(shape, strides, strict=True))
-    offset = begin + first * size
+    offset = storage.start + first * size
     if not count:  # nor are there places for elements
-        steps, offset = strides_of(shape, size), begin
-    opened = file
-    make: Callable[[], RawArray] = lambda: RawArray(  # noqa: E731
-        opened, where, shape, element, offset, steps, swapped=swapped
+        steps, offset = strides_of(shape, size), storage.start
+    file, check = storage.file, storage.check
+    return Entry(
+        shape,
+        element,
+        lambda: RawArray(file, where, shape, element, offset, steps, swapped=swapped, check=check),
     )
-    return Entry(shape, element, make)
