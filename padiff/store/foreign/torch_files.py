@@ -40,7 +40,7 @@ _FROM_PARAMETER = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
 _TENSORS = {f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3"}
 
 
-class Storage(NamedTuple):
+class _Storage(NamedTuple):
     """Where elements lie: the file, the first byte, how many there are, and what checks these."""
 
     file: RawFile
@@ -68,7 +68,7 @@ def tensor_in_zip(file: RawFile, start: int, size: int, where: str) -> Entry:
 
 def _in_zip(
     file: RawFile, members: Mapping[str, Member], where: str
-) -> tuple[Any, Mapping[str, Storage], bool]:
+) -> tuple[Any, Mapping[str, _Storage], bool]:
     check_once(file, members)
     found = next((name for name in members if name.endswith("data.pkl")), None)
     if found is None or any(member.packed for member in members.values()):
@@ -82,7 +82,7 @@ def _in_zip(
     value, _ = read_pickle(file.part(text.offset, text.size), 0, NAMES, where)
     begin = f"{top}data/"
     storages = {
-        name.removeprefix(begin): Storage(
+        name.removeprefix(begin): _Storage(
             file, member.offset, member.size, Checksum(file, name, member)
         )
         for name, member in members.items()
@@ -103,7 +103,7 @@ def read_legacy(path: Path) -> Contents:
         values.append(value)
     system, state, keys = values[2:]
     sizes = _sizes_of_storages(told)
-    storages: dict[str, Storage] = {}
+    storages: dict[str, _Storage] = {}
     if not isinstance(keys, list):
         raise CorruptError(f"expected the keys of storages in {where}, found none: save it again")
     for key in keys:
@@ -114,7 +114,7 @@ def read_legacy(path: Path) -> Contents:
                 f"expected {size} bytes of a storage in {where}, found the end of the file before: "
                 "it was cut short or changed, so save it again"
             )
-        storages[str(key)] = Storage(file, at + 8, size)
+        storages[str(key)] = _Storage(file, at + 8, size)
         at += 8 + size
     big = isinstance(system, dict) and system.get("little_endian") is False
     return _contents(state, storages, big, where)
@@ -132,7 +132,7 @@ def _sizes_of_storages(told: Sequence[Any]) -> dict[str, int]:
     return found
 
 
-def _contents(state: Any, storages: Mapping[str, Storage], swapped: bool, where: str) -> Contents:
+def _contents(state: Any, storages: Mapping[str, _Storage], swapped: bool, where: str) -> Contents:
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
     others: list[str] = []
@@ -164,7 +164,7 @@ def _tensor(value: Object) -> Object:
     raise TypeError("a tensor in too many others")
 
 
-def _entry(value: Any, storages: Mapping[str, Storage], where: str, *, swapped: bool) -> Entry:
+def _entry(value: Any, storages: Mapping[str, _Storage], where: str, *, swapped: bool) -> Entry:
     try:
         tensor = _tensor(value)
         if tensor.kind not in _TENSORS:
@@ -201,7 +201,7 @@ def _element(name: str) -> DType:
 
 
 def _in_storage(
-    storages: Mapping[str, Storage],
+    storages: Mapping[str, _Storage],
     key: str,
     element: DType,
     first: Any,
