@@ -14,7 +14,7 @@ __all__ = ["check_intact"]
 
 
 def check_intact(pairs: Iterable[TensorPair], jobs: int) -> None:
-    """Read both sides of every pair once more, a chunk at a time, and compare the digests.
+    """Read both sides of every pair once more, a chunk at a time, and compare digests or checksums.
 
     Raises CorruptError for the first array that is not what its tree says.
     """
@@ -27,7 +27,9 @@ def check_intact(pairs: Iterable[TensorPair], jobs: int) -> None:
 
 def _check_pair(pair: TensorPair) -> None:
     for section, tensor in ((pair.base_section, pair.base), (pair.raw_section, pair.raw)):
-        if not (section.header.tensors or section.header.foreign):  # or there are no digests
+        if section.header.foreign:
+            section.array(whole_of(tensor)).check_intact()
+        elif not section.header.tensors:  # or there are no elements
             _check_array(section, whole_of(tensor))
 
 

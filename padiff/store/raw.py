@@ -3,7 +3,7 @@
 import mmap
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +99,8 @@ class RawArray(ChunkedArray):
 
     A chunk is what the format would make one, along the axes as they lie in the file, and is
     mapped alone: were the file mapped whole, all that was read of it would count as memory of the
-    process. With `swapped` the bytes of an element come with the highest first. Other tools put
+    process. With `swapped` the bytes of an element come with the highest first. `check` is what
+    `check_intact` does. Other tools put
     elements anywhere: what is read need not be aligned, which the kernel does not ask for.
 
     Raises CorruptError where the file ends before the last element.
@@ -115,6 +116,7 @@ class RawArray(ChunkedArray):
         strides: tuple[int, ...] | None = None,
         *,
         swapped: bool = False,
+        check: Callable[[], None] | None = None,
     ) -> None:
         super().__init__()
         self.shape, self.element = shape, element
@@ -122,6 +124,7 @@ class RawArray(ChunkedArray):
         self.chunk_shape = _chunks(shape, self._strides, element.itemsize)
         self._file, self._where, self._offset = file, where, offset
         self._swapped = swapped and element.itemsize > 1
+        self._check = check
         if offset + self._span(shape) > file.size:
             raise self._cut_short()
 
@@ -141,6 +144,10 @@ class RawArray(ChunkedArray):
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where
+
+    def check_intact(self) -> None:
+        if self._check is not None:
+            self._check()
 
     def check_present(self, index: tuple[int, ...]) -> None:
         pass  # the file was long enough when it was opened, and is the one that was

@@ -45,7 +45,8 @@ TIERS = """
     store.zarr.store
     store.zarr
     store.ours
-    store.foreign.contents store.foreign.directories store.foreign.elements store.foreign.machine
+    store.foreign.contents store.foreign.directories store.foreign.elements store.foreign.inert
+    store.foreign.machine
     store.foreign.pickles store.foreign.tiles store.foreign.values
     store.foreign.zips
     store.foreign.hdf5 store.foreign.named store.foreign.npy store.foreign.paddle_files

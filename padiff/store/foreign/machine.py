@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 
 from padiff.errors import FormatError
 from padiff.jsonio import LONGEST
+from padiff.store.foreign.inert import INERT, LISTS, MAPPINGS
 
 __all__ = ["MARK", "Machine", "Name", "Object", "Span", "as_text"]
 
@@ -42,6 +43,11 @@ class Object:
         self.kind, self.args = kind, args
         self.state: Any = None
 
+    def __repr__(self) -> str:
+        """As a key of a dict it is a part of names, which are the same each time."""
+        told = (f"{arg!s:.40}" for arg in self.args[:4] if type(arg) in (str, int, float))
+        return f"{self.kind}({', '.join(told)})"
+
 
 def as_text(value: object) -> str:
     """A name or text; TypeError where it is none."""
@@ -61,8 +67,10 @@ class Machine:
     def __init__(self, data: memoryview, start: int, allowed: Collection[str], where: str) -> None:
         self.at = start
         self._data, self._where = data, where
-        self._allowed = frozenset(allowed)
+        self._allowed = INERT.union(allowed)
         self._families = tuple(name for name in self._allowed if name.endswith("."))
+        self.persistent: list[Any] = []
+        """What lies elsewhere, as the pickle tells of it: of a storage its type and its key."""
         self._stack: list[Any] = []
         self._memo: dict[int, Any] = {}
         self._left = self._most = _MOST_MADE + len(data) // _BYTES_EACH
@@ -165,10 +173,19 @@ class Machine:
         args, made = self.pop(), self.pop()
         if type(made) is not Name or type(args) is not tuple:
             raise TypeError("a call of no name")
-        if made.text == "collections.OrderedDict":
-            self.make(dict(_items(args[0])) if args else {})
+        held = args[0] if args and type(args[0]) is list else []
+        if made.text in MAPPINGS:
+            self._left -= len(held)  # one list may be given to many
+            self.make(dict(_items(held)))
+        elif made.text in LISTS:
+            self._left -= len(held)
+            self.make(held.copy())
         else:
             self.make(Object(made.text, args))
+
+    def make_persistent(self, told: Any) -> None:
+        self.persistent.append(told)
+        self.make(Object("persistent", (told,)))
 
     def reduce_with_keywords(self) -> None:
         self.pop()
@@ -218,9 +235,7 @@ class Machine:
         self.pop_mark()
 
 
-def _items(pairs: object) -> list[tuple[Hashable, Any]]:
-    if type(pairs) is not list:
-        raise TypeError("items of no list")
+def _items(pairs: list[Any]) -> list[tuple[Hashable, Any]]:
     return [(_key(key), value) for key, value in pairs]
 
 

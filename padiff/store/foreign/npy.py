@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 from math import prod
 from pathlib import Path
@@ -16,7 +16,7 @@ from padiff.store.foreign.contents import Contents, Entry, put
 from padiff.store.foreign.directories import is_hidden, is_note, visible
 from padiff.store.foreign.elements import element_of, swapped
 from padiff.store.foreign.values import sizes_of
-from padiff.store.foreign.zips import Inflated, Member, check_once, check_unpacked
+from padiff.store.foreign.zips import Checksum, Inflated, Member, check_once, check_unpacked
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["MAGIC", "entry_of_file", "entry_of_npy", "read_npy", "read_npy_directory", "read_npz"]
@@ -27,7 +27,13 @@ _LONGEST = 2**14  # bytes of a header
 _LONG = re.compile(r"(\d)L\b")  # as Python 2 spelled numbers
 
 
-def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = None) -> Entry:
+def entry_of_npy(
+    file: RawFile,
+    where: str,
+    start: int = 0,
+    stop: int | None = None,
+    check: Callable[[], None] | None = None,
+) -> Entry:
     """The array of a `.npy` file, or of a part of a file that is one.
 
     FormatError without the place where padiff does not compare its elements.
@@ -53,7 +59,9 @@ def entry_of_npy(file: RawFile, where: str, start: int = 0, stop: int | None = N
     return Entry(
         shape,
         element,
-        lambda: RawArray(file, where, shape, element, offset, strides, swapped=is_swapped),
+        lambda: RawArray(
+            file, where, shape, element, offset, strides, swapped=is_swapped, check=check
+        ),
     )
 
 
@@ -152,12 +160,12 @@ def read_npz(file: OpenFile, members: Mapping[str, Member]) -> Contents:
 
 
 def _entry_of_member(file: OpenFile, name: str, member: Member) -> Entry:
-    where = f"{file.path}/{name}"
+    where, check = f"{file.path}/{name}", Checksum(file, name, member)
     if not member.packed:
-        return entry_of_npy(file, where, member.offset, member.offset + member.size)
+        return entry_of_npy(file, where, member.offset, member.offset + member.size, check)
     found = entry_of_npy(Inflated(file, name, member), where)
     return Entry(
         found.shape,
         found.element,
-        lambda: entry_of_npy(Inflated(file, name, member), where).open(),
+        lambda: entry_of_npy(Inflated(file, name, member), where, check=check).open(),
     )

@@ -21,7 +21,6 @@ KIND = "a file of paddle"
 _OWN_NAMES = "StructuredToParameterName@@"  # by which a process calls parameters; all files have it
 _RECONSTRUCT = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
 _NAMES = (
-    *("collections.OrderedDict", "builtins.tuple"),
     *("numpy.ndarray", "numpy.dtype", *_RECONSTRUCT),
     *("numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar"),
     "_codecs.encode",

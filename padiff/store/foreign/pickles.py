@@ -10,22 +10,30 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from padiff.errors import CorruptError, PadiffError
-from padiff.store.foreign.machine import MARK, Machine, Object
+from padiff.store.foreign.machine import MARK, Machine
 
 __all__ = ["read_pickle"]
 
 
 def read_pickle(
-    data: memoryview, start: int, allowed: Collection[str], where: str
+    data: memoryview,
+    start: int,
+    allowed: Collection[str],
+    where: str,
+    persistent: list[Any] | None = None,
 ) -> tuple[Any, int]:
     """The value of the pickle that begins at `start`, and where it ends.
 
-    `allowed` are the dotted names that it may have; one that ends in `.` stands for all below.
+    `allowed` are the dotted names that it may have beside those of `inert.py`; one that ends in `.`
+    stands for all below. What it tells of all that lies elsewhere is added to `persistent`.
     Raises FormatError for another name, CorruptError where it is no pickle.
     """
     machine = Machine(data, start, allowed, where)
     try:
-        return machine.run(_OPERATIONS), machine.at
+        value = machine.run(_OPERATIONS)
+        if persistent is not None:
+            persistent += machine.persistent
+        return value, machine.at
     except PadiffError:
         raise
     except (
@@ -106,7 +114,7 @@ _KNOWN: Mapping[bytes, Callable[[Machine], None]] = {
     b"\x81": lambda m: m.reduce(),  # NEWOBJ
     b"\x92": lambda m: m.reduce_with_keywords(),  # NEWOBJ_EX
     b"b": lambda m: m.build(),
-    b"Q": lambda m: m.make(Object("persistent", (m.pop(),))),
-    b"P": lambda m: m.make(Object("persistent", (m.line(),))),
+    b"Q": lambda m: m.make_persistent(m.pop()),
+    b"P": lambda m: m.make_persistent(m.line()),
 }
 _OPERATIONS = [_KNOWN.get(bytes([code]), _refused) for code in range(256)]

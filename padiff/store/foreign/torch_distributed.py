@@ -35,8 +35,6 @@ _NAMES = (
     f"{_ABOUT}metadata._MEM_FORMAT_ENCODING",
     f"{_ABOUT}filesystem._StorageInfo",
     "builtins.getattr",  # by which some versions of Python name the members of an enumeration
-    *("pathlib.PosixPath", "pathlib.PurePosixPath", "pathlib.WindowsPath"),
-    *("pathlib._local.PosixPath", "pathlib._local.WindowsPath"),
 )
 
 _MOST_PIECES = 10_000  # of one tensor; each is compared with others
@@ -209,6 +207,10 @@ class _Pieces(Array):
                 )
             found = self._open[number] = entry.open()
         return found
+
+    def check_intact(self) -> None:
+        for number in range(len(self._pieces)):
+            self._piece(number).check_intact()
 
     def file_of(self, index: tuple[int, ...] | None) -> str:
         return self._where

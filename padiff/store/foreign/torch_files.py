@@ -1,9 +1,9 @@
 """What `torch.save` writes: a state dict, or a checkpoint that has some, elements in place."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from padiff.dtypes import DType
 from padiff.errors import CorruptError, FormatError, PadiffError
@@ -13,7 +13,7 @@ from padiff.store.foreign.elements import torch_element
 from padiff.store.foreign.machine import Object, as_text
 from padiff.store.foreign.pickles import read_pickle
 from padiff.store.foreign.values import named_values, outermost, sizes_of
-from padiff.store.foreign.zips import Member, check_once, members_of
+from padiff.store.foreign.zips import Checksum, Member, check_once, members_of
 from padiff.store.raw import OpenFile, RawArray, RawFile, strides_of
 
 __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tensor_in_zip"]
@@ -21,7 +21,6 @@ __all__ = ["LEGACY", "NAMES", "is_torch_zip", "read_legacy", "read_torch", "tens
 KIND = "a file of torch"
 LEGACY = b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19."  # the pickle of torch's magic number
 NAMES = (
-    "collections.OrderedDict",
     *("numpy.core.multiarray.", "numpy._core.multiarray.", "numpy.dtype", "numpy.ndarray"),
     "_codecs.encode",
     *("torch.Size", "torch.device", "torch.Tensor", "torch.nn.parameter.Parameter"),
@@ -40,8 +39,14 @@ _REBUILD = "torch._utils._rebuild_"
 _FROM_PARAMETER = (f"{_REBUILD}parameter", f"{_REBUILD}parameter_with_state")
 _TENSORS = {f"{_REBUILD}tensor", f"{_REBUILD}tensor_v2", f"{_REBUILD}tensor_v3"}
 
-# Where the elements of a storage lie: its file, the first byte, and how many there are.
-Storage = tuple[RawFile, int, int]
+
+class _Storage(NamedTuple):
+    """Where elements lie: the file, the first byte, how many there are, and what checks these."""
+
+    file: RawFile
+    start: int
+    size: int
+    check: Callable[[], None] | None = None
 
 
 def is_torch_zip(members: Mapping[str, Member]) -> bool:
@@ -63,7 +68,7 @@ def tensor_in_zip(file: RawFile, start: int, size: int, where: str) -> Entry:
 
 def _in_zip(
     file: RawFile, members: Mapping[str, Member], where: str
-) -> tuple[Any, Mapping[str, Storage], bool]:
+) -> tuple[Any, Mapping[str, _Storage], bool]:
     check_once(file, members)
     found = next((name for name in members if name.endswith("data.pkl")), None)
     if found is None or any(member.packed for member in members.values()):
@@ -72,11 +77,14 @@ def _in_zip(
             "save it again"
         )
     top = found.removesuffix("data.pkl")
-    text = members[f"{top}data.pkl"]
+    text = members[found]
+    Checksum(file, found, text)()
     value, _ = read_pickle(file.part(text.offset, text.size), 0, NAMES, where)
     begin = f"{top}data/"
     storages = {
-        name.removeprefix(begin): (file, member.offset, member.size)
+        name.removeprefix(begin): _Storage(
+            file, member.offset, member.size, Checksum(file, name, member)
+        )
         for name, member in members.items()
         if name.startswith(begin)
     }
@@ -89,13 +97,13 @@ def read_legacy(path: Path) -> Contents:
     """The tensors of a file that torch wrote before version 1.6: pickles, then the elements."""
     file, where = OpenFile(path), str(path)
     data = file.part(0, file.size)
-    at, values = 0, []
+    at, values, told = 0, [], list[Any]()
     for _ in range(5):  # magic number, version, system, state dict, keys of the storages
-        value, at = read_pickle(data, at, NAMES, where)
+        value, at = read_pickle(data, at, NAMES, where, told)
         values.append(value)
     system, state, keys = values[2:]
-    sizes = _sizes_of_storages(state)
-    storages: dict[str, Storage] = {}
+    sizes = _sizes_of_storages(told)
+    storages: dict[str, _Storage] = {}
     if not isinstance(keys, list):
         raise CorruptError(f"expected the keys of storages in {where}, found none: save it again")
     for key in keys:
@@ -106,26 +114,25 @@ def read_legacy(path: Path) -> Contents:
                 f"expected {size} bytes of a storage in {where}, found the end of the file before: "
                 "it was cut short or changed, so save it again"
             )
-        storages[str(key)] = file, at + 8, size
+        storages[str(key)] = _Storage(file, at + 8, size)
         at += 8 + size
     big = isinstance(system, dict) and system.get("little_endian") is False
     return _contents(state, storages, big, where)
 
 
-def _sizes_of_storages(state: Any) -> dict[str, int]:
-    """Bytes of an element of each storage that is asked for."""
+def _sizes_of_storages(told: Sequence[Any]) -> dict[str, int]:
+    """Bytes of an element of each storage, from what pickles tell of them, whatever has them."""
     found: dict[str, int] = {}
-    for _, value in named_values(state, lambda value: isinstance(value, Object)):
+    for storage in told:
         try:
-            storage, *_ = _tensor(value).args
-            _, kind, key, *_ = storage.args[0]
+            _, kind, key, *_ = storage
             found[str(key)] = torch_element(as_text(kind)).itemsize
-        except (AttributeError, TypeError, ValueError, PadiffError):
+        except (TypeError, ValueError, PadiffError):
             continue  # which is found again
     return found
 
 
-def _contents(state: Any, storages: Mapping[str, Storage], swapped: bool, where: str) -> Contents:
+def _contents(state: Any, storages: Mapping[str, _Storage], swapped: bool, where: str) -> Contents:
     entries: dict[str, Entry] = {}
     refused: dict[str, str] = {}
     others: list[str] = []
@@ -157,7 +164,7 @@ def _tensor(value: Object) -> Object:
     raise TypeError("a tensor in too many others")
 
 
-def _entry(value: Any, storages: Mapping[str, Storage], where: str, *, swapped: bool) -> Entry:
+def _entry(value: Any, storages: Mapping[str, _Storage], where: str, *, swapped: bool) -> Entry:
     try:
         tensor = _tensor(value)
         if tensor.kind not in _TENSORS:
@@ -194,7 +201,7 @@ def _element(name: str) -> DType:
 
 
 def _in_storage(
-    storages: Mapping[str, Storage],
+    storages: Mapping[str, _Storage],
     key: str,
     element: DType,
     first: Any,
@@ -209,18 +216,20 @@ def _in_storage(
     size = element.itemsize
     count: int = prod(shape)
     last: int = first + sum((n - 1) * step for n, step in zip(shape, strides, strict=True))
-    file, begin, held = storages.get(key, (None, 0, 0))
-    if file is None or (count and (last + 1) * size > held):
+    storage = storages.get(key)
+    held = storage.size if storage else 0
+    if storage is None or (count and (last + 1) * size > held):
         raise CorruptError(
             f"expected {count} elements of {element.name} at {where}, found a storage of "
             f"{held} bytes: it was cut short or changed, so save it again"
         )
     steps = tuple(step * size if n > 1 else size for n, step in zip(shape, strides, strict=True))
-    offset = begin + first * size
+    offset = storage.start + first * size
     if not count:  # nor are there places for elements
-        steps, offset = strides_of(shape, size), begin
-    opened = file
-    make: Callable[[], RawArray] = lambda: RawArray(  # noqa: E731
-        opened, where, shape, element, offset, steps, swapped=swapped
+        steps, offset = strides_of(shape, size), storage.start
+    file, check = storage.file, storage.check
+    return Entry(
+        shape,
+        element,
+        lambda: RawArray(file, where, shape, element, offset, steps, swapped=swapped, check=check),
     )
-    return Entry(shape, element, make)

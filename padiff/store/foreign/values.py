@@ -46,7 +46,7 @@ def named_values(
             )
         if is_wanted(value):
             yield name, value
-        elif isinstance(value, dict | list | tuple) and value and len(left) < _DEEPEST:
+        elif type(value) in (dict, list, tuple) and value and len(left) < _DEEPEST:
             if id(value) not in seen:
                 seen.add(id(value))
                 most += _MOST_TIMES * len(value)

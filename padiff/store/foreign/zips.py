@@ -6,7 +6,7 @@ import struct
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from threading import Lock
 from typing import Any, NamedTuple
@@ -14,12 +14,13 @@ from typing import Any, NamedTuple
 from padiff.errors import CorruptError
 from padiff.store.raw import RawFile
 
-__all__ = ["Inflated", "Member", "check_once", "check_unpacked", "members_of"]
+__all__ = ["Checksum", "Inflated", "Member", "check_once", "check_unpacked", "members_of"]
 
 _LOCAL_HEADER = struct.Struct("<4s22xHH")
 _MOST_UNPACKED = 2**30  # bytes, and so many times the packed ones
 _MOST_TIMES = 100
 _PIECE = 2**18  # packed bytes at a time
+_READ = 2**17  # bytes that a checksum takes at a time
 _BLOCK = 2**20  # unpacked bytes at a time
 _KEPT = 2**25  # unpacked bytes that stay: threads ask for what lies beside, in no certain order
 
@@ -27,13 +28,15 @@ _KEPT = 2**25  # unpacked bytes that stay: threads ask for what lies beside, in 
 class Member(NamedTuple):
     """Where the bytes of a member lie in the file; `unpacked` of them, if they are `packed`.
 
-    `twice` tells of another of its name, which some tools may take instead.
+    `crc` is the checksum of what is unpacked, 0 where the writer left it out, as torch can. `twice`
+    tells of another of its name, which some tools may take instead.
     """
 
     offset: int
     size: int
     unpacked: int
     packed: bool
+    crc: int = 0
     twice: bool = False
 
 
@@ -103,7 +106,7 @@ def _member(file: RawFile, start: int, size: int, info: zipfile.ZipInfo) -> Memb
     packed = info.compress_type == zipfile.ZIP_DEFLATED
     if offset + info.compress_size > size or (not packed and info.compress_size != info.file_size):
         raise _misplaced(file.path, info.filename)
-    return Member(start + offset, info.compress_size, info.file_size, packed)
+    return Member(start + offset, info.compress_size, info.file_size, packed, info.CRC)
 
 
 def _misplaced(path: Path, name: str) -> CorruptError:
@@ -156,7 +159,7 @@ class Inflated(RawFile):
             if start < self._begin:
                 self._restart()
             while self._end < start + size:
-                block = self._unpack()
+                block = self.unpack()
                 if not block:
                     break
                 self._blocks.append(block)
@@ -167,8 +170,8 @@ class Inflated(RawFile):
             held = self._blocks[0] if len(self._blocks) == 1 else b"".join(self._blocks)
             return memoryview(held)[start - self._begin : start - self._begin + size]
 
-    def _unpack(self) -> bytes:
-        """The next bytes; none at the end, CorruptError where they are damaged."""
+    def unpack(self) -> bytes:
+        """The bytes that come next; none at the end, CorruptError where they are damaged."""
         while not self._stream.eof:
             data = self._stream.unconsumed_tail
             if not data:
@@ -184,3 +187,36 @@ class Inflated(RawFile):
             if block or not data:
                 return block
         return b""
+
+
+class Checksum:
+    """Asks whether a member has the bytes that its directory knows; it is read once at most."""
+
+    def __init__(self, file: RawFile, name: str, member: Member) -> None:
+        self._file, self._name, self._member = file, name, member
+        self._is_known = not member.crc
+
+    def __call__(self) -> None:
+        """CorruptError where it has others."""
+        if self._is_known:
+            return
+        size = found = 0
+        for block in self._blocks():
+            found, size = zlib.crc32(block, found), size + len(block)
+            if size > self._member.unpacked:  # of which there may be no end
+                break
+        if (size, found) != (self._member.unpacked, self._member.crc):
+            raise CorruptError(
+                f"expected the member {self._name!r:.80} of {self._file.path} to have the checksum "
+                "that its directory gives, found another: it was changed after it was written, so "
+                "make it again"
+            )
+        self._is_known = True
+
+    def _blocks(self) -> Iterator[bytes | memoryview]:
+        member = self._member
+        if member.packed:
+            yield from iter(Inflated(self._file, self._name, member).unpack, b"")
+            return
+        for at in range(0, member.size, _READ):
+            yield self._file.part(member.offset + at, min(_READ, member.size - at))

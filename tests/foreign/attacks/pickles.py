@@ -50,6 +50,8 @@ def pickles_that_run(marker: Path) -> dict[str, bytes]:
         "obj": b"(cposix\nsystem\nV%s\no.",
         "reduce": b"cposix\nsystem\n(V%s\ntR.",
         "dotted": b"\x8c\x02os\x8c\x06system\x93(V%s\ntR.",
+        "beside": b"cargparse\nNamespace\n)\x81}(Va\ncposix\nsystem\n(V%s\ntRub.",
+        "factory": b"ccollections\ndefaultdict\n(cposix\nsystem\n(V%s\ntRtR.",
         "build": b"ccollections\nOrderedDict\n)Rcposix\nsystem\n(V%s\ntRb.",
     }.items():
         found[name] = b"\x80\x04" + text % f"touch {marker}.{name}".encode()
@@ -116,6 +118,16 @@ _PICKLES = {
     "bytes of 2^63": b"\x80\x04\x8e" + b"\xff" * 7 + b"\x7f" + b"abc.",
     "300000 lists in lists": b"\x80\x02](" + b"]" * 3 * 10**5 + b"e.",
     "300000 bytes objects": b"\x80\x04](" + b"C\x00" * 3 * 10**5 + b"e.",
+    "one list in 50000 sets": b"\x80\x02c__builtin__\nset\nq\x00]q\x01("
+    + b"N" * 2 * 10**5
+    + b"e0]("
+    + b"h\x00h\x01\x85R" * 5 * 10**4
+    + b"e.",
+    "one list in 50000 dicts": b"\x80\x02ccollections\nOrderedDict\nq\x00]q\x01("
+    + b"NN\x86" * 10**5
+    + b"e0]("
+    + b"h\x00h\x01\x85R" * 5 * 10**4
+    + b"e.",
     "memo bomb": b"\x80\x04N" + b"\x94" * 3 * 10**5 + b".",
     "operations without end": b"\x80\x02" + b"N0" * 3 * 3 * 10**5 + b".",
     "a long line": b"\x80\x02c" + b"a" * 3 * 10**5 + b"\nb\n.",
