@@ -93,10 +93,10 @@ def test_it_is_left_out_beside_a_state_dict_of_paddle(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("held", "name"),
     [
-        (Mode.TRAIN, "Mode"),
+        (Mode.TRAIN, "(Mode|getattr)"),  # older Pythons pickle it as what getattr gives
         (Config(lr=1), "Config"),
-        (deque([Mode.TRAIN]), "Mode"),
-        (argparse.Namespace(mode=Mode.TRAIN), "Mode"),
+        (deque([Mode.TRAIN]), "(Mode|getattr)"),
+        (argparse.Namespace(mode=Mode.TRAIN), "(Mode|getattr)"),
         (torch.nn.ReLU(), "torch.nn.modules.activation.ReLU"),
     ],
 )

@@ -81,7 +81,7 @@ def test_a_root_that_is_cut_short_is_damage(run: Location, files: Path, backend:
     if backend.name == "zarr":
         (files / name).unlink()
         (damage,) = padiff.verify(run).damages
-        assert "beside report, found none" in damage.message
+        assert "found report/zarr.json of a padiff store without its root" in damage.message
 
 
 def test_a_file_by_its_own_name(tmp_path: Path) -> None:
