@@ -13,6 +13,8 @@ from padiff.store.raw import RawFile
 
 __all__ = ["Tiles"]
 
+_WINDOW = 2**24  # bytes of the file that are mapped at once
+_OF_ROWS = 2**22  # bytes: elements lie as they are asked for, unless something lies between
 _TOGETHER = 2**20  # bytes; they are copied, and are still in the caches when they are compared
 
 
@@ -26,7 +28,8 @@ class Tiles:
         self._tile, self._dtype = tile, element.numpy
         self._grid = chunk_grid(shape, tile)
         self.nbytes = prod(tile) * element.itemsize
-        left = max(1, _TOGETHER // self.nbytes)
+        self._are_rows = all(n == 1 for n in self._grid[1:])  # of which several need no copy
+        left = max(1, (_OF_ROWS if self._are_rows else _TOGETHER) // self.nbytes)
         together = [1] * len(tile)
         for axis in reversed(range(len(tile))):
             together[axis] = max(1, min(self._grid[axis], left))
@@ -34,6 +37,7 @@ class Tiles:
             if together[axis] < self._grid[axis]:
                 break
         self._together = tuple(together)
+        self._window: tuple[int, memoryview] = (0, memoryview(b""))
         self.chunk_shape = tuple(n * size for n, size in zip(together, tile, strict=True))
 
     def nowhere(self) -> NDArray[np.int64]:
@@ -60,23 +64,36 @@ class Tiles:
         if len(starts) == 1:
             values: NDArray[Any] = self._part(file, int(starts[0]), 1)[0]
             return values
+        whole = [n * size for n, size in zip(there.shape, self._tile, strict=True)]
+        in_a_row = bool((np.diff(starts) == self.nbytes).all())
+        if self._are_rows and in_a_row:
+            return self._part(file, int(starts[0]), len(starts)).reshape(whole)
         axes = range(len(self._tile))
         sizes = [n for axis in axes for n in (there.shape[axis], self._tile[axis])]
         out: NDArray[Any] = np.empty(sizes, self._dtype)
         by_tile = out.transpose([2 * axis for axis in axes] + [2 * axis + 1 for axis in axes])
-        breaks = np.flatnonzero(np.diff(starts) != self.nbytes) + 1
-        if not len(breaks):
+        if in_a_row:
             held = self._part(file, int(starts[0]), len(starts))
             by_tile[...] = held.reshape(by_tile.shape)
         else:
             for at, start in zip(np.ndindex(there.shape), starts, strict=True):
                 by_tile[at] = self._part(file, int(start), 1)[0]
-        whole = [n * size for n, size in zip(there.shape, self._tile, strict=True)]
         return out.reshape(whole)
+
+    def _bytes(self, file: RawFile, start: int, size: int) -> memoryview:
+        """A part of the file, from what was mapped for the one before as far as that goes.
+
+        To map each part by itself takes as long as to read it.
+        """
+        begin, held = self._window
+        if not begin <= start <= start + size <= begin + len(held):
+            begin, held = start, file.part(start, max(size, min(_WINDOW, file.size - start)))
+            self._window = begin, held  # at once, so threads at worst map it twice
+        return held[start - begin : start - begin + size]
 
     def _part(self, file: RawFile, start: int, count: int) -> NDArray[Any]:
         """Tiles that lie one after the other."""
-        data = file.part(start, count * self.nbytes)
+        data = self._bytes(file, start, count * self.nbytes)
         if len(data) < count * self.nbytes:
             raise CorruptError(
                 f"expected {count * self.nbytes} bytes of a chunk in {file.path} from {start} on, "
