@@ -20,7 +20,7 @@ from padiff.store.media.base import Medium, Pending, cut_short
 __all__ = ["Directory"]
 
 _SHORT = 2**13  # bytes; the document of an array has fewer, and is all there is when fewer come
-_MAP_FROM = 2**18  # bytes; below, reading a chunk is cheaper than mapping it
+_MAP_FROM = 2**21  # bytes; below, reading is cheaper than mapping, with two threads most of all
 # A pipe in the place of a file must not be waited for, nor a link lead out of the store.
 _OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
 
