@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.naming.found import Found, by_route, route_of
-from padiff.naming.likeness import kind_of, likeness
+from padiff.naming.likeness import cosines, kind_of, likeness
 from padiff.naming.units import Profile, Unit, canonical, families, is_sorted, natural
 from padiff.naming.values import Tensor
 
@@ -83,12 +83,11 @@ class Affinity:
         if not self._names:
             return np.zeros((len(base), len(raw)), np.float32)
         known = list(self._names)[:: 1 + len(self._names) // _MOST]
-        vectors = []
-        for side, units in enumerate((base, raw)):
-            near = _closeness([u.name for u in units], [pair[side] for pair in known])
-            vectors.append(near / np.maximum(np.linalg.norm(near, axis=1, keepdims=True), 1e-9))
-        found: Matrix = vectors[0] @ vectors[1].T
-        return found
+        ours, theirs = (
+            _closeness([unit.name for unit in units], [pair[side] for pair in known])
+            for side, units in enumerate((base, raw))
+        )
+        return cosines(ours, theirs)
 
     def _ordered(self, base: Sequence[Unit], raw: Sequence[Unit]) -> Matrix:
         """How near a unit is to where it should be, between the pairs that are known."""

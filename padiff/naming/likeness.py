@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["is_embedding", "kind_of", "likeness", "split_role", "words_of"]
+__all__ = ["cosines", "is_embedding", "kind_of", "likeness", "split_role", "words_of"]
 
 # What the frameworks, and older files, call the same parameter.
 _SYNONYMS = {
@@ -132,9 +132,19 @@ def likeness(base: Sequence[str], raw: Sequence[str]) -> NDArray[np.float32]:
         for row, features in zip(matrix, side, strict=True):
             for feature, weight in features.items():
                 row[number[feature]] = weight * rare[feature]
-        norms = np.linalg.norm(matrix, axis=1, keepdims=True)
-        vectors.append(matrix / np.maximum(norms, 1e-9))
-    found: NDArray[np.float32] = vectors[0] @ vectors[1].T
+        vectors.append(matrix)
+    return cosines(vectors[0], vectors[1])
+
+
+def cosines(base: NDArray[np.float32], raw: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The cosine of each row of `base` with each of `raw`; 0 for a row of zeros."""
+    ours, theirs = (
+        side / np.maximum(np.linalg.norm(side, axis=1, keepdims=True), 1e-9) for side in (base, raw)
+    )
+    # A BLAS now and then leaves the processor's flag of an invalid operation set though all rows
+    # are finite, which NumPy would tell the user as a warning.
+    with np.errstate(invalid="ignore"):
+        found: NDArray[np.float32] = ours @ theirs.T
     return found
 
 
