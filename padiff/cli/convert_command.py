@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -156,7 +157,9 @@ def _not_there(conversion: "Conversion") -> Iterator[str]:
     """What the source has and DST lacks, a line for each reason."""
     for place in conversion.unfinished:
         yield f"unfinished: {place}, nothing of it was taken"
-    for reason in dict.fromkeys(conversion.left_out.values()):
-        names = [name for name, why in conversion.left_out.items() if why == reason]
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for name, reason in conversion.left_out.items():
+        by_reason[reason].append(name)
+    for reason, names in by_reason.items():
         more = f", ... ({len(names)} in all)" if len(names) > _NAMED else ""
         yield f"left out: {', '.join(names[:_NAMED])}{more}: {reason}"

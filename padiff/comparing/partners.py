@@ -8,6 +8,7 @@ from padiff.matching.trees import Matching, match_trees
 from padiff.naming.names import Names
 from padiff.store.format import SectionName
 from padiff.store.reader import Dump, Section
+from padiff.tree import Node
 
 __all__ = ["Partners", "tells_of"]
 
@@ -52,12 +53,14 @@ class Partners:
 
 def _without(matching: Matching, apart: Set[tuple[str, str]]) -> Matching:
     """The same, but for pairs of these routes: their layers are alone."""
-    lone = [pair for pair in matching.pairs if (pair[0].route, pair[1].route) in apart]
-    if not lone:
+    if not apart:
         return matching
-    pairs = tuple(pair for pair in matching.pairs if pair not in lone)
-    ours, theirs = zip(*lone, strict=True)
-    return Matching(pairs, (*matching.base_only, *ours), (*matching.raw_only, *theirs))
+    pairs: list[tuple[Node, Node]] = []
+    lone: list[tuple[Node, Node]] = []
+    for base, raw in matching.pairs:
+        (lone if (base.route, raw.route) in apart else pairs).append((base, raw))
+    ours, theirs = ([pair[side] for pair in lone] for side in (0, 1))
+    return Matching(tuple(pairs), (*matching.base_only, *ours), (*matching.raw_only, *theirs))
 
 
 def tells_of(dump: Dump, section: Section) -> bool:

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from padiff.naming.found import Found, by_route, route_of
-from padiff.naming.likeness import cosines, kind_of, likeness
+from padiff.naming.found import Found, by_route
+from padiff.naming.likeness import cosines, kind_of, likeness, route_of
 from padiff.naming.units import Profile, Unit, canonical, families, is_sorted, natural
 from padiff.naming.values import Tensor
 

@@ -4,9 +4,9 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable
 
 from padiff.naming.figures import Figures, alike_groups, coarsest
-from padiff.naming.found import Found, Pair, by_route, place_of, route_of, turned
+from padiff.naming.found import Found, Pair, by_route, turned
 from padiff.naming.layout import SAME
-from padiff.naming.likeness import words_of
+from padiff.naming.likeness import place_of, route_of, words_of
 from padiff.naming.table import Certainty
 from padiff.naming.values import Tensor, axes_between, is_distinctive, is_telling, nearest_axes
 

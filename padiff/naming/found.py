@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from padiff.naming.layout import SAME, NamedLayout
-from padiff.naming.likeness import is_embedding, kind_of
+from padiff.naming.likeness import is_embedding, kind_of, route_of
 from padiff.naming.table import Certainty, NamedPair
 from padiff.naming.values import (
     Tensor,
@@ -17,7 +17,7 @@ from padiff.naming.values import (
     selection_of,
 )
 
-__all__ = ["Found", "Pair", "Whole", "by_route", "place_of", "route_of", "turned"]
+__all__ = ["Found", "Pair", "Whole", "by_route", "turned"]
 
 Whole = tuple[int, Tensor]  # what is several on the other side, and on which side it is one
 Step = Literal["equal", "parts", "similar"]
@@ -158,16 +158,6 @@ def by_route(tensors: Iterable[Tensor]) -> dict[str, list[Tensor]]:
     for tensor in tensors:
         found[route_of(tensor.name)].append(tensor)
     return found
-
-
-def route_of(name: str) -> str:
-    """What stands before the name of the parameter."""
-    return name.rpartition(".")[0]
-
-
-def place_of(name: str) -> str:
-    """The name of the parameter in its layer."""
-    return name.rpartition(".")[2]
 
 
 def turned(axes: tuple[int, ...]) -> NamedLayout:

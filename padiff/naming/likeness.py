@@ -10,7 +10,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["cosines", "is_embedding", "kind_of", "likeness", "split_role", "words_of"]
+__all__ = [
+    "cosines",
+    "is_embedding",
+    "kind_of",
+    "likeness",
+    "place_of",
+    "route_of",
+    "split_role",
+    "words_of",
+]
 
 # What the frameworks, and older files, call the same parameter.
 _SYNONYMS = {
@@ -62,6 +71,16 @@ _SPLIT = re.compile(r"[^a-z0-9_\x80-\U0010ffff]+")  # names are in any writing
 _TOKENS = re.compile(r"\d+|[a-z\x80-\U0010ffff]+|#")
 _EMBEDDING = re.compile(r"emb(ed(d(ing|er)s?)?|d)?$")
 _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])")
+
+
+def route_of(name: str) -> str:
+    """What stands before the name of the parameter: the layer that has it."""
+    return name.rpartition(".")[0]
+
+
+def place_of(name: str) -> str:
+    """The name of the parameter in its layer."""
+    return name.rpartition(".")[2]
 
 
 @lru_cache(2**16)

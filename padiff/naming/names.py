@@ -9,6 +9,7 @@ from pathlib import Path
 
 from padiff.errors import UsageError
 from padiff.naming.layout import SAME, NamedLayout
+from padiff.naming.likeness import route_of
 from padiff.naming.table import NamedPair, read_table
 
 __all__ = ["Names", "names_of"]
@@ -71,7 +72,7 @@ class Names:
         found = [(a, b) for a, b, _ in self.pairs(ours, theirs)]
         for row in self.rows:
             if row.base is not None and row.raw is not None and row.layout.whole is None:
-                found.append((row.base.rpartition(".")[0], row.raw.rpartition(".")[0]))
+                found.append((route_of(row.base), route_of(row.raw)))
         return [(a, b) for a, b in found if a in ours and b in theirs]
 
     def apart(self) -> set[tuple[str, str]]:
@@ -79,7 +80,7 @@ class Names:
         parts: dict[tuple[str, str], set[tuple[str, str]]] = defaultdict(set)
         for row in self.rows:
             if row.base is not None and row.raw is not None and row.layout.whole is not None:
-                pair = row.base.rpartition(".")[0], row.raw.rpartition(".")[0]
+                pair = route_of(row.base), route_of(row.raw)
                 parts[row.layout.whole, pair[row.layout.whole == "raw"]].add(pair)
         return {pair for pairs in parts.values() if len(pairs) > 1 for pair in pairs}
 

@@ -5,8 +5,9 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 
 from padiff.naming.figures import Figures, coarsest
-from padiff.naming.found import Found, Whole, by_route, route_of, turned
+from padiff.naming.found import Found, Whole, by_route, turned
 from padiff.naming.layout import part_layout
+from padiff.naming.likeness import route_of
 from padiff.naming.repeats import Place, repeated
 from padiff.naming.table import Certainty
 from padiff.naming.values import (

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.naming.affinity import NEVER, Affinity, Matrix
-from padiff.naming.found import Found, Whole, place_of, route_of
+from padiff.naming.found import Found, Whole
 from padiff.naming.layout import part_layout
-from padiff.naming.likeness import words_of
+from padiff.naming.likeness import place_of, route_of, words_of
 from padiff.naming.units import GRAINS, Profile, Unit, bundles, canonical, families
 from padiff.naming.values import Tensor
 
