@@ -7,11 +7,14 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.outcome import BufferKind, Figures, Record, Side, Status
 from padiff.comparing.table import frame_of
 from padiff.jsonio import Json
+from padiff.showing import Shown, figure_of
 from padiff.store.format import SectionName
 from padiff.tree import LayerTree, Phase
 
 if TYPE_CHECKING:
     import pandas
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 __all__ = [
     "SCHEMA",
@@ -19,6 +22,7 @@ __all__ = [
     "Comparison",
     "Figures",
     "Kind",
+    "Measure",
     "Record",
     "Side",
     "SideName",
@@ -31,6 +35,7 @@ __all__ = [
 SCHEMA = "padiff-comparison/1"
 
 SideName = Literal["base", "raw"]
+Measure = Literal["max_abs", "mean_abs", "max_rel", "rel_l2", "required_atol"]
 Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
 
@@ -111,7 +116,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Shown):
     """What comparing two locations found.
 
     `records` are in event order, but for what may be rounding noise: gradients that are nothing
@@ -197,3 +202,19 @@ class Comparison:
             (record.to_json() for record in self.records),
             (item.to_json() for item in self.unmatched),
         )
+
+    def plot(
+        self,
+        *,
+        measure: Measure | None = None,
+        step: int | None = None,
+        ax: "Axes | None" = None,
+    ) -> "Figure":
+        """How far the pairs are apart, in event order, as a figure of matplotlib.
+
+        A point is a record; those out of tolerance are filled, the first divergence is named.
+        `measure` is which figure of the records is shown: by default the error that the mode holds
+        against the tolerance. `step` shows one step alone, and `ax` is what to draw into. No state
+        of pyplot is touched. UsageError where matplotlib is not installed, or nothing fits.
+        """
+        return figure_of(self, measure=measure, step=step, ax=ax)

@@ -5,6 +5,7 @@ from typing import Literal
 
 from padiff.comparing.comparison import Side, Source
 from padiff.jsonio import Json
+from padiff.showing import Shown
 from padiff.store.format import SectionName
 from padiff.tree import Phase
 
@@ -75,7 +76,7 @@ class Difference:
 
 
 @dataclass(frozen=True, slots=True)
-class TreeDifference:
+class TreeDifference(Shown):
     """What comparing the trees of two locations found.
 
     `dumps`, `layers` and `tensors` count the pairs that were looked at. `has_classes` is False

@@ -1,6 +1,6 @@
 """Look at what lies at a location without reading elements: damage of one part hides no other."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from itertools import groupby
 from math import prod
@@ -23,7 +23,7 @@ from padiff.store.section import Section, bytes_of
 from padiff.store.verify_groups import TOLD, Groups, check_there
 from padiff.tree import TensorStats
 
-__all__ = ["inspect"]
+__all__ = ["inspect", "of_sections"]
 
 _Stats = dict[str, TensorStats]  # by the paths of arrays
 _Opened = tuple[SectionSummary, Section, _Stats]
@@ -91,6 +91,25 @@ def inspect(
     return inspection
 
 
+def of_sections(
+    location: str, sections: Iterable[Section], step: int | None = None, rank: int | None = None
+) -> Inspection:
+    """The same of sections of one dump that are open already: nothing is read for it.
+
+    What kind of store they are in, and what lies beside them, is not told.
+    """
+    seen = [_summed_up(section, step, rank, measure=False) for section in sections]
+    return Inspection(
+        location=location,
+        store="",
+        producer=None,
+        bytes_on_disk=None,
+        sections=tuple(summary for summary, *_ in seen),
+        shown=tuple(ShownSection(summary, section.tree, stats) for summary, section, stats in seen),
+        first_nonfinite=_first_nonfinite(seen),
+    )
+
+
 def _place(group: str) -> tuple[int, int, str, int]:
     """What sorts the paths of sections: by step, rank, and the order of their names."""
     dump, _, name = group.rpartition("/")
@@ -110,6 +129,11 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
             f"expected {group.rpartition('/')[2]} at {section.location}, found a section that "
             f"calls itself {header.section}"
         )
+    return _summed_up(section, *absolute_numbers(dump), measure=measure)
+
+
+def _summed_up(section: Section, step: int | None, rank: int | None, *, measure: bool) -> _Opened:
+    header = section.header
     tensors = [tensor for node in section.tree.walk() for tensor in node.tensors]
     stats = {
         tensor.array: section.stats(tensor)
@@ -117,7 +141,6 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
         if measure or tensor.stats is not None
     }
     measured = len(stats) == len({tensor.array for tensor in tensors})
-    step, rank = absolute_numbers(dump)
     summary = SectionSummary(
         step=step,
         rank=rank,

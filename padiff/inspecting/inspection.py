@@ -7,6 +7,7 @@ from fnmatch import fnmatchcase
 from msgspec.structs import asdict as fields_of
 
 from padiff.jsonio import Json
+from padiff.showing import Shown
 from padiff.store.format import SectionName
 from padiff.store.section import bytes_of
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, TensorStats
@@ -78,7 +79,7 @@ class ShownSection:
 
 
 @dataclass(frozen=True, slots=True)
-class Inspection:
+class Inspection(Shown):
     """What lies at a location: all of its sections, and the layers of one dump, which is `shown`.
 
     That is the first in which a tensor has NaN or infinite elements, or else the first of all; name

@@ -8,7 +8,7 @@ from padiff.render.layers import Columns, layer_lines, nonfinite_words
 from padiff.render.words import byte_size, clean, name_of, ranges, when, with_class
 from padiff.store.format import SECTIONS, has_meaning
 
-__all__ = ["render"]
+__all__ = ["date_words", "model_words", "nonfinite_lines", "render", "section_title"]
 
 _WIDTH = 80
 _SCREEN = 30  # lines for the layers of all sections
@@ -23,13 +23,13 @@ def render(inspection: Inspection, *, stats: bool = False) -> str:
     With `stats` each tensor has a line with its statistics. Only where layers were asked for is it
     longer than about a screen.
     """
-    lines = [*_head(inspection), *_troubles(inspection), "", *_nonfinite(inspection)]
+    lines = [*_head(inspection), *_troubles(inspection), "", *nonfinite_lines(inspection)]
     columns = Columns(stats or inspection.patterns is not None, stats)
     folded = False
     for section, room in zip(inspection.shown, _rooms(inspection, columns), strict=True):
         found, is_folded = layer_lines(inspection, section, columns, room)
         if found:
-            lines += ["", *_wrapped(_title(section)), *(line.rstrip() for line in found)]
+            lines += ["", *_wrapped(section_title(section)), *(line.rstrip() for line in found)]
         folded = folded or is_folded
     lines += _hints(inspection, folded)
     return "\n".join(lines) + "\n"
@@ -39,12 +39,12 @@ def _head(inspection: Inspection) -> Iterator[str]:
     """What the location is, and a table of its sections."""
     by = f", written by {clean(inspection.producer, 40)}" if inspection.producer else ""
     yield f"{clean(inspection.location, 400)}: {inspection.store}{by}"
-    for model in dict.fromkeys(map(_model, inspection.sections)):
+    for model in dict.fromkeys(map(model_words, inspection.sections)):
         yield f"  {model}"
     dates = sorted(section.created for section in inspection.sections)
     if dates[0]:  # a file of another tool has none
         made = "converted" if all(s.foreign for s in inspection.sections) else "recorded"
-        yield f"  {made} {' to '.join(map(_date, dict.fromkeys((dates[0], dates[-1]))))}"
+        yield f"  {made} {' to '.join(map(date_words, dict.fromkeys((dates[0], dates[-1]))))}"
     yield ""
     rows = [["section", "steps", "ranks", "layers", "tensors", "elements"]]
     rows += [
@@ -61,12 +61,13 @@ def _head(inspection: Inspection) -> Iterator[str]:
         yield f"  {byte_size(inspection.bytes_on_disk)} on disk"
 
 
-def _date(text: str) -> str:
+def date_words(text: str) -> str:
     """A time as people write it."""
     return clean(text.replace("T", " ").replace("+00:00", " UTC"), 40)
 
 
-def _model(section: SectionSummary) -> str:
+def model_words(section: SectionSummary) -> str:
+    """The model of a section, and what made it."""
     framework = f"{clean(section.framework, 20)} {clean(section.framework_version, 40)}".rstrip()
     # of a file of another tool it is said before, as that is what lies there
     origin = section.foreign if section.created else None
@@ -105,7 +106,7 @@ def _troubles(inspection: Inspection) -> Iterator[str]:
         yield f"... and {len(told) - _TOLD} more: padiff verify tells all"
 
 
-def _nonfinite(inspection: Inspection) -> list[str]:
+def nonfinite_lines(inspection: Inspection) -> list[str]:
     """Whether there is NaN or Inf anywhere, and where it may have begun."""
     sections, first = inspection.sections, inspection.first_nonfinite
     total = sum(section.tensors for section in sections)
@@ -130,7 +131,8 @@ def _nonfinite(inspection: Inspection) -> list[str]:
     ]
 
 
-def _title(section: ShownSection) -> str:
+def section_title(section: ShownSection) -> str:
+    """A section, its step and rank, and what all of its layers have in common."""
     summary = section.summary
     place = f" of {when(summary)}" if when(summary) else ""
     modes = {node.training for node in section.tree.walk()} - {None}

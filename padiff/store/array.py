@@ -9,12 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from padiff.dtypes import DType
+from padiff.showing import Shown
 from padiff.store.chunks import Selection, chunk_selection
 
 __all__ = ["Array", "StoredArray"]
 
 
-class Array(ABC):
+class Array(Shown, ABC):
     """A tensor on disk with `shape`, `dtype`, slicing and `numpy.asarray`; reads only when asked.
 
     Selections are given one slice an axis, with step 1 and bounds inside the shape; `__getitem__`

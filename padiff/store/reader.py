@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Literal
 
 from padiff.errors import CorruptError, FormatError, IncompleteError, UsageError
+from padiff.showing import Shown
 from padiff.store.address import Location
 from padiff.store.base import Store
 from padiff.store.format import (
@@ -20,7 +21,7 @@ from padiff.store.section import Layer, Section, Tensors
 __all__ = ["Dump", "Dumps", "Layer", "Section", "Tensors", "open_dump", "open_dumps"]
 
 
-class Dump:
+class Dump(Shown):
     """The sections of one step of one rank; `step` and `rank` are None where the path has none."""
 
     def __init__(self, store: Store, path: str) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from padiff.dtypes import dtype_named
 from padiff.errors import CorruptError, FormatError, UsageError
+from padiff.showing import Shown
 from padiff.store.array import Array, StoredArray
 from padiff.store.base import Store
 from padiff.store.chunks import blocks
@@ -28,51 +29,49 @@ def bytes_of(tensor: TensorRecord) -> int:
     return prod(tensor.shape) * dtype_named(tensor.dtype).itemsize
 
 
-class Tensors(Mapping[str, Array]):
+class Tensors(Shown, Mapping[str, Array]):
     """The tensors of one layer and phase, by place (`"0"`, `"logits"`) or by position (`0`).
 
     Nothing is read from disk until an array is asked for, and no element until it is sliced.
     """
 
     def __init__(self, section: "Section", records: list[TensorRecord], where: str) -> None:
-        self._section = section
-        self._records = {record.place: record for record in records}
+        self.section = section
+        self.records = {record.place: record for record in records}
         self._where = where
 
     def __getitem__(self, key: str | int) -> Array:
+        by_place = self.records
         try:
-            if isinstance(key, int):
-                record = list(self._records.values())[key]
-            else:
-                record = self._records[key]
+            record = list(by_place.values())[key] if isinstance(key, int) else by_place[key]
         except LookupError as error:
-            held = ", ".join(map(repr, self._records)) or "none"
+            held = ", ".join(map(repr, by_place)) or "none"
             raise type(error)(f"no tensor {key!r} in {self._where}, which has {held}") from None
-        return self._section.array(record)
+        return self.section.array(record)
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._records)
+        return iter(self.records)
 
     def __len__(self) -> int:
-        return len(self._records)
+        return len(self.records)
 
     def __repr__(self) -> str:
-        held = ", ".join(f"{r.place}: {r.dtype}{list(r.shape)}" for r in self._records.values())
+        held = ", ".join(f"{r.place}: {r.dtype}{list(r.shape)}" for r in self.records.values())
         return f"<Tensors {held}>"
 
 
-class Layer:
+class Layer(Shown):
     """One call of one layer; in a section of parameters, the layer itself."""
 
     def __init__(self, section: "Section", node: Node) -> None:
-        self._section = section
+        self.section = section
         self.node = node
 
     def _tensors(self, phase: str | None) -> Tensors:
         return Tensors(
-            self._section,
+            self.section,
             [t for t in self.node.tensors if t.phase == phase and not t.buffer],
-            f"{phase or 'weight'} of {self!r} in {self._section.location}",
+            f"{phase or 'weight'} of {self!r} in {self.section.location}",
         )
 
     @property
@@ -99,9 +98,9 @@ class Layer:
     def buffer(self) -> Tensors:
         """Its buffers, such as running statistics, by name, in the sections params and weights."""
         return Tensors(
-            self._section,
+            self.section,
             [tensor for tensor in self.node.tensors if tensor.buffer],
-            f"buffer of {self!r} in {self._section.location}",
+            f"buffer of {self!r} in {self.section.location}",
         )
 
     @property
@@ -115,7 +114,7 @@ class Layer:
         return f"<Layer {node.route!r}{call} {node.name} with {len(node.tensors)} tensors>"
 
 
-class Section:
+class Section(Shown):
     """One finished section: its header, its layer tree, and its arrays on disk."""
 
     def __init__(self, store: Store, path: str) -> None:

@@ -161,12 +161,15 @@ def test_pandas_is_asked_for_in_a_sentence(
         comparison.to_frame()
 
 
-def test_who_asks_for_no_table_does_not_load_pandas(comparison: Comparison) -> None:
+def test_who_asks_for_no_table_and_no_plot_pays_for_none(
+    comparison: Comparison,
+) -> None:
     program = """
 import sys, padiff
 comparison = padiff.compare(*sys.argv[1:])
 comparison.to_json()
-assert "pandas" not in sys.modules
+assert comparison._repr_html_()
+assert not {"pandas", "matplotlib"} & set(sys.modules)
 assert len(comparison.to_frame())
 assert "pandas" in sys.modules
 """

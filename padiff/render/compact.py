@@ -1,0 +1,121 @@
+"""A comparison for a notebook: what a reader wants first, in one piece of HTML."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from padiff.comparing.comparison import Comparison, Record, Unmatched
+from padiff.render.causes import cause
+from padiff.render.findings import figures, verdict
+from padiff.render.markup import box, details, line, pre, table
+from padiff.render.outline import outlines
+from padiff.render.traps import traps
+from padiff.render.words import (
+    exact_number,
+    layer_name,
+    number,
+    shape_of,
+    source_words,
+    stage,
+    tensor_name,
+    when,
+)
+
+__all__ = ["render"]
+
+_WORST = 5
+_OPEN = 24  # lines of trees that need not be folded away
+_HEAD = ("stage", "layer", "tensor", "max abs", "rel L2", "out of tolerance")
+
+
+def render(comparison: Comparison) -> str:
+    """Verdict, first divergence, what differs most and what has no partner."""
+    first = comparison.first_divergence
+    parts = [line(verdict(comparison), bold=True)]
+    sources = (("base", comparison.base), ("raw", comparison.raw))
+    parts.append(table((name, source_words(source)) for name, source in sources))
+    parts += map(line, comparison.notes)
+    if first is not None:
+        parts += _first(comparison, first)
+        parts.append(_trees(comparison, first))
+        parts += _worst(comparison)
+    parts += _unmatched(comparison)
+    return box(parts, "good" if comparison.aligned else "bad")
+
+
+def _first(comparison: Comparison, record: Record) -> Iterator[str]:
+    """Where it is, how large, and what is known of its cause."""
+    yield line(f"First divergence: {', '.join(_place(record))}", bold=True)
+    yield table(
+        (label, layer_name(side), side.class_name or "", shape_of(side))
+        for label, side in (("base", record.base), ("raw", record.raw))
+    )
+    yield from map(line, figures(comparison, record))
+    found = record.figures
+    if found is not None and found.worst_index is not None:
+        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
+        yield line(f"worst at {list(found.worst_index)}: {values}")
+    for sentence in (record.note, cause(comparison, record), *traps(comparison, record)):
+        if sentence:
+            yield line(sentence)
+
+
+def _place(record: Record) -> Iterator[str]:
+    yield from filter(None, (stage(record), when(record), tensor_name(record)))
+
+
+def _trees(comparison: Comparison, first: Record) -> str:
+    base, raw = (
+        (tree, side.route, side.call)
+        for tree, side in zip(comparison.trees, (first.base, first.raw), strict=True)
+    )
+    lines = outlines(base, raw)
+    return details("Layers around it", pre(lines), is_open=len(lines) <= _OPEN)
+
+
+def _worst(comparison: Comparison) -> Iterator[str]:
+    """The records that differ most, where there is more than the first divergence."""
+    diverged = [record for record in comparison.records if record.diverged]
+    if len(diverged) > 1:
+        worst = sorted(diverged, key=_badness, reverse=True)[:_WORST]
+        title = f"The {len(worst)} that differ most, of {len(diverged)}"
+        yield details(title, table(map(_row, worst), _HEAD))
+
+
+def _row(record: Record) -> tuple[str, ...]:
+    found = record.figures
+    side = record.base if record.base.route is not None else record.raw
+    return (
+        ", ".join(filter(None, (stage(record), when(record)))),
+        layer_name(side),
+        tensor_name(record),
+        number(found.max_abs) if found else record.status,
+        number(found.rel_l2) if found else "",
+        f"{found.mismatched} of {record.size}" if found else "",
+    )
+
+
+def _badness(record: Record) -> float:
+    """How far a record is off, by a figure that does not depend on the size of the values."""
+    found = record.figures
+    if found is None or found.rel_l2 is None or found.nonfinite:
+        return float("inf")
+    return found.rel_l2
+
+
+def _unmatched(comparison: Comparison) -> Iterator[str]:
+    """What has no partner, and what was not stored, a line each."""
+    alone = [item for item in comparison.unmatched if item.kind != "unrecorded"]
+    refused = [item for item in comparison.unmatched if item.kind == "unrecorded"]
+    for title, items in (("Without a partner", alone), ("Not stored, so not compared", refused)):
+        if items:
+            yield line(f"{title}: {_counted(items)}.")
+
+
+def _counted(items: list[Unmatched]) -> str:
+    """How many of what each side has alone: `9 buffers of base, 1 layer of raw`."""
+    counts = Counter((item.side, item.kind) for item in items)
+    words = {"unrecorded": "value"}
+    return ", ".join(
+        f"{count} {words.get(kind, kind)}{'' if count == 1 else 's'} of {side}"
+        for (side, kind), count in counts.items()
+    )
