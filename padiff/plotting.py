@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from padiff.comparing.comparison import Comparison, Measure, Record
 from padiff.errors import UsageError
 from padiff.render.findings import verdict
-from padiff.render.words import clean, layer_name, stage, tensor_name, when
+from padiff.render.words import clean, stage, tensor_name, when, with_class
 from padiff.tree import GRADIENTS
 
 __all__ = ["plot"]
@@ -200,12 +200,11 @@ def _draw_first(ax: Axes, records: Sequence[Record], scale: _Scale) -> None:
     first = next((record for record in records if record.diverged), None)
     if first is None:
         return
-    side = first.base if first.base.route is not None else first.raw
     is_right = 2 * first.order > records[0].order + records[-1].order
     beside = 0.02 * (records[-1].order - records[0].order)
     ax.axvline(first.order, color=_FAILED, linewidth=1, alpha=0.5, zorder=1)
     ax.annotate(
-        "\n".join(_words(first, side.class_name or "", layer_name(side))),
+        "\n".join(_words(first)),
         (first.order, scale.of(first)),
         xytext=(first.order + (-beside if is_right else beside), 0.96),
         textcoords=("data", "axes fraction"),
@@ -221,10 +220,11 @@ def _draw_first(ax: Axes, records: Sequence[Record], scale: _Scale) -> None:
     )
 
 
-def _words(first: Record, class_name: str, layer: str) -> Iterator[str]:
-    kind = clean(class_name, _ROUTE)
+def _words(first: Record) -> Iterator[str]:
+    side = first.base if first.base.route is not None else first.raw
+    call = f", call {side.call}" if side.call else ""
     yield "first divergence"
-    yield f"{_middle(layer)} ({kind})" if kind else _middle(layer)
+    yield with_class(_middle(side.route or "the model itself"), side.class_name or "") + call
     yield _middle(", ".join(filter(None, (stage(first), when(first), tensor_name(first)))))
     if first.status in ("missing", "shape"):
         yield "no partner" if first.status == "missing" else "the shapes differ"
@@ -233,7 +233,7 @@ def _words(first: Record, class_name: str, layer: str) -> Iterator[str]:
 def _middle(text: str) -> str:
     """Both ends of a long name: the one tells where it lies, the other what it is."""
     half = _ROUTE // 2 - 2
-    return text if len(text) <= _ROUTE else f"{text[:half]}...{text[-half:]}"
+    return clean(text if len(text) <= _ROUTE else f"{text[:half]}...{text[-half:]}")
 
 
 def _draw_frame(ax: Axes, comparison: Comparison, measure: Measure) -> None:
