@@ -10,6 +10,7 @@ READY := $(VENV)/.ready
 .PHONY: help demo test lint bench clean
 
 help:
+	@echo "make help   this list"
 	@echo "make demo   train a torch network and its paddle twin, and let padiff find the planted fault"
 	@echo "make test   linters, type checks and every test"
 	@echo "make lint   linters and type checks alone"
@@ -41,7 +42,7 @@ bench: $(READY)
 # The frameworks come first and by exact version: a looser requirement makes pip weigh every build of
 # torch there is. On Linux the index's own build brings GPU libraries of several GB; where pip finds a
 # CPU build (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), it takes that.
-$(READY): pyproject.toml padiff/_kernel.c
+$(READY): pyproject.toml padiff/version.py padiff/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("padiff needs Python 3.11 or later, found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
