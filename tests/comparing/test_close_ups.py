@@ -2,7 +2,7 @@
 
 import math
 import random
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -158,6 +158,17 @@ def test_any_blocks_give_what_the_whole_gives(
         total.merge(part)
     assert total.size == base.size
     check(total.close_up(0), base, raw)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [*product(DTYPES, [0, 1]), *((d, math.nan) for d in DTYPES if np.dtype(d).kind not in "biu")],
+)
+def test_a_scalar(dtype: DTypeLike, value: float) -> None:
+    base, raw = np.array(0).astype(dtype), np.array(value).astype(dtype)
+    tally = Tally(())
+    tally.add(errors_of(base, raw), (), (base, raw))
+    check(tally.close_up(0), base, raw)
 
 
 RNG = np.random.default_rng(3)
