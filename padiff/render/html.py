@@ -66,7 +66,7 @@ def _first(comparison: Comparison, first: Record | None) -> list[str]:
 
 def _tree(comparison: Comparison, index: int, side: Side) -> str:
     lines = []
-    for line in outline(comparison.trees[index], side.route, side.call):
+    for line in outline(comparison.first_trees[index], side.route, side.call):
         text = escape("  " * line.depth + line.text)
         lines.append(f"<b>{text}  {escape(MARKER)}</b>" if line.marked else text)
     return "\n".join(lines)
