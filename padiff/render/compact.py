@@ -66,7 +66,7 @@ def _place(record: Record) -> Iterator[str]:
 def _trees(comparison: Comparison, first: Record) -> str:
     base, raw = (
         (tree, side.route, side.call)
-        for tree, side in zip(comparison.trees, (first.base, first.raw), strict=True)
+        for tree, side in zip(comparison.first_trees, (first.base, first.raw), strict=True)
     )
     lines = outlines(base, raw)
     return details("Layers around it", pre(lines), is_open=len(lines) <= _OPEN)
