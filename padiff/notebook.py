@@ -42,7 +42,7 @@ html_of.register(Comparison, comparison_html)
 
 @html_of.register
 def _inspection(shown: Inspection) -> str:
-    return box([pre(inspection_text(shown).splitlines())])
+    return box([pre(inspection_text(shown, hints=False).splitlines())])
 
 
 @html_of.register

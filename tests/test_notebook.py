@@ -14,6 +14,7 @@ from nbclient import NotebookClient
 
 import padiff
 from padiff.notebook import html_of
+from padiff.render.inspection import render as render_inspection
 from padiff.render.markup import details, safe, table
 from padiff.render.printable import clean
 from padiff.showing import Shown
@@ -230,6 +231,17 @@ def test_files_of_other_tools_show_themselves(tmp_path: Path) -> None:
     assert "fc" in text
     assert "recorded" not in text
     assert "NaN" not in text
+
+
+def test_no_option_of_the_command_is_advised(tmp_path: Path) -> None:
+    location = tmp_path / "run.zarr"
+    for step in range(2):
+        layers = [Layer(f"l{n}", "Linear", out=Y) for n in range(40)]
+        write_dump(location, Layer("", "Net", out=Y, children=layers), step=step)
+    inspection = padiff.inspect(location)
+    assert "--layer" in render_inspection(inspection)
+    assert "--" not in Tags(inspection._repr_html_()).text
+    assert "l0 to l39" in Tags(inspection._repr_html_()).text
 
 
 def test_a_store_that_is_gone_is_shown_as_it_was(tmp_path: Path) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.causes import cause
 from padiff.render.findings import figures, verdict
-from padiff.render.markup import box, details, line, pre, table
-from padiff.render.outline import outlines
+from padiff.render.markup import beside, box, details, line, pre, table
+from padiff.render.outline import MARKER, outline
 from padiff.render.traps import traps
 from padiff.render.words import (
     exact_number,
@@ -64,12 +64,18 @@ def _place(record: Record) -> Iterator[str]:
 
 
 def _trees(comparison: Comparison, first: Record) -> str:
-    base, raw = (
-        (tree, side.route, side.call)
-        for tree, side in zip(comparison.first_trees, (first.base, first.raw), strict=True)
-    )
-    lines = outlines(base, raw)
-    return details("Layers around it", pre(lines), is_open=len(lines) <= _OPEN)
+    """Both layer trees, folded around the place, side by side where there is room."""
+    columns = []
+    for label, tree, side in zip(
+        ("base", "raw"), comparison.first_trees, (first.base, first.raw), strict=True
+    ):
+        lines = [f"{label}:"]
+        for each in outline(tree, side.route, side.call):
+            mark = f"  {MARKER}" if each.marked else ""
+            lines.append(f"{'  ' * each.depth}{each.text}{mark}")
+        columns.append(lines)
+    is_open = max(map(len, columns)) <= _OPEN
+    return details("Layers around it", beside(map(pre, columns)), is_open=is_open)
 
 
 def _worst(comparison: Comparison) -> Iterator[str]:

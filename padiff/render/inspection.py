@@ -17,11 +17,11 @@ _LEAST = 6  # for those of one
 _TOLD = 5  # damages
 
 
-def render(inspection: Inspection, *, stats: bool = False) -> str:
+def render(inspection: Inspection, *, stats: bool = False, hints: bool = True) -> str:
     """The whole of it as text, safe to print whatever the store holds.
 
-    With `stats` each tensor has a line with its statistics. Only where layers were asked for is it
-    longer than about a screen.
+    With `stats` each tensor has a line with its statistics; `hints` tell which options of the
+    command show more. Only where layers were asked for is it longer than about a screen.
     """
     lines = [*_head(inspection), *_troubles(inspection), "", *nonfinite_lines(inspection)]
     columns = Columns(stats or inspection.patterns is not None, stats)
@@ -31,7 +31,7 @@ def render(inspection: Inspection, *, stats: bool = False) -> str:
         if found:
             lines += ["", *_wrapped(section_title(section)), *(line.rstrip() for line in found)]
         folded = folded or is_folded
-    lines += _hints(inspection, folded)
+    lines += _hints(inspection, folded) if hints else []
     return "\n".join(lines) + "\n"
 
 

@@ -9,7 +9,7 @@ from html import escape
 
 from padiff.render.printable import clean
 
-__all__ = ["box", "details", "line", "pre", "safe", "table"]
+__all__ = ["beside", "box", "details", "line", "pre", "safe", "table"]
 
 _EDGES = {"good": "#2e9e4f", "bad": "#d64545", "plain": "#8888"}
 _CELL = "text-align:left;padding:1px 12px 1px 0;border:0;background:none;white-space:nowrap"
@@ -49,6 +49,12 @@ def pre(lines: Iterable[str], limit: int = 400) -> str:
     text = "\n".join(safe(text, limit) for text in lines)
     style = "margin:4px 0;padding:0;border:0;background:none;line-height:1.35;white-space:pre"
     return f'<pre style="{style}">{text}</pre>'
+
+
+def beside(pieces: Iterable[str]) -> str:
+    """Pieces side by side, or below one another where there is no room."""
+    style = "display:flex;flex-wrap:wrap;column-gap:3em"
+    return f'<div style="{style}">{"".join(pieces)}</div>'
 
 
 def details(summary: str, body: str, *, is_open: bool = False) -> str:
