@@ -30,7 +30,8 @@ _FAILED, _PASSED = "#d62728", "#4c78a8"
 _LARGEST = 100  # exponents beyond which all is at an edge: matplotlib wants some room in a float64
 _BAND = 0.4  # of the height of all points: room above them for the name of the first divergence
 _ROUTE = 40
-_LABELS = 12  # of steps that have room beside one another
+_LABELS = 6  # of steps that have room beside one another
+_MANY = 1000  # records of which each has a small point
 
 
 class _Shown(Figure):
@@ -131,6 +132,7 @@ def _kind(record: Record) -> str:
 def _draw_points(ax: Axes, records: Iterable[Record], scale: _Scale) -> None:
     """Those out of tolerance last and filled, so that none is hidden behind one that agrees."""
     held = list(records)
+    size = 6 if len(held) <= _MANY else 3
     for diverged in (False, True):
         for kind, marker in _KINDS:
             chosen = [r for r in held if r.diverged == diverged and _kind(r) == kind]
@@ -142,7 +144,7 @@ def _draw_points(ax: Axes, records: Iterable[Record], scale: _Scale) -> None:
                 [scale.of(record) for record in chosen],
                 marker,
                 color=colour,
-                markersize=6 if diverged else 4.5,
+                markersize=size if diverged else 0.75 * size,
                 markerfacecolor=colour if diverged else "none",
                 label=f"{kind}, {'out of' if diverged else 'within'} tolerance",
                 zorder=3 + diverged,

@@ -204,6 +204,24 @@ def test_errors_of_any_size_have_a_place(tmp_path: Path, error: float) -> None:
     assert drawn(figure)
 
 
+def test_of_many_steps_some_are_named_and_points_are_small(comparison: Comparison) -> None:
+    """As many as there is room for, in order, the first among them."""
+    count = len(comparison.records)
+    records = tuple(
+        msgspec.structs.replace(record, order=at * count + record.order, step=2 * at)
+        for at in range(100)
+        for record in comparison.records
+    )
+    few = axes_of(comparison.plot())
+    ax = axes_of(replace(comparison, records=records).plot())
+    named = [text for text in texts(ax) if text.startswith("step")]
+    assert 3 < len(named) <= 6
+    assert named == sorted({"step 0", *named}, key=lambda text: int(text.split()[1]))
+    assert max(line.get_markersize() for line in ax.lines if line.get_marker() != "None") < min(
+        line.get_markersize() for line in few.lines if line.get_marker() != "None"
+    )
+
+
 def test_no_records_are_no_points(comparison: Comparison) -> None:
     figure = replace(comparison, records=()).plot()
     assert points(axes_of(figure)) == {}
