@@ -97,7 +97,9 @@ def objects(base: Path, raw: Path) -> Iterator[Any]:
         yield eval(line, {"padiff": padiff, "base": base, "raw": raw})
 
 
-def test_a_notebook_shows_each_of_them(tmp_path: Path) -> None:
+def test_a_notebook_shows_each_of_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("IPYTHONDIR", "JUPYTER_RUNTIME_DIR", "JUPYTER_CONFIG_DIR"):
+        monkeypatch.setenv(name, str(tmp_path))  # nothing of who runs this is loaded or changed
     base, raw = stores(tmp_path)
     setup = f"import padiff\nbase, raw = {str(base)!r}, {str(raw)!r}"
     plot = "padiff.compare(base, raw).plot()"  # pyplot was never imported there
