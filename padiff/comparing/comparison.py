@@ -10,7 +10,7 @@ from padiff.comparing.outcome import BufferKind, Figures, Record, Side, Status
 from padiff.comparing.table import frame_of
 from padiff.jsonio import Json
 from padiff.showing import Shown, figure_of
-from padiff.store.format import SectionName
+from padiff.store.format import Environment, SectionName
 from padiff.tree import LayerTree, Phase
 
 if TYPE_CHECKING:
@@ -43,13 +43,20 @@ Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the two sides compared; `foreign` says what it is where padiff did not record it."""
+    """One of the two sides compared, by the first section that is.
+
+    `foreign` says what it is where padiff did not record it. `created` is when it was recorded, and
+    `environment` what its framework told then of the machine and of its settings; both are empty
+    where that is not known.
+    """
 
     location: str
     model: str
     framework: str
     framework_version: str
     foreign: str | None = None
+    created: str = ""
+    environment: Environment = field(default_factory=dict, hash=False)
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -59,6 +66,8 @@ class Source:
             "framework": self.framework,
             "framework_version": self.framework_version,
             "foreign": self.foreign,
+            "created": self.created,
+            "environment": dict(self.environment),
         }
 
 

@@ -158,6 +158,7 @@ def _summed_up(section: Section, step: int | None, rank: int | None, *, measure:
         nan=sum(found.nan > 0 for found in stats.values()) if measured else None,
         inf=sum(found.inf > 0 for found in stats.values()) if measured else None,
         measured=measured,
+        environment=header.environment or {},
     )
     return summary, section, stats
 

@@ -366,7 +366,7 @@ def test_one_is_kept_for_the_first_divergence(tmp_path: Path) -> None:
 
 
 def test_of_statistics_alone_there_is_nothing_to_look_at(tmp_path: Path) -> None:
-    locations = []
+    locations: list[Path] = []
     for side, tensors in (("base", "full"), ("raw", "statistics")):
         torch.manual_seed(len(locations))
         proxy = create_model(torch.nn.Linear(3, 2), "net", tensors=tensors)  # type: ignore[arg-type]
