@@ -130,9 +130,13 @@ def test_the_readme_starts_with_the_two_commands() -> None:
 
 @pytest.mark.parametrize(
     ("target", "steps"),
-    [("demo", ["python -m demo"]), ("test", ["ruff check", "ruff format", "mypy", "pytest"])],
+    [
+        ("demo", ["python -m demo"]),
+        ("test", ["ruff check", "ruff format", "mypy", "pytest"]),
+        ("docs", ["mkdocs build --strict"]),
+    ],
 )
-def test_make_runs_what_the_readme_says(target: str, steps: list[str]) -> None:
+def test_make_runs_what_the_documents_say(target: str, steps: list[str]) -> None:
     command = ["make", "--dry-run", "--old-file=.venv/.ready", target]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert [step for line in done.stdout.splitlines() for step in steps if step in line] == steps
