@@ -26,7 +26,7 @@ NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\.?\w)")
 ROUNDING = 1e-4  # the default atol
 VARIES = re.compile(
     r"(?<=\d)\+(cpu|cu\d+)|(?<=, )\d+(?= of them bit for bit)|(?<= in )[\d.]+(?=s$)"
-    r"|(?<=is dumped, )[\d.]+(?= s)|/\S+(?=/paddle\.zarr/)|[\d.]+ \w+(?= on disk)"
+    r"|(?<=is dumped, )[\d.]+(?= s)|/\S+(?=/full\.zarr/)|[\d.]+ \w+(?= on disk)"
 )
 
 # Run here, make would set up .venv, and for `make test` run this very test: that these stand for
