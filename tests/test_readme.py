@@ -1,4 +1,4 @@
-"""Every block of the README and of docs/ runs, and shows what it prints.
+"""Every block of the READMEs and of docs/ runs, and shows what it prints.
 
 A `python` block runs as the script that its first line names; a `console` block is a command and
 what it prints. Those of one document run in order in one directory, which is empty at first.
@@ -20,7 +20,7 @@ from tests.readers.javascript import installed_libraries
 from tests.tools import need
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+DOCUMENTS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\.?\w)")
 ROUNDING = 1e-4  # the default atol
