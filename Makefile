@@ -7,13 +7,14 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint bench clean
+.PHONY: help demo test lint docs bench clean
 
 help:
 	@echo "make help   this list"
 	@echo "make demo   train a torch network and its paddle twin, and let padiff find the planted fault"
 	@echo "make test   linters, type checks and every test"
 	@echo "make lint   linters and type checks alone"
+	@echo "make docs   the documentation as a site in site/, for a browser"
 	@echo "make bench  the benchmarks (minutes; wants an idle machine)"
 	@echo "make clean  remove .venv and everything generated"
 
@@ -27,6 +28,9 @@ lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: $(READY)
+	$(BIN)/mkdocs build --strict
 
 bench: $(READY)
 	$(BIN)/python -m benchmarks.startup
@@ -51,6 +55,6 @@ $(READY): pyproject.toml padiff/version.py padiff/_kernel.c
 	@touch $@
 
 clean:
-	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist *.egg-info padiff/*.so
+	rm -rf $(VENV) demo/*.zarr benchmarks/results build dist site *.egg-info padiff/*.so
 	rm -rf tests/readers/node_modules
 	rm -rf .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -22,11 +22,11 @@ _WIDTH = 118
 def assign_weight(base_model: Any, raw_model: Any) -> bool:
     """Copy all parameters and buffers of base's layers into raw's; whether that could be done.
 
-    The models are of torch or paddle, in a ProxyModel or not. Layers go together by layer map,
-    class, shapes, names and order; how each framework lays out its own layers is known, and
-    `add_special_init` says it of others. Types and devices of raw stay, and the models share no
-    memory. Where any parameter has no partner, raw is left as it was. The log goes to standard
-    output.
+    `base_model` and `raw_model` are of torch or paddle, in a ProxyModel or not. Layers go together
+    by layer map, class, shapes, names and order; how each framework lays out its own layers is
+    known, and `add_special_init` says it of others. Types and devices of raw stay, and the models
+    share no memory. Where any parameter has no partner, raw is left as it was. The log goes to
+    standard output.
 
     Raises TypeError for a model that is of neither framework.
     """

@@ -21,7 +21,8 @@ def check_report(
 ) -> bool:
     """Whether the layers of two runs gave the same numbers, forward and backward, in every step.
 
-    The paths are those that `dump_report` or `try_dump` was given; the first is the reference.
+    `report_path_0` and `report_path_1` are what `dump_report` or `try_dump` was given; the first
+    is the reference.
     `cfg` may set `atol` (1e-4), `rtol` (1e-7) and `compare_mode` (`"mean"` or `"strict"`). What was
     found is logged to standard output.
 
@@ -66,9 +67,9 @@ def check_dataloader(first: Iterable[Any], second: Iterable[Any], **cfg: Any) ->
     """Whether two data loaders give the same batches, whatever these are made of.
 
     Tensors of either framework, NumPy arrays, numbers and texts are compared, in tuples, lists,
-    dicts and dataclasses within one another; `first` is the reference. `cfg` is that of
-    `check_report`. Where the loaders part is logged to standard output: in which batch, at which
-    place of it, by how much; or after how many batches one of them ends.
+    dicts and dataclasses within one another; `first` is the reference, `second` is held against it.
+    `cfg` is that of `check_report`. Where the loaders part is logged to standard output: in which
+    batch, at which place of it, by how much; or after how many batches one of them ends.
 
     Raises ValueError for another option, TypeError for what cannot be iterated over.
     """

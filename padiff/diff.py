@@ -47,6 +47,7 @@ def auto_diff(
 
         auto_diff(torch_net, paddle_net, ({"x": torch_x}, {"x": paddle_x}), atol=1e-5)
 
+    `base_model` is the reference, and `raw_model` is held against it.
     `inputs`, `loss_fns` and `optimizers` are pairs, of base and of raw. Inputs are dicts of
     arguments by name (tuples and lists: by position); a loss function takes what the model returns
     and gives a scalar, by default the mean over the means of all floating tensors in it; an

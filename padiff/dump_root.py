@@ -11,7 +11,10 @@ _dump_root = "padiff_dump"
 
 
 def set_dump_root_path(path: str | Path) -> None:
-    """Where dumps without a `dir_path` go from now on; made when the first is written."""
+    """Where dumps without a `dir_path` go from now on: `path`, made when the first is written.
+
+    Raises UsageError (a ValueError) for a URL.
+    """
     if is_url(path):
         raise UsageError(
             f"expected a directory for dumps that are given no place, got {path}: "

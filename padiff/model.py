@@ -53,16 +53,17 @@ def create_model(
     than once; a ProxyModel stands for the model in it.
 
     `format` is `zarr` or `hdf5`, by default that of the suffix of where dumps go. `compression`
-    names codecs of the format, chunks hold at most `chunk_bytes`, and with `shard_bytes` Zarr puts
-    so much into one file. Dumps are on the disk itself before they are seen, unless `durable` is
-    false, which is faster and loses to a power failure what the system has not written yet. With
-    `on_error="warn"` a dump that fails is a PadiffWarning, and training goes on.
+    names codecs of the format, chunks hold at most `chunk_bytes` (16 MiB), and with `shard_bytes`
+    Zarr puts so much into one file. Dumps are on the disk itself before they are seen, unless
+    `durable` is false, which is faster and loses to a power failure what the system has not written
+    yet. With `on_error="warn"` a dump that fails is a PadiffWarning, and training goes on.
 
-    Captured tensors take at most `memory_limit` of memory (a number of bytes, or `256MiB`); what
-    does not fit is written to a hidden directory beside the dumps while the model runs, and moved
-    into the dump. With `background` a dump copies what the model may change next, as far as memory
-    goes, and is written while the model goes on: errors come with the next call, or with `flush`.
-    With `tensors="statistics"` dumps hold figures and digests of each tensor, and no elements.
+    Captured tensors take at most `memory_limit` of memory (a number of bytes, or such as `256MiB`;
+    1 GiB by default); what does not fit is written to a hidden directory beside the dumps while the
+    model runs, and moved into the dump. With `background` a dump copies what the model may change
+    next, as far as memory goes, and is written while the model goes on: errors come with the next
+    call, or with `flush`. With `tensors="statistics"` dumps hold figures and digests of each
+    tensor, and no elements.
 
     Raises TypeError when `model` is of neither framework, or for another option, UsageError for
     options that no dump can be made with.

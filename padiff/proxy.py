@@ -115,11 +115,13 @@ class ProxyModel:
     def try_dump(self, per_step: int = 1, dir_path: Location | None = None) -> Location | None:
         """Every `per_step`-th call dumps report and params as a step; each clears the report.
 
-        The step's number is that of the call, from 0: `step_9` for the tenth. Steps that will not
-        be dumped are not recorded, from the second call on; where `per_step` changes, neither is
-        the one that was passed over already. Returns where it wrote, or None where it did not.
+        `dir_path` is the store, `<name>` under the dump root by default. The step's number is that
+        of the call, from 0: `step_9` for the tenth. Steps that will not be dumped are not recorded,
+        from the second call on; where `per_step` changes, neither is the one that was passed over
+        already. Returns where it wrote, or None where it did not.
 
         Call it after the backward and before the optimizer's step, which changes the parameters.
+        Raises what `dump_report` does, and UsageError for a `per_step` that is no number from 1.
         """
         if type(per_step) is not int or per_step < 1:
             raise UsageError(f"expected per_step to be a whole number from 1, got {per_step!r}")
@@ -141,8 +143,9 @@ class ProxyModel:
         return written
 
     def dump_report(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
-        """Write what was recorded to `dir_path` (its `step_<step>` if given), replacing a report.
+        """Write what was recorded to `dir_path`, replacing a report.
 
+        With `step` it is `step_<step>` in there. `dir_path` is by default that of `try_dump`.
         Raises UsageError when nothing was recorded, OccupiedError when something else lies there,
         WriteError when the file system refuses.
         """
@@ -151,17 +154,17 @@ class ProxyModel:
             self._recording.dump_report(self._home(dir_path), step=step)
 
     def dump_params(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
-        """Write parameters and their gradients to `dir_path`; errors as for `dump_report`."""
+        """Write parameters and gradients; see `dump_report` for the arguments and errors."""
         with self._telling(), self._failing:
             self._recording.dump_parameters("params", self._home(dir_path), step=step)
 
     def dump_weights(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
-        """Write parameters to `dir_path`, such as those an optimizer has just changed."""
+        """Write parameters, such as an optimizer has just changed; see `dump_report`."""
         with self._telling(), self._failing:
             self._recording.dump_parameters("weights", self._home(dir_path), step=step)
 
     def dump_grads(self, dir_path: Location | None = None, *, step: int | None = None) -> None:
-        """Write the gradients of the parameters to `dir_path`."""
+        """Write the gradients of the parameters; see `dump_report`."""
         with self._telling(), self._failing:
             self._recording.dump_parameters("grads", self._home(dir_path), step=step)
 
@@ -219,15 +222,18 @@ class ProxyModel:
         self._selection.update_black_list(layers, mode)
 
     def update_white_list(self, layers: Layer | Iterable[Layer], mode: Mode = "all") -> None:
-        """Record and dump only what is on the white list, and the model itself."""
+        """Record and dump only what is on the white list, and the model itself.
+
+        For `layers`, `mode` and errors see `update_black_list`.
+        """
         self._selection.update_white_list(layers, mode)
 
     def update_black_list_with_class(self, cls: type | Iterable[type], mode: Mode = "all") -> None:
-        """Like `update_black_list`, for the layers of a class, of which there may be none."""
+        """Like `update_black_list` with the layers of `cls`, of which there may be none."""
         self._selection.update_black_list_with_class(cls, mode)
 
     def update_white_list_with_class(self, cls: type | Iterable[type], mode: Mode = "all") -> None:
-        """Like `update_white_list`, for the layers of a class, of which there may be none."""
+        """Like `update_white_list` with the layers of `cls`; for `mode` see `update_black_list`."""
         self._selection.update_white_list_with_class(cls, mode)
 
     def set_layer_map(self, layers: Layer | Iterable[Layer]) -> None:

@@ -48,6 +48,7 @@ def diff_tree(
         for found in difference.differences:
             print(found.kind, found.base.route, found.raw.route, found.values)
 
+    `base` is where the reference lies, `raw` what is held against it.
     Layers and tensors have the partners that they have in `compare`. Told is what one side lacks,
     and of pairs another class, setting, shape, dtype or order; of all steps and ranks together.
     `layers` (patterns of routes, such as `blocks.1.*`) narrow it down; `rename` and `name_map` are

@@ -65,6 +65,7 @@ def compare(
         if not comparison.aligned:
             print(comparison.first_divergence)
 
+    `base` is where the reference lies, `raw` what is held against it.
     `sections`, `steps`, `ranks` and `layers` (patterns of routes, such as `blocks.1.*`) narrow it
     down; None takes all there is. `phase` is `both`, `forward` or `backward`. `mode` is `mean`, by
     which the mean of `abs(raw - base)` must be within `atol + rtol * mean(abs(base))`, or `strict`,

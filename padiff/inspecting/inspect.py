@@ -36,7 +36,7 @@ def inspect(
     measure: bool = False,
     progress: Callable[[float], None] | None = None,
 ) -> Inspection:
-    """What lies at a store, a step, a rank or a section, as its trees tell it.
+    """What lies at `location`, a store, a step, a rank or a section, as its trees tell it.
 
         for section in padiff.inspect("run.zarr").sections:
             print(section.step, section.section, section.tensors, section.nan)

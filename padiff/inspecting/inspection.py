@@ -108,7 +108,7 @@ class Inspection(Shown):
         return all(section.measured for section in self.sections)
 
     def takes(self, node: Node) -> bool:
-        """Whether a layer is among those that were asked for."""
+        """Whether `node` is among the layers that were asked for."""
         return self.patterns is None or any(fnmatchcase(node.route, p) for p in self.patterns)
 
     def to_json(self) -> Json:

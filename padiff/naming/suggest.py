@@ -21,7 +21,7 @@ _SECTIONS: tuple[SectionName, ...] = ("weights", "params")
 def suggest_map(
     base: Location, raw: Location, *, progress: Callable[[float], None] | None = None
 ) -> list[NamedPair]:
-    """The tensors of two state dicts by pairs, for a person to look through and to edit.
+    """The tensors of two state dicts, `base` and `raw`, by pairs, for a person to look through.
 
         rows = padiff.suggest_map("torch.safetensors", "paddle.pdparams")
         Path("names.csv").write_text(padiff.table_text(rows))

@@ -33,7 +33,7 @@ class NamedPair:
 
 
 def table_text(pairs: Iterable[NamedPair]) -> str:
-    """The rows as comma-separated values, with a line of titles."""
+    """The rows of `pairs` as comma-separated values, with a line of titles."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(_COLUMNS)

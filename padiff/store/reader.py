@@ -159,7 +159,7 @@ def _explain_nothing_finished(location: str, dumps: list[Dump]) -> None:
 
 
 def open_dump(location: Location) -> Dump:
-    """The one dump at a location, loaded lazily.
+    """The one dump at `location`, loaded lazily.
 
         dump = open_dump("run.zarr/step_9")
         dump.report["blocks.1.mlp.fc1"].forward[0][:10]

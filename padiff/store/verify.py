@@ -38,7 +38,7 @@ def verify(
     jobs: int | None = None,
     progress: Callable[[float], None] | None = None,
 ) -> Verification:
-    """Read all that lies at a store, a step, a rank or a section, and tell what is damaged.
+    """Read all of `location`, a store, a step, a rank or a section, and tell what is damaged.
 
         verification = padiff.verify("run.zarr")
         if not verification.intact:

@@ -22,7 +22,8 @@ def add_special_init(
 ) -> None:
     """Have `func(base_layer, raw_layer)` set the weights where these two classes are a pair.
 
-    The frameworks are `torch` or `paddle`, the names those of the classes, as in `MyAttention`.
+    `base_framework` and `raw_framework` are `torch` or `paddle`, `base_name` and `raw_name` the
+    names of the classes, such as `MyAttention`.
     `func` initialises `raw_layer` wholly, with the layers inside it: `assign_weight` copies nothing
     more there. It goes before what padiff knows of the classes; a later one of the same four names
     replaces it.
