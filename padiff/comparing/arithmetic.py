@@ -85,8 +85,9 @@ def _differences(base: Values, raw: Values) -> NDArray[np.float64]:
         errors = _wide_integer_errors(*(np.asarray(values, order="C") for values in (base, raw)))
     if errors is None:
         ours, theirs = (_of_numpy(values) for values in (base, raw))
-        errors = np.abs(np.subtract(theirs, ours, dtype=np.float64, order="C"))
-    return np.asarray(errors)  # of a 0-d array NumPy gives a number
+        errors = np.subtract(theirs, ours, dtype=np.float64, order="C")
+    errors = np.asarray(errors)  # of a 0-d array NumPy gives a number
+    return np.absolute(errors, out=errors)
 
 
 def _of_numpy(values: Values) -> Values:

@@ -173,6 +173,16 @@ def test_a_scalar(dtype: DTypeLike, value: float) -> None:
     check(tally.close_up(0), base, raw)
 
 
+def test_the_least_and_the_largest_numbers() -> None:
+    base = np.array([1.7e308, 0, 0, 0, 0, 2.0**-1022])
+    raw = np.array([-1.7e308, 5e-324, -3e-310, 2.0**-1022, 0, 2.0**-1022])
+    tally = Tally(base.shape)
+    tally.add(errors_of(base, raw), (0,), (base, raw))
+    found = tally.close_up(0)
+    check(found, base, raw)
+    assert (found.exponent, len(found.counts), found.nonfinite) == (-1074, 1074 + 1024, 0)
+
+
 def test_of_many_axes_the_last_five_are_mapped() -> None:
     base = np.zeros((3, 2, 1, 2, 2, 2, 2))
     raw = base.copy()
