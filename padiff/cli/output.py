@@ -1,27 +1,49 @@
 """What the commands share: printing, files, progress, and failing in one line."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 import click
 
 from padiff.errors import PadiffError, UsageError, WriteError
-from padiff.render.printable import clean  # an interrupted import of more could not be done again
+from padiff.render.printable import (  # an interrupted import of more could not be done again
+    HEIGHT,
+    WIDTH,
+    clean,
+)
+
+if TYPE_CHECKING:
+    from padiff.render.lines import Line
 
 __all__ = [
     "Progress",
     "check_files",
     "failing_in_one_line",
+    "output_size",
     "print_error",
+    "print_lines",
     "print_note",
     "print_text",
     "write_document",
 ]
+
+
+_LEAST_LINES = 24  # of a terminal
+_WIDEST = 118  # what is longer is hard to read
+_COLOURS = {
+    "": "",
+    "good": "bold green",
+    "bad": "bold red",
+    "mark": "bold",
+    "off": "yellow",
+    "dim": "dim",
+}
 
 
 @contextmanager
@@ -108,6 +130,35 @@ def print_text(text: str, encoding: str | None = None) -> None:
         raise WriteError(
             f"expected to write to standard output, but the system refused: {error.strerror}"
         ) from None
+
+
+def output_size() -> tuple[int, int]:
+    """Cells of a line and lines of a screen of standard output, or of what it is piped to."""
+    if not _is_terminal():
+        given = os.environ.get("COLUMNS", "")
+        return int(given) if given.isdecimal() and int(given) else WIDTH, HEIGHT
+    columns, lines = shutil.get_terminal_size((WIDTH, _LEAST_LINES))
+    return min(columns, _WIDEST), max(lines, _LEAST_LINES) - 1  # the prompt takes one
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def print_lines(lines: Sequence["Line"]) -> None:
+    """Write lines to standard output, in colour where that is a terminal and NO_COLOR is unset."""
+    if os.environ.get("NO_COLOR") or not (_is_terminal() or os.environ.get("FORCE_COLOR")):
+        print_text("".join(f"{''.join(text for text, _ in line)}\n" for line in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    with console.capture() as capture:  # what cannot be written is told of by print_text
+        for line in lines:
+            text = Text.assemble(*((piece, _COLOURS[style]) for piece, style in line))
+            console.print(text, soft_wrap=True)
+    print_text(capture.get())
 
 
 def _fail(message: str) -> NoReturn:
