@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 
 import click
 
@@ -35,6 +35,7 @@ __all__ = [
 
 
 _LEAST_LINES = 24  # of a terminal
+_BAR = 24  # cells of the bar
 _WIDEST = 118  # what is longer is hard to read
 _COLOURS = {
     "": "",
@@ -184,8 +185,16 @@ def _give_up(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class _Tell(Protocol):
+    def __call__(self, share: float, done: int = 0, /) -> None:
+        """The share done, from 0 to 1, and the bytes of it where they are known."""
+
+
 class Progress:
-    """One line on a terminal's standard error, for work of more than a second; gone at the end."""
+    """One line on a terminal's standard error, for work of more than a second; gone at the end.
+
+    It is written as a whole each time: whatever ends the process leaves the terminal as it was.
+    """
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
@@ -193,15 +202,43 @@ class Progress:
         self._start = self._shown = time.monotonic()
         self._written = False
 
-    def __enter__(self) -> Callable[[float], None]:
+    def __enter__(self) -> _Tell:
         return self._show
 
     def __exit__(self, *_: object) -> None:
         if self._written:
             click.echo("\r\033[K", err=True, nl=False)
 
-    def _show(self, share: float) -> None:
+    def _show(self, share: float, done: int = 0, /) -> None:
         now = time.monotonic()
         if self._terminal and now - self._start > 1 and now - self._shown > 0.1:
             self._shown, self._written = now, True
-            click.echo(f"\r{self._doing} {share:4.0%}", err=True, nl=False)
+            line = _progress_line(self._doing, share, done, now - self._start)
+            click.echo(f"\r{line}\033[K", err=True, nl=False)
+
+
+def _progress_line(doing: str, share: float, done: int, seconds: float) -> str:
+    """What is done, how much of it, bytes, bytes a second, and how long it still takes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from padiff.render.words import byte_size
+
+    read = f"{byte_size(done)}, {byte_size(int(done / seconds))}/s, " if done else ""
+    left = f"{_duration(seconds * (1 - share) / share)} left" if share else ""
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    words = (TextColumn(text, markup=False) for text in (doing, f"{share:4.0%}", read + left))
+    first, *others = words
+    bar = BarColumn(_BAR, complete_style="green")
+    progress = Progress(first, bar, *others, console=console, auto_refresh=False)
+    progress.add_task("", total=1000, completed=int(1000 * share))
+    with console.capture() as capture:  # a cell less than there are, or some terminals go on
+        console.print(progress.get_renderable(), width=console.width - 1)
+    return capture.get().splitlines()[0].rstrip()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

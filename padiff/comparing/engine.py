@@ -51,7 +51,7 @@ def compare(
     strict_structure: bool = False,
     digests: bool = True,
     jobs: int | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Comparison:
     """Compare everything that two stores, steps or ranks have in common, reading block by block.
 
@@ -68,7 +68,8 @@ def compare(
     layer, or an input or output of the model itself, without a partner is a failure. Chunks whose
     digests are equal are equal and not read; without `digests` all are read, and what differs in
     spite of them is damage.
-    `jobs` threads compare, by default one a processor. `progress` is called with the share done.
+    `jobs` threads compare, by default one a processor. `progress` is called with the share
+    done, from 0 to 1, and the bytes of elements that were compared so far, of both sides.
 
     Raises UsageError (a ValueError) for an argument that makes no sense or asks for what is not
     there, LocationError where nothing lies, and FormatError, or one of its kind, for what is no
@@ -88,15 +89,16 @@ def compare(
     )
     by_step = deque(list(group) for _, group in groupby(pairs, key=lambda pair: pair.step))
     del pairs  # so that what a step holds open is let go when the step is done
-    total = len(by_step)
+    told = _Told(progress, len(by_step))
     records: list[Record] = []
     notes: dict[str, None] = {}  # each once, in order
     layers_found = 0
     shown: _Step | None = None
     before: list[Record] = []
     while by_step:
-        tell = _share_of_all(progress, total - len(by_step), total)
-        step = _compare_step(by_step.popleft(), scope, work, len(records), before, tell)
+        step = _compare_step(
+            by_step.popleft(), scope, work, len(records), before, told.of_next_step()
+        )
         records += step.records
         before = step.records
         unmatched += step.unmatched
@@ -205,12 +207,26 @@ def _trees(
     return base.tree, raw.tree
 
 
-def _share_of_all(
-    progress: Callable[[float], None] | None, steps_done: int, steps: int
-) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress((steps_done + done / max(1, total)) / steps)
+class _Told:
+    """What `progress` is told: the share of all steps that is done, and the bytes of them."""
+
+    def __init__(self, progress: Callable[[float, int], None] | None, steps: int) -> None:
+        self._progress, self._steps = progress, steps
+        self._done = -1
+        self._bytes = 0
+
+    def of_next_step(self) -> Progress | None:
+        """What to call while that step is compared."""
+        progress, before = self._progress, self._bytes
+        self._done += 1
+        if progress is None:
+            return None
+
+        def tell(done: int, total: int, read: int) -> None:
+            self._bytes = before + read
+            progress((self._done + done / max(1, total)) / self._steps, self._bytes)
+
+        return tell
 
 
 def _check_found(

@@ -35,8 +35,7 @@ _SMALL = 2**17
 # does not leave the caches before it is compared.
 _TURNED = 2**23
 
-Progress = Callable[[int, int], None]
-Part = Callable[[], PairStatistics]
+Progress = Callable[[int, int, int], None]
 
 
 class _Scratch(local):
@@ -52,6 +51,14 @@ class Work(Struct, frozen=True):
     criterion: Criterion
     jobs: int
     digests: bool = True
+
+
+class Part(Struct, frozen=True):
+    """Work on some elements of a pair, and the bytes that are read for it on both sides."""
+
+    run: Callable[[], PairStatistics]
+    size: int
+    bytes: int
 
 
 class TensorPair(Struct, frozen=True):
@@ -105,42 +112,43 @@ def stream(
 ) -> list[PairStatistics]:
     """The figures of every pair, in order and the same whatever the number of threads.
 
-    `progress` is called with the elements compared so far, and all. Raises CorruptError when an
-    array is not what its tree says.
+    `progress` is called with the elements done so far, all there are, and the bytes read. Raises
+    CorruptError when an array is not what its tree says.
     """
     results = [PairStatistics()] * len(pairs)
-    total, done = sum(pair.size for pair in pairs), 0
-    running: deque[tuple[int, Future[PairStatistics]]] = deque()
+    total, done, read = sum(pair.size for pair in pairs), 0, 0
+    running: deque[tuple[int, Part, Future[PairStatistics]]] = deque()
     scratch = _Scratch()
 
-    def add(index: int, part: PairStatistics) -> None:
-        nonlocal done
-        results[index] = merge(results[index], part)
-        done += part.size
+    def add(index: int, found: PairStatistics, size: int, nbytes: int) -> None:
+        nonlocal done, read
+        results[index] = merge(results[index], found)
+        done += size
+        read += nbytes
         if progress is not None:
-            progress(done, total)
+            progress(done, total, read)
 
     with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
                 if pair.by_statistics:
                     known = of_statistics(pair.base, pair.raw, pair.stats(), work.criterion.rtol)
-                    add(index, known)
+                    add(index, known, pair.size, 0)
                     continue
                 for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
-                        add(index, part())
+                        add(index, part.run(), part.size, part.bytes)
                         continue
-                    running.append((index, pool.submit(part)))
+                    running.append((index, part, pool.submit(part.run)))
                     if len(running) > 2 * work.jobs:  # what waits holds arrays open
-                        oldest, future = running.popleft()
-                        add(oldest, future.result())
-            for index, future in running:
-                add(index, future.result())
+                        oldest, first, future = running.popleft()
+                        add(oldest, future.result(), first.size, first.bytes)
+            for index, part, future in running:
+                add(index, future.result(), part.size, part.bytes)
         finally:
             pool.shutdown(cancel_futures=True)
     if progress is not None:
-        progress(total, total)  # what is known to be equal was not counted
+        progress(total, total, read)  # also where no element is
     return [
         result if result.size == pair.size else with_equal_rest(result, pair.size, *pair.stats())
         for pair, result in zip(pairs, results, strict=True)
@@ -157,24 +165,36 @@ def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
     base = array_of(pair.base_section, pair.base)
     raw = array_of(pair.raw_section, pair.raw)
     equal = _equal_chunks(pair, base, raw) if work.digests else set()
+    both = base.element.itemsize + raw.element.itemsize
     if equal:
-        yield partial(_check_presence, (base, raw), equal)
+        sizes = (prod(_extent(base, index)) for index in equal)
+        yield Part(partial(_check_presence, (base, raw), equal), sum(sizes), 0)
     if pair.size <= _SMALL and not equal:
-        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
+        run = partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
+        yield Part(run, pair.size, pair.size * both)
         return
     most = _TURNED if pair.permuted else CHUNK_BYTES
     limit = max(1, most // max(base.element.itemsize, raw.element.itemsize))
     grid = near_cube(base.shape, limit) if pair.permuted else base.chunk_shape
     for selection in blocks(base.shape, grid, limit):
         chunk = tuple(along.start // length for along, length in zip(selection, grid, strict=True))
+        size = prod(along.stop - along.start for along in selection)
         if pair.permuted:
-            yield partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
+            run = partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
+            yield Part(run, size, size * both)
         elif chunk not in equal:
-            yield partial(_compare, base, raw, pair.axes, selection, work.criterion)
+            run = partial(_compare, base, raw, pair.axes, selection, work.criterion)
+            yield Part(run, size, size * both)
 
 
 def _all_of(shape: tuple[int, ...]) -> Selection:
     return tuple(slice(0, length) for length in shape)
+
+
+def _extent(array: Array, chunk: tuple[int, ...]) -> Iterator[int]:
+    """How long a chunk is along each axis; those at the edges are cut off there."""
+    for index, length, whole in zip(chunk, array.chunk_shape, array.shape, strict=True):
+        yield min(length, whole - index * length)
 
 
 def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, ...]]:

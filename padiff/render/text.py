@@ -44,7 +44,9 @@ def screen(comparison: Comparison, width: int, height: int | None) -> list[Line]
     parts += unmatched_parts(comparison, width, whole=whole)
     lines, left_out = on_screen(parts, height)
     if left_out:
-        told = f"More with padiff-check --all: {', '.join(left_out)}."
+        told = f"With padiff-check --all: {', '.join(left_out)}."
+        if () in lines and height is not None and len(lines) + 2 <= height:
+            lines.append(())
         lines.append(line(shorten(told, width), "dim"))
     return lines
 
@@ -96,7 +98,7 @@ def _trees(comparison: Comparison, first: Record, width: int, *, whole: bool) ->
     def lines(room: int) -> tuple[list[Line], str]:
         taken = outlines(base, raw, width, room, whole=whole)
         folded = any(style == "dim" for each in taken for _, style in each)
-        return taken, "the whole trees" if folded else ""
+        return taken, "whole trees" if folded else ""
 
     return Part(_TREES, lines)
 

@@ -1,6 +1,7 @@
 """What has no partner, and what was not stored: listed, as none of it was compared."""
 
 from collections.abc import Sequence
+from functools import partial
 
 from padiff.comparing.comparison import Comparison, Unmatched
 from padiff.render.findings import missing_tensors
@@ -26,19 +27,15 @@ def unmatched_parts(comparison: Comparison, width: int, *, whole: bool) -> list[
     told += [(item.side, _describe(item)) for item in buffers] if whole else _together(buffers)
     counted = missing_tensors(comparison)
     beside = f" beside the {counted} that should have one" if counted else ""
+    lost = [(item.side, _describe(item)) for item in refused]
+    part = partial(_part, width=width, whole=whole)
     return [
-        _part(f"Without a partner{beside}", len(alone) + len(buffers), told, width, whole),
-        _part(
-            "Not stored, so not compared",
-            len(refused),
-            [(item.side, _describe(item)) for item in refused],
-            width,
-            whole,
-        ),
+        part(f"Without a partner{beside}", told, len(alone) + len(buffers), "unmatched"),
+        part("Not stored, so not compared", lost, len(lost), "not stored"),
     ]
 
 
-def _part(title: str, count: int, items: Named, width: int, whole: bool) -> Part:
+def _part(title: str, items: Named, count: int, left: str, *, width: int, whole: bool) -> Part:
     def lines(room: int) -> tuple[list[Line], str]:
         if not items:
             return [], ""
@@ -51,13 +48,9 @@ def _part(title: str, count: int, items: Named, width: int, whole: bool) -> Part
             else:
                 taken.append(line(label + shorten(text, width - len(label))))
         rest = len(items) - shown
-        return taken, f"{rest} more {_noun(title)}" if rest else ""
+        return taken, f"{rest} {left}" if rest else ""
 
     return Part(1, lines)
-
-
-def _noun(title: str) -> str:
-    return "without a partner" if title.startswith("Without") else "not stored"
 
 
 def _together(buffers: Sequence[Unmatched]) -> list[tuple[str, str]]:

@@ -29,12 +29,12 @@ def worst_part(comparison: Comparison, width: int, *, whole: bool) -> Part:
         rest = len(diverged) - len(shown)
         left = f"{rest} that differ" if rest else ""
         title = f"The {len(shown)} that differ most, of {len(diverged)}"
-        if not rest:
+        if len(shown) == 1:
+            title = f"The one that differs most, of {len(diverged)}"
+        elif not rest:
             title = f"All {len(shown)} that differ{', in the order of events' if whole else ''}"
-        return [
-            line(f"{title} (out: elements out of tolerance):"),
-            *_table(comparison, shown, width),
-        ], left
+        head = line(f"{title} (out: elements out of tolerance):")
+        return [head, *_table(comparison, shown, width)], left
 
     return Part(_TITLES + 1, lines)
 
