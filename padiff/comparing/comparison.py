@@ -30,6 +30,8 @@ __all__ = [
 
 SCHEMA = "padiff-comparison/1"
 
+_ROUTE = 60  # characters
+
 SideName = Literal["base", "raw"]
 Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
@@ -110,7 +112,7 @@ class Totals:
         return {name: getattr(self, name) for name in Totals.__dataclass_fields__}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison:
     """What comparing two locations found.
 
@@ -118,7 +120,8 @@ class Comparison:
     else, and weights that an optimizer made of them, stand behind all of the step that has the same
     causes. `trees` are the layers of base and raw where the first divergence is (else, of the first
     section compared): for showing, and no part of the JSON document. `notes` say what a reader must
-    know of the comparison as a whole, a sentence each.
+    know of the comparison as a whole, a sentence each. `mapped` says that a table of names was
+    given.
     """
 
     criterion: Criterion
@@ -129,6 +132,16 @@ class Comparison:
     strict_structure: bool
     trees: tuple[LayerTree, LayerTree] = field(repr=False)
     notes: tuple[str, ...] = ()
+    mapped: bool = False
+
+    def __repr__(self) -> str:
+        totals, first = self.totals, self.first_divergence
+        word = "ALIGNED" if self.aligned else "NOT ALIGNED"
+        told = f"<Comparison {word}, {totals.compared} compared, {totals.diverged} diverged"
+        if first is None:
+            return f"{told}>"
+        side = first.raw if first.base.route is None else first.base
+        return f"{told}, first {first.phase or 'weights'} of {_short(side.route or '')}>"
 
     @property
     def first_divergence(self) -> Record | None:
@@ -197,3 +210,10 @@ class Comparison:
             (record.to_json() for record in self.records),
             (item.to_json() for item in self.unmatched),
         )
+
+
+def _short(route: str) -> str:
+    """A route in quotes, whatever it holds; of a long one both ends."""
+    if len(route) > _ROUTE:
+        route = f"{route[: _ROUTE // 2]}...{route[-_ROUTE // 2 :]}"
+    return repr(route)

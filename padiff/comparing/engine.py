@@ -106,7 +106,7 @@ def compare(
         layers_found += step.layers
         if shown is None or (step.diverged and not shown.diverged):
             shown = step
-    _check_found(scope, layers_found, records, unmatched, sources)
+    _check_found(scope, layers_found, records, unmatched, sources, bool(names.table))
     trees = (LayerTree(), LayerTree()) if shown is None else shown.trees
     return Comparison(
         criterion,
@@ -116,6 +116,7 @@ def compare(
         strict_structure,
         trees,
         tuple(notes),
+        bool(names.table),
     )
 
 
@@ -235,6 +236,7 @@ def _check_found(
     records: Sequence[Record],
     unmatched: Sequence[Unmatched],
     sources: tuple[Source, Source],
+    mapped: bool,
 ) -> None:
     """Nothing compared is no agreement."""
     where = " and ".join(source.location for source in sources)
@@ -254,10 +256,14 @@ def _check_found(
         )
     foreign = any(source.foreign for source in sources)
     if foreign and all(record.status == "missing" for record in records):
+        cure = (
+            "give a table to --map that names them"
+            if mapped
+            else "find out with padiff suggest-map what is which"
+        )
         raise FormatError(
             f"expected names in common in {where}, found none: name a part, as behind the / of "
-            "checkpoint.pt/model, rename with --rename, or find out with padiff suggest-map what "
-            "is which"
+            f"checkpoint.pt/model, rename with --rename, or {cure}"
         )
     if not records:
         raise FormatError(

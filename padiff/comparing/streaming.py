@@ -53,7 +53,7 @@ class Work(Struct, frozen=True):
     digests: bool = True
 
 
-class Part(Struct, frozen=True):
+class _Part(Struct, frozen=True):
     """Work on some elements of a pair, and the bytes that are read for it on both sides."""
 
     run: Callable[[], PairStatistics]
@@ -117,7 +117,7 @@ def stream(
     """
     results = [PairStatistics()] * len(pairs)
     total, done, read = sum(pair.size for pair in pairs), 0, 0
-    running: deque[tuple[int, Part, Future[PairStatistics]]] = deque()
+    running: deque[tuple[int, _Part, Future[PairStatistics]]] = deque()
     scratch = _Scratch()
 
     def add(index: int, found: PairStatistics, size: int, nbytes: int) -> None:
@@ -155,7 +155,7 @@ def stream(
     ]
 
 
-def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
+def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[_Part]:
     """Open the two arrays, and cut the work into chunks of base.
 
     Chunks known to be equal are not read; the elements that all parts leave out are those. Where
@@ -168,10 +168,10 @@ def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
     both = base.element.itemsize + raw.element.itemsize
     if equal:
         sizes = (prod(_extent(base, index)) for index in equal)
-        yield Part(partial(_check_presence, (base, raw), equal), sum(sizes), 0)
+        yield _Part(partial(_check_presence, (base, raw), equal), sum(sizes), 0)
     if pair.size <= _SMALL and not equal:
         run = partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
-        yield Part(run, pair.size, pair.size * both)
+        yield _Part(run, pair.size, pair.size * both)
         return
     most = _TURNED if pair.permuted else CHUNK_BYTES
     limit = max(1, most // max(base.element.itemsize, raw.element.itemsize))
@@ -181,10 +181,10 @@ def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
         size = prod(along.stop - along.start for along in selection)
         if pair.permuted:
             run = partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
-            yield Part(run, size, size * both)
+            yield _Part(run, size, size * both)
         elif chunk not in equal:
             run = partial(_compare, base, raw, pair.axes, selection, work.criterion)
-            yield Part(run, size, size * both)
+            yield _Part(run, size, size * both)
 
 
 def _all_of(shape: tuple[int, ...]) -> Selection:

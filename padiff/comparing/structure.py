@@ -74,7 +74,7 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TreeDifference:
     """What comparing the trees of two locations found.
 
@@ -90,6 +90,11 @@ class TreeDifference:
     sections: tuple[SectionName, ...]
     differences: tuple[Difference, ...]
     has_classes: bool = True
+
+    def __repr__(self) -> str:
+        counted = sum(difference.counts for difference in self.differences)
+        word = "the same" if self.same else f"{counted} differences"
+        return f"<TreeDifference of {self.layers} pairs of layers: {word}>"
 
     @property
     def same(self) -> bool:

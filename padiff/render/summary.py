@@ -30,7 +30,8 @@ def summary(comparison: Comparison, first: Record) -> str:
     sentence = f"{NOT_ALIGNED}{who} part in {_PLACES[stage_in(comparison, first)]}{of}"
     if is_silent(first):
         return f"{sentence}: {_size(comparison, first)}."
-    return f"{sentence}, at {_layers(first)}: {_size(comparison, first)}."
+    at = "at layer" if first.base.route or first.raw.route else "at"
+    return f"{sentence}, {at} {_layers(first)}: {_size(comparison, first)}."
 
 
 def _model(source: Source) -> str:

@@ -5,9 +5,9 @@ from functools import partial
 
 from padiff.comparing.comparison import Comparison, Unmatched
 from padiff.render.findings import missing_tensors
-from padiff.render.lines import Line, line, shorten, wrapped
+from padiff.render.lines import Line, ending, line, wrapped
 from padiff.render.screen import Part
-from padiff.render.words import named, when, with_class
+from padiff.render.words import clean, named, when, with_class
 
 __all__ = ["unmatched_parts"]
 
@@ -46,7 +46,7 @@ def _part(title: str, items: Named, count: int, left: str, *, width: int, whole:
             if whole:
                 taken += map(line, wrapped(text, width, label, " " * len(label)))
             else:
-                taken.append(line(label + shorten(text, width - len(label))))
+                taken.append(line(ending(label + text, width)))
         rest = len(items) - shown
         return taken, f"{rest} {left}" if rest else ""
 
@@ -87,9 +87,9 @@ def _describe(item: Unmatched) -> str:
     at = f"{item.section}{f', {where}' if where else ''}"
     if item.kind == "section":
         return f"all of {at}"
-    layer = with_class(named(item.route, 60) or "the model itself", item.class_name)
+    layer = with_class(named(item.route, 48) or "the model itself", item.class_name)
     if item.kind == "layer":
         return f"{layer} in {at}"
-    reason = f": {named(item.reason, 80)}" if item.reason else ""
+    reason = f": {clean(item.reason)}" if item.reason else ""
     what = "buffer" if item.kind == "buffer" else item.phase or "parameter"
-    return f"{what} {named(item.tensor or '', 40)} of {layer} in {at}{reason}"
+    return f"{what} {named(item.tensor or '', 24)} of {layer} in {at}{reason}"
