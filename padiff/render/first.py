@@ -24,7 +24,7 @@ __all__ = ["first_part"]
 
 _FRAMES = 2
 _NOTE = 400  # a sentence or two, whatever the stores' names in it
-_LEAST = 5
+_LEAST, _ENOUGH = 5, 12  # lines
 _BOTH = ("base", "raw")
 
 
@@ -36,7 +36,7 @@ def first_part(comparison: Comparison, first: Record, width: int) -> Part:
         return taken, "details" if left else ""
 
     groups = list(_groups(comparison, first, width))
-    return Part(_LEAST, lines)
+    return Part(_LEAST, _ENOUGH, lines)
 
 
 def _groups(comparison: Comparison, first: Record, width: int) -> Iterator[Group]:

@@ -16,6 +16,7 @@ _WHOLE = 16  # nodes; a tree this small is shown without folds
 _WIDTH = 80
 _AROUND = 2  # siblings shown on either side of the marked layer, and one fewer of its parents
 _NARROW = 16  # cells of a layer's name, at least
+_KIND = 12  # and of its class
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +80,20 @@ def _column(
         mark = f"  {MARKER}" if each.marked else ""
         left = width - len(mark)
         indent = min(2 * each.depth, max(0, left - _NARROW))
-        text = " " * indent + lines.shorten(each.text, max(1, left - indent))
+        text = " " * indent + _shortened(each.text, max(1, left - indent))
         style: lines.Style = "mark" if each.marked else "dim" if each.fold else ""
         column.append(lines.line(text + mark, style))
     return column
+
+
+def _shortened(text: str, width: int) -> str:
+    """Of name and class each a part of what there is, the name most of it."""
+    name, bracket, kind = text.rpartition(" (")
+    if lines.cells(text) <= width or not bracket:
+        return lines.shorten(text, width)
+    kind = lines.shorten(kind, max(_KIND, width - lines.cells(name) - len(bracket)))
+    room = width - len(bracket) - lines.cells(kind)
+    return lines.shorten(f"{lines.shorten(name, max(_KIND, room))}{bracket}{kind}", width)
 
 
 def outline(

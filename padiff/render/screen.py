@@ -17,10 +17,12 @@ class Part:
     """What one part makes of the lines that it may take.
 
     `lines` gives them, and what they leave out in a few words; empty where that is nothing. They
-    are no more than it is given where that is `least` or more; else the last ones are cut off.
+    are no more than it is given where that is `least` or more; else the last ones are cut off. With
+    `enough` it says most of what it has to say, and is the first to do without more.
     """
 
     least: int
+    enough: int
     lines: Callable[[int], tuple[list[Line], str]]
 
 
@@ -50,18 +52,31 @@ def on_screen(parts: Sequence[Part], height: int | None) -> tuple[list[Line], li
     room = height - 1
     if sum(len(lines) for lines, _ in whole) + len(whole) - 1 <= room:
         return _joined(whole, apart=True)
-    least = [min(part.least, len(lines)) for part, (lines, _) in zip(parts, whole, strict=True)]
-    for at in reversed(range(len(least))):
-        least[at] = max(1, least[at] - max(0, sum(least) - room))
-    apart = sum(least) + len(parts) - 1 <= room
-    left = room - sum(least) - (len(parts) - 1 if apart else 0)
+    sizes = [len(lines) for lines, _ in whole]
+    given = _shared_out(parts, sizes, room - (len(parts) - 1))
+    apart = all(
+        lines >= min(part.least, size)
+        for lines, part, size in zip(given, parts, sizes, strict=True)
+    )
+    if not apart:
+        given = _shared_out(parts, sizes, room)
     fitted = []
-    for part, (lines, _), needed in zip(parts, whole, least, strict=True):
-        given = min(len(lines), needed + max(0, left))
-        taken, left_out = part.lines(given)
-        left -= len(taken[:given]) - needed
-        fitted.append((taken[:given], left_out))
+    for part, most in zip(parts, given, strict=True):
+        lines, left_out = part.lines(most)
+        fitted.append((lines[:most], left_out))
     return _joined(fitted, apart=apart)
+
+
+def _shared_out(parts: Sequence[Part], sizes: Sequence[int], room: int) -> list[int]:
+    """How many lines each part gets: one, then the least, then enough, then all, in turn."""
+    given = [0] * len(parts)
+    for level in range(4):
+        for at, (part, size) in enumerate(zip(parts, sizes, strict=True)):
+            wanted = min(size, (1, part.least, part.enough, size)[level])
+            more = max(0, min(wanted - given[at], room))
+            given[at] += more
+            room -= more
+    return given
 
 
 def _joined(

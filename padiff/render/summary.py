@@ -99,5 +99,5 @@ def _times(error: float, allowed: float) -> str:
     if allowed == 0:
         return "and none is allowed"
     times = error / allowed
-    words = f"{times:.3g}" if times >= 1.01 else "just over 1"
+    words = f"{float(f'{times:.3g}'):g}" if times >= 1.01 else "just over 1"
     return f"{words} times the {number(allowed)} that is allowed"

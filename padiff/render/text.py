@@ -72,7 +72,7 @@ def _opening(comparison: Comparison, first: Record | None, width: int) -> Part:
         taken, left = chosen(groups, room)
         return taken, "notes" if left else ""
 
-    return Part(least, lines)
+    return Part(least, least + 2, lines)
 
 
 def _answer(sentences: str, width: int) -> list[Line]:
@@ -95,12 +95,13 @@ def _trees(comparison: Comparison, first: Record, width: int, *, whole: bool) ->
         for tree, side in zip(comparison.trees, (first.base, first.raw), strict=True)
     )
 
+    layers = len(outlines(base, raw, width, whole=True))
+
     def lines(room: int) -> tuple[list[Line], str]:
         taken = outlines(base, raw, width, room, whole=whole)
-        folded = any(style == "dim" for each in taken for _, style in each)
-        return taken, "whole trees" if folded else ""
+        return taken, "whole trees" if len(taken) < layers else ""
 
-    return Part(_TREES, lines)
+    return Part(_TREES, 2 * _TREES, lines)
 
 
 def _hidden(comparison: Comparison, width: int) -> Part:
@@ -123,4 +124,4 @@ def _hidden(comparison: Comparison, width: int) -> Part:
             "tolerance."
         )
     told = [line(text) for text in wrapped(sentence, width)]
-    return Part(len(told), lambda _: (told, ""))
+    return Part(len(told), len(told), lambda _: (told, ""))

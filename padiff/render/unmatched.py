@@ -50,7 +50,7 @@ def _part(title: str, items: Named, count: int, left: str, *, width: int, whole:
         rest = len(items) - shown
         return taken, f"{rest} {left}" if rest else ""
 
-    return Part(1, lines)
+    return Part(1, 3, lines)
 
 
 def _together(buffers: Sequence[Unmatched]) -> list[tuple[str, str]]:

@@ -32,7 +32,7 @@ _LONGEST = 2000  # of a name in a store, before it is shortened
 def source_words(source: Source) -> str:
     """The model of one side, what made it and where it lies."""
     framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
-    made = filter(None, (clean(source.model, 40), framework, clean(source.foreign or "", 60)))
+    made = filter(None, (named(source.model, 32), framework, clean(source.foreign or "", 60)))
     return f"{', '.join(made)}, {clean(source.location)}"
 
 

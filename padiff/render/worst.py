@@ -2,7 +2,7 @@
 
 from padiff.comparing.comparison import Comparison, Record
 from padiff.render.findings import stage_in
-from padiff.render.lines import Line, cells, line, padded, shorten
+from padiff.render.lines import Line, cells, ending, line, padded, shorten
 from padiff.render.screen import Part
 from padiff.render.words import layer_name, number, tensor_name
 
@@ -10,8 +10,9 @@ __all__ = ["worst_part"]
 
 _WORST = 5
 _TITLES = 2  # lines above the first record
-_ALWAYS = ("stage", "layer", "tensor")  # columns of words, of which long ones give way
+_WORDS = ("stage", "layer", "tensor")  # columns of which long ones give way
 _NARROW = 8  # cells of such a column, at least
+_FIRST_TO_GO = ("out", "max abs", "tensor")  # columns, where that is not enough
 
 Row = dict[str, str]
 
@@ -33,10 +34,12 @@ def worst_part(comparison: Comparison, width: int, *, whole: bool) -> Part:
             title = f"The one that differs most, of {len(diverged)}"
         elif not rest:
             title = f"All {len(shown)} that differ{', in the order of events' if whole else ''}"
-        head = line(f"{title} (out: elements out of tolerance):")
+        if not shown:
+            return [line(f"{len(diverged)} differ in all.")], left
+        head = line(ending(f"{title} (out: elements out of tolerance):", width))
         return [head, *_table(comparison, shown, width)], left
 
-    return Part(_TITLES + 1, lines)
+    return Part(_TITLES + 1, _TITLES + _WORST, lines)
 
 
 def _badness(record: Record) -> float:
@@ -49,22 +52,23 @@ def _badness(record: Record) -> float:
 
 def _table(comparison: Comparison, records: list[Record], width: int) -> list[Line]:
     rows = [_row(comparison, record) for record in records]
-    if not rows:
-        return []
-    names = [name for name in rows[0] if name in _ALWAYS or any(row[name] for row in rows)]
+    names = [name for name in rows[0] if name in _WORDS or any(row[name] for row in rows)]
     widths = {name: max(cells(text) for text in [name, *(r[name] for r in rows)]) for name in names}
-    while sum(widths.values()) + 2 * len(widths) > width:
-        widest = max(_ALWAYS, key=lambda name: widths[name])
-        if widths[widest] <= _NARROW:
-            break
-        widths[widest] -= 1
+    for dropped in ("", *_FIRST_TO_GO):
+        if dropped and sum(widths.values()) + 2 * len(widths) > width:
+            del widths[dropped]
+        while sum(widths.values()) + 2 * len(widths) > width:
+            widest = max(_WORDS, key=lambda name: widths.get(name, 0))
+            if widths[widest] <= _NARROW:
+                break
+            widths[widest] -= 1
 
     def cell(row: Row, name: str) -> str:
         return padded(shorten(row[name], widths[name]), widths[name])
 
-    lines = [line(f"  {'  '.join(cell({name: name}, name) for name in names)}".rstrip())]
+    lines = [line(f"  {'  '.join(cell({name: name}, name) for name in widths)}".rstrip())]
     for row in rows:
-        *words, last = (cell(row, name) for name in names)
+        *words, last = (cell(row, name) for name in widths)
         lines.append(((f"  {'  '.join(words)}  ", ""), (last.rstrip(), "off")))
     return lines
 
