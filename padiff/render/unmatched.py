@@ -22,12 +22,16 @@ def unmatched_parts(comparison: Comparison, width: int, *, whole: bool) -> list[
     alone = [item for item in comparison.unmatched if item.kind not in ("buffer", "unrecorded")]
     buffers = [item for item in comparison.unmatched if item.kind == "buffer"]
     told: list[tuple[str, str]] = [
-        (item.side, _describe(item)) for item in (alone if whole else _outermost(alone))
+        (item.side, _describe(item, width)) for item in (alone if whole else _outermost(alone))
     ]
-    told += [(item.side, _describe(item)) for item in buffers] if whole else _together(buffers)
+    told += (
+        [(item.side, _describe(item, width)) for item in buffers]
+        if whole
+        else _together(buffers, width)
+    )
     counted = missing_tensors(comparison)
     beside = f" beside the {counted} that should have one" if counted else ""
-    lost = [(item.side, _describe(item)) for item in refused]
+    lost = [(item.side, _describe(item, width)) for item in refused]
     part = partial(_part, width=width, whole=whole)
     return [
         part(f"Without a partner{beside}", told, len(alone) + len(buffers), "unmatched"),
@@ -53,7 +57,7 @@ def _part(title: str, items: Named, count: int, left: str, *, width: int, whole:
     return Part(1, 3, lines)
 
 
-def _together(buffers: Sequence[Unmatched]) -> list[tuple[str, str]]:
+def _together(buffers: Sequence[Unmatched], width: int) -> list[tuple[str, str]]:
     """A line for each name: what one framework keeps in each layer of a class, the other lacks."""
     groups: dict[tuple[str, str | None], list[Unmatched]] = {}
     for item in buffers:
@@ -62,7 +66,7 @@ def _together(buffers: Sequence[Unmatched]) -> list[tuple[str, str]]:
     for (side, name), items in groups.items():
         layers = len({item.route for item in items})
         text = f"buffer {named(name or '', 40)} of {layers} layers"
-        lines.append((side, text if layers > 1 else _describe(items[0])))
+        lines.append((side, text if layers > 1 else _describe(items[0], width)))
     return lines
 
 
@@ -82,12 +86,14 @@ def _outermost(items: Sequence[Unmatched]) -> list[Unmatched]:
     return kept
 
 
-def _describe(item: Unmatched) -> str:
+def _describe(item: Unmatched, width: int) -> str:
     where = when(item)
     at = f"{item.section}{f', {where}' if where else ''}"
     if item.kind == "section":
         return f"all of {at}"
-    layer = with_class(named(item.route, 48) or "the model itself", item.class_name)
+    layer = with_class(
+        named(item.route, max(16, min(60, width - 36))) or "the model itself", item.class_name
+    )
     if item.kind == "layer":
         return f"{layer} in {at}"
     reason = f": {clean(item.reason)}" if item.reason else ""

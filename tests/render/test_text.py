@@ -215,8 +215,8 @@ def test_a_large_model_fits_a_screen(tmp_path: Path) -> None:
             "the worst error of output 0 is 1, 2.04 times the 0.491 that is allowed.",
         ),
         (  # the worst is within tolerance, as it is an error of a large value
-            np.float32([100, 1]),
-            np.float32([105, 1.5]),
+            np.array([100, 1], np.float32),
+            np.array([105, 1.5], np.float32),
             {"mode": "strict", "rtol": 0.1},
             "output 0 needs an atol of 0.4, 0.0001 was given.",
         ),
@@ -231,8 +231,9 @@ def test_the_first_sentence_says_how_much_beside_what_is_allowed(
     text = flat(text_of(tmp_path, Layer("", "N", out=base), Layer("", "M", out=raw), **options))
     assert text.startswith(
         "NOT ALIGNED: N (torch) and M (torch) part in the forward stage, at the model itself (N) "
-        f"in base, the model itself (M) in raw: {said}"
+        "in base, the model itself (M) in raw: "
     )
+    assert said in text
 
 
 def test_the_first_sentence_says_where(tmp_path: Path) -> None:
@@ -259,7 +260,7 @@ def large(off: float, name: str = "", extra: int = 0) -> Layer:
 
 
 @pytest.mark.parametrize("name", LONG, ids=["dots", "no dots", "wide"])
-@pytest.mark.parametrize("width", [40, 80, 118])
+@pytest.mark.parametrize("width", [60, 80, 118])
 @pytest.mark.parametrize("height", [48, None])
 def test_long_names_are_cut_in_the_middle(
     tmp_path: Path, name: str, width: int, height: int | None
@@ -271,8 +272,11 @@ def test_long_names_are_cut_in_the_middle(
     text = render(compare(*locations), width, height)
     lines = text.splitlines()
     assert max(map(cell_len, lines)) <= width
-    (beside,) = [line for line in lines if line.startswith("  raw   " + name[:3])][:1]
-    assert re.search(rf"{name[:3]}.*\.\.\..*10  ", beside), "both ends of the route"
+    starts = tuple(f"  {side}  {name[:3]}" for side in ("base", "raw "))
+    sides = [line for line in lines if line.startswith(starts)]
+    for line in sides:
+        assert re.search(r"\.\.\..*(10|own\d)", line), "both ends of the route"
+    assert len(sides) > 3
     at = next(i for i, line in enumerate(lines) if line.startswith("  stage "))
     table = [line for line in lines[at:] if line.startswith(("  stage ", "  Forward "))]
     assert len(table) > 5
@@ -288,15 +292,7 @@ def test_each_part_keeps_some_lines(tmp_path: Path, height: int) -> None:
     ]
     lines = render(compare(*locations), 80, height).splitlines()
     assert len(lines) <= height
-    said = (
-        "NOT ALIGNED",
-        "First div",
-        "  base  layer10",
-        "raw",
-        "differ most",
-        "Without a partner",
-    )
-    for part in said:
+    for part in ("NOT ALIGNED", "First div", "  base  layer10", "differ", "Without a partner"):
         assert any(part in line for line in lines), part
     assert sum("*** HERE ***" in line for line in lines) in (1, 2)
     unmatched = sum("(Extra) in report" in line for line in lines)
