@@ -64,7 +64,7 @@ def _opening(comparison: Comparison, first: Record | None, width: int) -> Part:
         ]
     for name, source in (("base", comparison.base), ("raw", comparison.raw)):
         label = f"  {name:<4}  "
-        groups.append((0, [line(label + shorten(source_words(source), width - len(label)))]))
+        groups.append((0, [line(shorten(label + source_words(source, width - len(label)), width))]))
     least = sum(len(lines) for _, lines in groups)
     groups += [(1, _said(clean(note, _NOTE), width)) for note in comparison.notes]
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from padiff.comparing.comparison import Record, Side, Source, Unmatched
 from padiff.inspecting.inspection import Nonfinite, SectionSummary
-from padiff.render.lines import shorten
+from padiff.render.lines import cells, shorten
 from padiff.render.printable import clean
 from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, Phase
@@ -26,14 +26,16 @@ __all__ = [
     "with_class",
 ]
 
+_PLACE = 16  # cells of a location, at least
 _LONGEST = 2000  # of a name in a store, before it is shortened
 
 
-def source_words(source: Source) -> str:
-    """The model of one side, what made it and where it lies."""
+def source_words(source: Source, width: int = 10**4) -> str:
+    """The model of one side, what made it and where it lies, shortened to about `width` cells."""
     framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
     made = filter(None, (named(source.model, 32), framework, clean(source.foreign or "", 60)))
-    return f"{', '.join(made)}, {clean(source.location)}"
+    words = f"{', '.join(made)}, "
+    return words + shorten(clean(source.location), max(_PLACE, width - cells(words)))
 
 
 def named(name: str, width: int) -> str:
