@@ -6,6 +6,7 @@ from typing import Any
 
 from padiff.model import create_model
 from padiff.proxy import ProxyModel
+from padiff.render.lines import plain
 from padiff.render.outline import outlines
 from padiff.render.words import clean
 from padiff.weights.copying import carry_out
@@ -101,7 +102,7 @@ def _failure(problems: Sequence[Problem], base: Inventory, raw: Inventory) -> li
                 (inventory.shown, layer.route if layer else None, 0)
                 for inventory, layer in zip((base, raw), problem.layers, strict=True)
             ]
-            lines += ["", *outlines(marked[0], marked[1])]
+            lines += ["", *plain(outlines(marked[0], marked[1]))]
     if len(problems) > _SHOWN:
         lines += ["", f"  ... and {len(problems) - _SHOWN} more"]
     return lines

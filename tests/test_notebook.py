@@ -158,7 +158,8 @@ def test_a_comparison_says_where_and_how_far(tmp_path: Path) -> None:
     base, raw = stores(tmp_path)
     text = markup_of(padiff.compare(base, raw))[0].text
     for said in (
-        "NOT ALIGNED: 2 of 5 tensors of report, params differ",
+        "NOT ALIGNED: Linear (torch) and Linear (torch) part in the weights, at the model itself",
+        "2 of 5 tensors of report, params differ",
         "First divergence: Weights, parameter b",
         "12 of 12 elements are out of tolerance; atol 1 would have passed, 0.0001 was given",
         "The two models have different weights",

@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING
 import click
 
 from padiff.cli.options import json_option, layer_option, naming_options, quiet_option
-from padiff.cli.output import Progress, check_files, failing_in_one_line, print_text, write_document
+from padiff.cli.output import (
+    Progress,
+    check_files,
+    failing_in_one_line,
+    output_size,
+    print_lines,
+    write_document,
+)
 from padiff.cli.places import complete_files
 from padiff.version import __version__
 
@@ -83,6 +90,12 @@ read, is incomplete, or has nothing in common with the other.
     shell_complete=complete_files,
     help="Write a page to look at in a browser; - for standard output.",
 )
+@click.option(
+    "--all",
+    "show_all",
+    is_flag=True,
+    help="Print more than a screen: the whole trees, all that differs, all without a partner.",
+)
 @quiet_option
 @click.version_option(__version__, prog_name="padiff-check")
 def command(
@@ -103,6 +116,7 @@ def command(
     jobs: int | None,
     json_file: str | None,
     html_file: str | None,
+    show_all: bool,
     quiet: bool,
 ) -> None:
     """Compare two recorded runs, and name the first place where they part.
@@ -136,21 +150,23 @@ def command(
                 jobs=jobs,
                 progress=progress,
             )
-        _write(comparison, json_file, html_file, quiet)
+        _write_documents(comparison, json_file, html_file)
+        if not quiet and "-" not in (json_file, html_file):
+            from padiff.render.text import screen
+
+            width, height = output_size()
+            print_lines(screen(comparison, width, None if show_all else height))
     sys.exit(0 if comparison.aligned else 1)
 
 
-def _write(
-    comparison: "Comparison", json_file: str | None, html_file: str | None, quiet: bool
+def _write_documents(
+    comparison: "Comparison", json_file: str | None, html_file: str | None
 ) -> None:
-    """All outputs that were asked for; the text unless another takes standard output."""
+    """Those that were asked for."""
     from padiff.jsonio import dumps
     from padiff.render.html import render as render_html
-    from padiff.render.text import render as render_text
 
     if html_file is not None:
         write_document(html_file, render_html(comparison))
     if json_file is not None:
         write_document(json_file, dumps(comparison.to_json(), indented=True) + "\n")
-    if not quiet and "-" not in (json_file, html_file):
-        print_text(render_text(comparison))

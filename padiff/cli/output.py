@@ -1,27 +1,50 @@
 """What the commands share: printing, files, progress, and failing in one line."""
 
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn, TextIO
+from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 
 import click
 
 from padiff.errors import PadiffError, UsageError, WriteError
-from padiff.render.printable import clean  # an interrupted import of more could not be done again
+from padiff.render.printable import (  # an interrupted import of more could not be done again
+    HEIGHT,
+    WIDTH,
+    clean,
+)
+
+if TYPE_CHECKING:
+    from padiff.render.lines import Line
 
 __all__ = [
     "Progress",
     "check_files",
     "failing_in_one_line",
+    "output_size",
     "print_error",
+    "print_lines",
     "print_note",
     "print_text",
     "write_document",
 ]
+
+
+_LEAST_LINES = 24  # of a terminal
+_BAR = 24  # cells of the bar
+_WIDEST = 118  # what is longer is hard to read
+_COLOURS = {
+    "": "",
+    "good": "bold green",
+    "bad": "bold red",
+    "mark": "bold",
+    "off": "yellow",
+    "dim": "dim",
+}
 
 
 @contextmanager
@@ -110,6 +133,35 @@ def print_text(text: str, encoding: str | None = None) -> None:
         ) from None
 
 
+def output_size() -> tuple[int, int]:
+    """Cells of a line and lines of a screen of standard output, or of what it is piped to."""
+    if not _is_terminal():
+        given = os.environ.get("COLUMNS", "")
+        return int(given) if given.isdecimal() and int(given) else WIDTH, HEIGHT
+    columns, lines = shutil.get_terminal_size((WIDTH, _LEAST_LINES))
+    return min(columns, _WIDEST), max(lines, _LEAST_LINES) - 1  # the prompt takes one
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
+def print_lines(lines: Sequence["Line"]) -> None:
+    """Write lines to standard output, in colour where that is a terminal and NO_COLOR is unset."""
+    if os.environ.get("NO_COLOR") or not (_is_terminal() or os.environ.get("FORCE_COLOR")):
+        print_text("".join(f"{''.join(text for text, _ in line)}\n" for line in lines))
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(file=sys.stdout, markup=False, highlight=False, emoji=False)
+    with console.capture() as capture:  # what cannot be written is told of by print_text
+        for line in lines:
+            text = Text.assemble(*((piece, _COLOURS[style]) for piece, style in line))
+            console.print(text, soft_wrap=True)
+    print_text(capture.get())
+
+
 def _fail(message: str) -> NoReturn:
     print_error(message)
     sys.exit(2)
@@ -133,8 +185,16 @@ def _give_up(stream: TextIO) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
+class _Tell(Protocol):
+    def __call__(self, share: float, done: int = 0, /) -> None:
+        """The share done, from 0 to 1, and the bytes of it where they are known."""
+
+
 class Progress:
-    """One line on a terminal's standard error, for work of more than a second; gone at the end."""
+    """One line on a terminal's standard error, for work of more than a second; gone at the end.
+
+    It is written as a whole each time: whatever ends the process leaves the terminal as it was.
+    """
 
     def __init__(self, doing: str) -> None:
         self._doing = doing
@@ -142,15 +202,43 @@ class Progress:
         self._start = self._shown = time.monotonic()
         self._written = False
 
-    def __enter__(self) -> Callable[[float], None]:
+    def __enter__(self) -> _Tell:
         return self._show
 
     def __exit__(self, *_: object) -> None:
         if self._written:
             click.echo("\r\033[K", err=True, nl=False)
 
-    def _show(self, share: float) -> None:
+    def _show(self, share: float, done: int = 0, /) -> None:
         now = time.monotonic()
         if self._terminal and now - self._start > 1 and now - self._shown > 0.1:
             self._shown, self._written = now, True
-            click.echo(f"\r{self._doing} {share:4.0%}", err=True, nl=False)
+            line = _progress_line(self._doing, share, done, now - self._start)
+            click.echo(f"\r{line}\033[K", err=True, nl=False)
+
+
+def _progress_line(doing: str, share: float, done: int, seconds: float) -> str:
+    """What is done, how much of it, bytes, bytes a second, and how long it still takes."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    from padiff.render.words import byte_size
+
+    read = f"{byte_size(done)}, {byte_size(int(done / seconds))}/s, " if done else ""
+    left = f"{_duration(seconds * (1 - share) / share)} left" if share else ""
+    console = Console(stderr=True, markup=False, highlight=False, emoji=False)
+    words = (TextColumn(text, markup=False) for text in (doing, f"{share:4.0%}", read + left))
+    first, *others = words
+    bar = BarColumn(_BAR, complete_style="green")
+    progress = Progress(first, bar, *others, console=console, auto_refresh=False)
+    progress.add_task("", total=1000, completed=int(1000 * share))
+    with console.capture() as capture:  # a cell less than there are, or some terminals go on
+        console.print(progress.get_renderable(), width=console.width - 1)
+    return capture.get().splitlines()[0].rstrip()
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"

@@ -36,6 +36,8 @@ __all__ = [
 
 SCHEMA = "padiff-comparison/1"
 
+_ROUTE = 60  # characters
+
 SideName = Literal["base", "raw"]
 Measure = Literal["max_abs", "mean_abs", "max_rel", "rel_l2", "required_atol"]
 Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
@@ -126,7 +128,7 @@ class Totals:
         return {name: getattr(self, name) for name in Totals.__dataclass_fields__}
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Comparison(Shown):
     """What comparing two locations found.
 
@@ -136,7 +138,7 @@ class Comparison(Shown):
     divergence is (else, of the first compared): for showing, and no part of the JSON document.
     `notes` say what a reader must know of the comparison as a whole, a sentence each. `close_ups`,
     no part of the document either, tell of records, in their order, where in the tensor the error
-    sits.
+    sits. `mapped` says that a table of names was given.
     """
 
     criterion: Criterion
@@ -148,6 +150,16 @@ class Comparison(Shown):
     trees: Mapping[SectionName, tuple[LayerTree, LayerTree]] = field(repr=False, hash=False)
     notes: tuple[str, ...] = ()
     close_ups: tuple[CloseUp, ...] = ()
+    mapped: bool = False
+
+    def __repr__(self) -> str:
+        totals, first = self.totals, self.first_divergence
+        word = "ALIGNED" if self.aligned else "NOT ALIGNED"
+        told = f"<Comparison {word}, {totals.compared} compared, {totals.diverged} diverged"
+        if first is None:
+            return f"{told}>"
+        side = first.raw if first.base.route is None else first.base
+        return f"{told}, first {first.phase or 'weights'} of {_short(side.route or '')}>"
 
     @property
     def first_divergence(self) -> Record | None:
@@ -238,3 +250,10 @@ class Comparison(Shown):
         of pyplot is touched. UsageError where matplotlib is not installed, or nothing fits.
         """
         return figure_of(self, measure=measure, step=step, ax=ax)
+
+
+def _short(route: str) -> str:
+    """A route in quotes, whatever it holds; of a long one both ends."""
+    if len(route) > _ROUTE:
+        route = f"{route[: _ROUTE // 2]}...{route[-_ROUTE // 2 :]}"
+    return repr(route)

@@ -57,7 +57,7 @@ def compare(
     digests: bool = True,
     jobs: int | None = None,
     close_ups: int = 0,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Comparison:
     """Compare everything that two stores, steps or ranks have in common, reading block by block.
 
@@ -75,7 +75,8 @@ def compare(
     layer, or an input or output of the model itself, without a partner is a failure. Chunks whose
     digests are equal are equal and not read; without `digests` all are read, and what differs in
     spite of them is damage.
-    `jobs` threads compare, by default one a processor. `progress` is called with the share done.
+    `jobs` threads compare, by default one a processor. `progress` is called with the share
+    done, from 0 to 1, and the bytes of elements that were compared so far, of both sides.
     Of `close_ups` pairs of tensors, an equal share in each step, it is found out where in them the
     error sits: first of those that diverged, then of those that agree and are not equal, the most
     off first; of statistics alone nothing can be found out. Each is read once more, block by block,
@@ -100,8 +101,8 @@ def compare(
     )
     by_step = deque(list(group) for _, group in groupby(pairs, key=lambda pair: pair.step))
     del pairs  # so that what a step holds open is let go when the step is done
-    total = len(by_step)
-    budget = Budget(most, total)
+    told = _Told(progress, len(by_step))
+    budget = Budget(most, len(by_step))
     looked: list[CloseUp] = []
     records: list[Record] = []
     notes: dict[str, None] = {}  # each once, in order
@@ -109,8 +110,9 @@ def compare(
     shown: _Step | None = None
     before: list[Record] = []
     while by_step:
-        tell = _share_of_all(progress, total - len(by_step), total)
-        step = _compare_step(by_step.popleft(), scope, work, len(records), before, budget, tell)
+        step = _compare_step(
+            by_step.popleft(), scope, work, len(records), before, budget, told.of_next_step()
+        )
         records += step.records
         looked += step.close_ups
         before = step.records
@@ -119,7 +121,7 @@ def compare(
         layers_found += step.layers
         if shown is None or (step.diverged and not shown.diverged):
             shown = step
-    _check_found(scope, layers_found, records, unmatched, sources)
+    _check_found(scope, layers_found, records, unmatched, sources, bool(names.table))
     return Comparison(
         criterion,
         *sources,
@@ -129,6 +131,7 @@ def compare(
         shown.trees if shown else {},
         tuple(notes),
         tuple(looked),
+        bool(names.table),
     )
 
 
@@ -231,12 +234,26 @@ def _trees(planned: Sequence[Planned], records: Sequence[Record], dumps: DumpPai
     }
 
 
-def _share_of_all(
-    progress: Callable[[float], None] | None, steps_done: int, steps: int
-) -> Progress | None:
-    if progress is None:
-        return None
-    return lambda done, total: progress((steps_done + done / max(1, total)) / steps)
+class _Told:
+    """What `progress` is told: the share of all steps that is done, and the bytes of them."""
+
+    def __init__(self, progress: Callable[[float, int], None] | None, steps: int) -> None:
+        self._progress, self._steps = progress, steps
+        self._done = -1
+        self._bytes = 0
+
+    def of_next_step(self) -> Progress | None:
+        """What to call while that step is compared."""
+        progress, before = self._progress, self._bytes
+        self._done += 1
+        if progress is None:
+            return None
+
+        def tell(done: int, total: int, read: int) -> None:
+            self._bytes = before + read
+            progress((self._done + done / max(1, total)) / self._steps, self._bytes)
+
+        return tell
 
 
 def _check_found(
@@ -245,6 +262,7 @@ def _check_found(
     records: Sequence[Record],
     unmatched: Sequence[Unmatched],
     sources: tuple[Source, Source],
+    mapped: bool,
 ) -> None:
     """Nothing compared is no agreement."""
     where = " and ".join(source.location for source in sources)
@@ -264,10 +282,14 @@ def _check_found(
         )
     foreign = any(source.foreign for source in sources)
     if foreign and all(record.status == "missing" for record in records):
+        cure = (
+            "give a table to --map that names them"
+            if mapped
+            else "find out with padiff suggest-map what is which"
+        )
         raise FormatError(
             f"expected names in common in {where}, found none: name a part, as behind the / of "
-            "checkpoint.pt/model, rename with --rename, or find out with padiff suggest-map what "
-            "is which"
+            f"checkpoint.pt/model, rename with --rename, or {cure}"
         )
     if not records:
         raise FormatError(

@@ -37,8 +37,7 @@ _SMALL = 2**17
 # does not leave the caches before it is compared.
 _TURNED = 2**23
 
-Progress = Callable[[int, int], None]
-Part = Callable[[], PairStatistics]
+Progress = Callable[[int, int, int], None]
 
 
 class Scratch(local):
@@ -54,6 +53,14 @@ class Work(Struct, frozen=True):
     criterion: Criterion
     jobs: int
     digests: bool = True
+
+
+class _Part(Struct, frozen=True):
+    """Work on some elements of a pair, and the bytes that are read for it on both sides."""
+
+    run: Callable[[], PairStatistics]
+    size: int
+    bytes: int
 
 
 class TensorPair(Struct, frozen=True):
@@ -107,55 +114,60 @@ def stream(
 ) -> list[PairStatistics]:
     """The figures of every pair, in order and the same whatever the number of threads.
 
-    `progress` is called with the elements compared so far, and all. Raises CorruptError when an
-    array is not what its tree says.
+    `progress` is called with the elements done so far, all there are, and the bytes read. Raises
+    CorruptError when an array is not what its tree says.
     """
     results = [PairStatistics()] * len(pairs)
-    total, done = sum(pair.size for pair in pairs), 0
-    running: deque[tuple[int, Future[PairStatistics]]] = deque()
+    total, done, read = sum(pair.size for pair in pairs), 0, 0
+    running: deque[tuple[int, _Part, Future[PairStatistics]]] = deque()
     scratch = Scratch()
 
-    def add(index: int, part: PairStatistics) -> None:
-        nonlocal done
-        results[index] = merge(results[index], part)
-        done += part.size
+    def add(index: int, found: PairStatistics, size: int, nbytes: int) -> None:
+        nonlocal done, read
+        results[index] = merge(results[index], found)
+        done += size
+        read += nbytes
         if progress is not None:
-            progress(done, total)
+            progress(done, total, read)
 
     with ThreadPoolExecutor(work.jobs, "padiff-compare") as pool:
         try:
             for index, pair in enumerate(pairs):
                 if pair.by_statistics:
                     known = of_statistics(pair.base, pair.raw, pair.stats(), work.criterion.rtol)
-                    add(index, known)
+                    add(index, known, pair.size, 0)
                     continue
                 for part in _parts(pair, work, scratch):
                     if pair.size <= _SMALL:
-                        add(index, part())
+                        add(index, part.run(), part.size, part.bytes)
                         continue
-                    running.append((index, pool.submit(part)))
+                    running.append((index, part, pool.submit(part.run)))
                     if len(running) > 2 * work.jobs:  # what waits holds arrays open
-                        oldest, future = running.popleft()
-                        add(oldest, future.result())
-            for index, future in running:
-                add(index, future.result())
+                        oldest, first, future = running.popleft()
+                        add(oldest, future.result(), first.size, first.bytes)
+            for index, part, future in running:
+                add(index, future.result(), part.size, part.bytes)
         finally:
             pool.shutdown(cancel_futures=True)
     if progress is not None:
-        progress(total, total)  # what is known to be equal was not counted
+        progress(total, total, read)  # also where no element is
     return [
         result if result.size == pair.size else with_equal_rest(result, pair.size, *pair.stats())
         for pair, result in zip(pairs, results, strict=True)
     ]
 
 
-def _parts(pair: TensorPair, work: Work, scratch: Scratch) -> Iterator[Part]:
+def _parts(pair: TensorPair, work: Work, scratch: Scratch) -> Iterator[_Part]:
     """Open the two arrays, and cut the work into parts; elements that all leave out are equal."""
     found = opened(pair, scratch, digests=work.digests)
     if found.equal:
-        yield partial(_check_presence, (found.base, found.raw), found.equal)
+        sizes = (prod(_extent(found.base, index)) for index in found.equal)
+        check = partial(_check_presence, (found.base, found.raw), found.equal)
+        yield _Part(check, sum(sizes), 0)
+    both = found.base.element.itemsize + found.raw.element.itemsize
     for selection in found.selections():
-        yield partial(_compare, found, selection, work.criterion)
+        size = prod(along.stop - along.start for along in selection)
+        yield _Part(partial(_compare, found, selection, work.criterion), size, size * both)
 
 
 class Opened(Struct, frozen=True):
@@ -201,6 +213,12 @@ def opened(pair: TensorPair, scratch: Scratch, *, digests: bool) -> Opened:
     base = array_of(pair.base_section, pair.base)
     raw = array_of(pair.raw_section, pair.raw)
     return Opened(pair, base, raw, _equal_chunks(pair, base, raw) if digests else set(), scratch)
+
+
+def _extent(array: Array, chunk: tuple[int, ...]) -> Iterator[int]:
+    """How long a chunk is along each axis; those at the edges are cut off there."""
+    for index, length, whole in zip(chunk, array.chunk_shape, array.shape, strict=True):
+        yield min(length, whole - index * length)
 
 
 def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, ...]]:

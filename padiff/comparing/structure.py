@@ -75,7 +75,7 @@ class Difference:
         }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class TreeDifference(Shown):
     """What comparing the trees of two locations found.
 
@@ -91,6 +91,11 @@ class TreeDifference(Shown):
     sections: tuple[SectionName, ...]
     differences: tuple[Difference, ...]
     has_classes: bool = True
+
+    def __repr__(self) -> str:
+        counted = sum(difference.counts for difference in self.differences)
+        word = "the same" if self.same else f"{counted} differences"
+        return f"<TreeDifference of {self.layers} pairs of layers: {word}>"
 
     @property
     def same(self) -> bool:

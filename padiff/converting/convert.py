@@ -43,7 +43,7 @@ def convert(
     chunk_bytes: int | None = None,
     shard_bytes: int | None = None,
     overwrite: bool = False,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Conversion:
     """Write what lies at `src`, whatever can be read, to `dst` in another format.
 
@@ -55,7 +55,8 @@ def convert(
     `section`, with the trees as they were; `compression`, `chunk_bytes` and `shard_bytes` are those
     of `create_model`. A file of named tensors holds one section of one dump, the weights unless
     another is named. Each chunk that has a digest is held against it, and no tensor is whole in
-    memory. `dst` is there whole or not at all. `progress` is called with the share done.
+    memory. `dst` is there whole or not at all. `progress` is called with the share
+    done and the bytes read.
 
     Raises what reading `src` does, CorruptError where a part of it is damaged, UsageError for what
     the format cannot hold, OccupiedError where something lies at `dst` unless `overwrite`, and
@@ -100,7 +101,7 @@ def _to_file(
     dst: Location,
     kind: Kind,
     overwrite: bool,
-    progress: Callable[[float], None] | None,
+    progress: Callable[[float, int], None] | None,
 ) -> Conversion:
     check, write = _FILES[kind]
     check(state)
@@ -137,7 +138,7 @@ def _to_store(
     dst: Location,
     storage: Storage,
     overwrite: bool,
-    progress: Callable[[float], None] | None,
+    progress: Callable[[float, int], None] | None,
 ) -> Conversion:
     done = Conversion(str(dst), 0, 0, 0, (), source.unfinished, _no_tensors(source))
     for section in source.sections():

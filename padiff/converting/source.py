@@ -103,7 +103,7 @@ def distinct(section: Section) -> Collection[TensorRecord]:
 class Tally:
     """How many bytes were read of all that are to be; several threads may `add`."""
 
-    def __init__(self, total: int, progress: Callable[[float], None] | None) -> None:
+    def __init__(self, total: int, progress: Callable[[float, int], None] | None) -> None:
         self._total, self._progress = total, progress
         self._done = 0
         self._lock = Lock()
@@ -112,7 +112,7 @@ class Tally:
         with self._lock:
             self._done += size
             if self._progress is not None:
-                self._progress(min(1.0, self._done / max(1, self._total)))
+                self._progress(min(1.0, self._done / max(1, self._total)), self._done)
 
 
 def array_of(section: Section, tensor: TensorRecord, tally: Tally) -> Array:

@@ -80,7 +80,7 @@ class ShownSection:
     stats: Mapping[str, TensorStats]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspection(Shown):
     """What lies at a location: all of its sections, and the layers of one dump, which is `shown`.
 
@@ -101,6 +101,13 @@ class Inspection(Shown):
     patterns: tuple[str, ...] | None = None
     damages: tuple[str, ...] = ()
     unfinished: tuple[str, ...] = ()
+
+    def __repr__(self) -> str:
+        found = [f"{len(self.sections)} sections"]
+        found += [f"{len(self.damages)} damaged"] if self.damages else []
+        found += [f"{len(self.unfinished)} unfinished"] if self.unfinished else []
+        found += ["NaN or Inf"] if self.first_nonfinite else []
+        return f"<Inspection of {self.location!r}: {', '.join(found)}>"
 
     @property
     def measured(self) -> bool:

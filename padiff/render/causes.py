@@ -30,6 +30,8 @@ def cause(comparison: Comparison, first: Record) -> str:
             "lists, dicts or dataclasses."
         )
     if first.foreign and first.status in ("missing", "shape"):
+        if comparison.mapped:
+            return "The table given to --map has no row for it that fits: look at it there."
         return (
             "Where names or layouts are others, padiff suggest-map finds out which tensor is "
             "which, for --map."

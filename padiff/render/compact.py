@@ -5,9 +5,10 @@ from collections.abc import Iterator
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.causes import cause
-from padiff.render.findings import figures, verdict
+from padiff.render.findings import NOT_ALIGNED, badness, figures, verdict
 from padiff.render.markup import beside, box, details, line, pre, table
 from padiff.render.outline import MARKER, outline
+from padiff.render.summary import summary
 from padiff.render.traps import traps
 from padiff.render.words import (
     exact_number,
@@ -30,7 +31,10 @@ _HEAD = ("stage", "layer", "tensor", "max abs", "rel L2", "out of tolerance")
 def render(comparison: Comparison) -> str:
     """Verdict, first divergence, what differs most and what has no partner."""
     first = comparison.first_divergence
-    parts = [line(verdict(comparison), bold=True)]
+    answer = verdict(comparison)
+    parts = [line(answer if first is None else summary(comparison, first), bold=True)]
+    if first is not None:
+        parts.append(line(answer.removeprefix(NOT_ALIGNED)))
     sources = (("base", comparison.base), ("raw", comparison.raw))
     parts.append(table((name, source_words(source)) for name, source in sources))
     parts += map(line, comparison.notes)
@@ -82,7 +86,7 @@ def _worst(comparison: Comparison) -> Iterator[str]:
     """The records that differ most, where there is more than the first divergence."""
     diverged = [record for record in comparison.records if record.diverged]
     if len(diverged) > 1:
-        worst = sorted(diverged, key=_badness, reverse=True)[:_WORST]
+        worst = sorted(diverged, key=badness, reverse=True)[:_WORST]
         title = f"The {len(worst)} that differ most, of {len(diverged)}"
         yield details(title, table(map(_row, worst), _HEAD))
 
@@ -98,14 +102,6 @@ def _row(record: Record) -> tuple[str, ...]:
         number(found.rel_l2) if found else "",
         f"{found.mismatched} of {record.size}" if found else "",
     )
-
-
-def _badness(record: Record) -> float:
-    """How far a record is off, by a figure that does not depend on the size of the values."""
-    found = record.figures
-    if found is None or found.rel_l2 is None or found.nonfinite:
-        return float("inf")
-    return found.rel_l2
 
 
 def _unmatched(comparison: Comparison) -> Iterator[str]:

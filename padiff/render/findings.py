@@ -1,11 +1,23 @@
 """What a comparison found, in sentences: the verdict, and how large a difference is."""
 
 from padiff.comparing.comparison import Comparison, Record, Side
-from padiff.render.words import number
+from padiff.render.words import number, stage
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
 
-__all__ = ["figures", "find_node", "is_silent", "lacking", "verdict"]
+__all__ = [
+    "NOT_ALIGNED",
+    "badness",
+    "figures",
+    "find_node",
+    "is_silent",
+    "lacking",
+    "missing_tensors",
+    "stage_in",
+    "verdict",
+]
+
+NOT_ALIGNED = "NOT ALIGNED: "
 
 
 def verdict(comparison: Comparison) -> str:
@@ -22,15 +34,28 @@ def verdict(comparison: Comparison) -> str:
         same = f", {totals.identical} of them bit for bit as recorded" if totals.identical else ""
         return f"ALIGNED: {compared} agree{same} ({tolerance})."
     if comparison.first_divergence is None:
-        return f"NOT ALIGNED: {compared} agree ({tolerance}), but the structures differ."
+        return f"{NOT_ALIGNED}{compared} agree ({tolerance}), but the structures differ."
     silent = sum(map(is_silent, comparison.records))
-    missing = sum(record.status == "missing" for record in comparison.records) - silent
+    missing = missing_tensors(comparison)
     differ = f"{totals.diverged - missing - silent} of {compared} differ"
     if missing:
-        differ += f" and {missing} {'have' if missing > 1 else 'has'} no partner"
+        differ += f" and {missing} more {'are' if missing > 1 else 'is'} missing on one side"
     if silent:
         differ += f"{', and' if missing else ', but'} no output of the model could be compared"
-    return f"NOT ALIGNED: {differ} ({tolerance})."
+    return f"{NOT_ALIGNED}{differ} ({tolerance})."
+
+
+def missing_tensors(comparison: Comparison) -> int:
+    """How many tensors should have a partner and have none: each is a divergence."""
+    return sum(r.status == "missing" and not is_silent(r) for r in comparison.records)
+
+
+def stage_in(comparison: Comparison, record: Record) -> str:
+    """The stage of a record; of weights alone nothing tells whether they are updated."""
+    name = stage(record)
+    if name == "Updated weights" and {r.section for r in comparison.records} == {"weights"}:
+        return "Weights"
+    return name
 
 
 def is_silent(record: Record) -> bool:
@@ -87,6 +112,14 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
 def lacking(record: Record) -> tuple[str, Side]:
     """The side on which a tensor is missing."""
     return ("raw", record.raw) if record.raw.tensor is None else ("base", record.base)
+
+
+def badness(record: Record) -> float:
+    """How far a record is off, by a figure that does not depend on the size of the values."""
+    found = record.figures
+    if found is None or found.rel_l2 is None or found.nonfinite:
+        return float("inf")
+    return found.rel_l2
 
 
 def find_node(comparison: Comparison, record: Record, side: int) -> Node | None:

@@ -1,6 +1,9 @@
 """Text that is safe to print, whatever it holds; this loads in no time."""
 
-__all__ = ["clean"]
+__all__ = ["HEIGHT", "WIDTH", "clean"]
+
+WIDTH = 80  # cells of a line, and lines, where nothing says how many there are
+HEIGHT = 48
 
 
 def clean(text: str, limit: int = 120) -> str:

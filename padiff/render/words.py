@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from padiff.comparing.comparison import Record, Side, Source, Unmatched
 from padiff.inspecting.inspection import Nonfinite, SectionSummary
+from padiff.render.lines import cells, shorten
 from padiff.render.printable import clean
 from padiff.store.format import SectionName
 from padiff.tree import GRADIENTS, Phase
@@ -14,6 +15,7 @@ __all__ = [
     "exact_number",
     "layer_name",
     "name_of",
+    "named",
     "number",
     "ranges",
     "shape_of",
@@ -24,17 +26,26 @@ __all__ = [
     "with_class",
 ]
 
+_PLACE = 16  # cells of a location, at least
+_LONGEST = 2000  # of a name in a store, before it is shortened
 
-def source_words(source: Source) -> str:
-    """The model of one side, what made it and where it lies."""
+
+def source_words(source: Source, width: int = 10**4) -> str:
+    """The model of one side, what made it and where it lies, shortened to about `width` cells."""
     framework = f"{clean(source.framework, 20)} {clean(source.framework_version, 20)}".strip()
-    made = filter(None, (clean(source.model, 40), framework, clean(source.foreign or "", 60)))
-    return f"{', '.join(made)}, {clean(source.location)}"
+    made = filter(None, (named(source.model, 32), framework, clean(source.foreign or "", 60)))
+    words = f"{', '.join(made)}, "
+    return words + shorten(clean(source.location), max(_PLACE, width - cells(words)))
+
+
+def named(name: str, width: int) -> str:
+    """A name of a store; of a long one both ends, which tell it from others."""
+    return shorten(clean(name, _LONGEST), width)
 
 
 def with_class(name: str, kind: str) -> str:
     """What is called `name`, and of which class, as far as that is known."""
-    kind = clean(kind, 40)
+    kind = named(kind, 40)
     return f"{name} ({kind})" if name and kind else name or kind
 
 
@@ -85,7 +96,7 @@ def tensor_name(record: Record) -> str:
 
 def name_of(section: SectionName, phase: Phase | None, place: str, *, buffer: bool) -> str:
     """The same of a tensor that stands at a place of a layer in a section."""
-    place = clean(place, 40)
+    place = named(place, 40)
     if section != "report":
         if phase == "backward":
             return f"gradient of {place}"
@@ -110,7 +121,7 @@ def layer_name(side: Side) -> str:
     """The route, and which call of it if not the first."""
     if side.route is None:
         return "(no such layer)"
-    text = clean(side.route, 60) or "the model itself"
+    text = named(side.route, 60) or "the model itself"
     return f"{text} (call {side.call})" if side.call else text
 
 

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from itertools import chain
 
 from padiff.errors import (
     CorruptError,
@@ -36,7 +37,7 @@ def verify(
     location: Location,
     *,
     jobs: int | None = None,
-    progress: Callable[[float], None] | None = None,
+    progress: Callable[[float, int], None] | None = None,
 ) -> Verification:
     """Read all of `location`, a store, a step, a rank or a section, and tell what is damaged.
 
@@ -45,7 +46,8 @@ def verify(
             print(verification.damages)
 
     It goes on after what is damaged, or may not be read, so all of it is told. `jobs` threads
-    read, by default one a processor. `progress` is called with the share done.
+    read, by default one a processor. `progress` is called with the share done and the
+    bytes of elements that were read.
 
     Raises LocationError where nothing lies, FormatError for what is no store, and IncompleteError
     for one that holds no finished section.
@@ -67,7 +69,7 @@ def verify(
     with ThreadPoolExecutor(jobs, "padiff-verify") as pool:
         try:
             for done, section in enumerate(groups.sections):
-                tell = _share_of_all(progress, done, len(groups.sections))
+                tell = _share_of_all(progress, done, len(groups.sections), counts.bytes)
                 for found in _attempts(store, section, _Work(pool, 2 * jobs), tell):
                     if isinstance(found, Damage):
                         damages.append(found)
@@ -118,7 +120,7 @@ class _Work:
 
 
 def _attempts(
-    store: WritableStore, path: str, work: _Work, progress: Callable[[float], None]
+    store: WritableStore, path: str, work: _Work, progress: Callable[[float, int], None]
 ) -> list[Found]:
     """What is found in a section, all of it in one that was not dumped again meanwhile."""
     for _ in range(_ATTEMPTS):
@@ -130,7 +132,7 @@ def _attempts(
 
 
 def _section(
-    store: WritableStore, path: str, work: _Work, progress: Callable[[float], None]
+    store: WritableStore, path: str, work: _Work, progress: Callable[[float, int], None]
 ) -> Iterator[Found]:
     location = location_of(store, path)
     try:
@@ -149,12 +151,14 @@ def _section(
     if section.header.tensors is not None:  # whose tree is all there is
         tensors = []
     yield from _layers(store, path, section, tensors)
-    total, done = sum(len(tensor.chunks) for tensor in tensors), 0
-    for tensor in tensors:
-        yield from _array(section, tensor, work)
-        done += len(tensor.chunks)
-        progress(done / max(1, total))
-    yield from work.rest()
+    total, so_far = sum(len(tensor.chunks) for tensor in tensors), Counts()
+    arrays = chain.from_iterable(_array(section, tensor, work) for tensor in tensors)
+    for found in chain(arrays, work.rest()):
+        yield found
+        if isinstance(found, Counts):
+            so_far += found
+            progress(min(1.0, so_far.chunks / max(1, total)), so_far.bytes)
+    progress(1.0, so_far.bytes)  # also where something was damaged
 
 
 def _distinct(tensors: Iterable[TensorRecord]) -> Iterable[TensorRecord]:
@@ -210,8 +214,8 @@ def _chunk(
 
 
 def _share_of_all(
-    progress: Callable[[float], None] | None, sections_done: int, sections: int
-) -> Callable[[float], None]:
+    progress: Callable[[float, int], None] | None, sections_done: int, sections: int, read: int
+) -> Callable[[float, int], None]:
     if progress is None:
-        return lambda _: None
-    return lambda share: progress((sections_done + share) / sections)
+        return lambda *_: None
+    return lambda share, more: progress((sections_done + share) / sections, read + more)

@@ -98,10 +98,11 @@ TIERS = """
     inspecting.disk inspecting.inspection
     inspecting.inspect
     inspecting
-    render.printable
-    render.markup render.words
+    render.lines render.printable
+    render.markup render.screen render.words
     render.findings render.folding render.lone render.outline
-    render.causes render.layers render.traps
+    render.causes render.layers render.summary render.traps render.unmatched render.worst
+    render.first
     render.compact render.html render.inspection render.structure render.text
     render
     notebook plotting

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from contextlib import suppress
@@ -112,7 +113,7 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     os.close(shown)
     assert done.returncode == 0
     assert b"CONVERTED" in done.stdout
-    shares = [int(part.split(b"%")[0]) for part in text.split(b"\rconverting ")[1:]]
+    shares = [int(share) for share in re.findall(rb"(\d+)%", text)]
     assert len(shares) > 3
     assert shares == sorted(shares)
     assert text.endswith(b"\r\x1b[K")

@@ -18,6 +18,7 @@ from click.testing import CliRunner, Result
 from padiff import create_model, diff_tree, inspect
 from padiff.cli.commands import group
 from tests.cli.slow import SLOW
+from tests.cli.terminal import without_styles
 from tests.stores import Layer, write_dump
 
 Y = np.arange(12, dtype=np.float32).reshape(3, 4)
@@ -216,4 +217,6 @@ def test_progress_on_a_terminal_and_an_interrupt(tmp_path: Path) -> None:
             told += more
     os.close(ours)
     assert process.returncode == 130
-    assert re.fullmatch(r"(\rreading +\d+%)+\r\x1b\[Kpadiff inspect: stopped\r\n", told)
+    line = r"\rreading [━╸ ]{24} +\d+%( \d+ (s|min) left)?\x1b\[K"
+    told = without_styles(told)
+    assert re.fullmatch(rf"({line})+\r\x1b\[Kpadiff inspect: stopped\r\n", told)

@@ -621,10 +621,24 @@ def test_the_number_of_threads_changes_nothing(tmp_path: Path, jobs: int) -> Non
     locations = stores(tmp_path, models[0], models[1])
     alone = compare(*locations, jobs=1)
     assert compare(*locations, jobs=jobs).records == alone.records
-    told: list[float] = []
-    compare(*locations, jobs=jobs, progress=told.append)
+    told: list[tuple[float, int]] = []
+    compare(*locations, jobs=jobs, progress=lambda *done: told.append(done))
     assert told == sorted(told)
-    assert told[-1] == pytest.approx(1.0)
+    assert told[-1] == (1.0, 2 * sum(out.nbytes for out in outs))
+
+
+@pytest.mark.parametrize("digests", [True, False])
+def test_chunks_that_are_not_read_are_done_and_no_bytes(tmp_path: Path, digests: bool) -> None:
+    same, other = (np.full((1000, 1000), value, np.float32) for value in (1, 2))
+    models = [
+        Layer("", "N", children=[Layer("a", "L", out=same), Layer("b", "L", out=raw)])
+        for raw in (same, other)
+    ]
+    told: list[tuple[float, int]] = []
+    compare(*stores(tmp_path, *models), digests=digests, progress=lambda *done: told.append(done))
+    of_same = 0 if digests else 2 * same.nbytes
+    assert (0.5, of_same) in told
+    assert told[-1] == (1.0, of_same + 2 * other.nbytes)
 
 
 def test_layers_are_chosen_by_pattern_on_either_side(tmp_path: Path) -> None:
@@ -743,7 +757,7 @@ def test_a_section_that_is_dumped_again_meanwhile_is_told(
     """What was read is of two sections then, so no verdict holds."""
     base, raw = stores(tmp_path, network(), network("last forward", by=by))
 
-    def dump_again(share: float) -> None:
+    def dump_again(share: float, _: int) -> None:
         if share >= when:
             write_dump(raw, network())
 

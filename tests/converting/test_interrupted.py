@@ -166,7 +166,7 @@ WAITING = """
 import signal, sys
 import padiff
 signal.signal(signal.SIGINT, signal.default_int_handler)  # which a job in the background ignores
-def progress(share):
+def progress(share, _):
     if share > 0.3:
         print("in the middle", flush=True)
         sys.stdin.readline()

@@ -100,7 +100,14 @@ def test_other_names_and_shapes_are_told_with_their_cure(tmp_path: Path) -> None
     for raw in ("other", "turned"):
         text = render(padiff.compare(tmp_path / "base.npz", tmp_path / f"{raw}.npz"))
         assert text.startswith("NOT ALIGNED")
-        assert "padiff suggest-map finds out which tensor is which" in text
+        advice = "padiff suggest-map finds out which tensor is which"
+        assert advice in " ".join(text.split())
+        names = tmp_path / "names.csv"  # which has been found out, and is of no help here
+        names.write_text("base,raw\na.b,a.b\n")
+        comparison = padiff.compare(tmp_path / "base.npz", tmp_path / f"{raw}.npz", name_map=names)
+        text = " ".join(render(comparison).split())
+        assert advice not in text
+        assert "The table given to --map has no row for it that fits: look at it there." in text
 
 
 def test_there_are_no_digests_to_verify(tmp_path: Path) -> None:

@@ -1,11 +1,13 @@
 """The text of a comparison: the answer first, what is known of the cause, and one screen of it."""
 
 import dataclasses
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.cells import cell_len
 
 from padiff.comparing.engine import compare
 from padiff.render.html import render as render_html
@@ -23,6 +25,11 @@ def text_of(tmp_path: Path, base: Layer, raw: Layer, **options: Any) -> str:
     return render(
         compare(write_dump(tmp_path / "base", base), write_dump(tmp_path / "raw", raw), **options)
     )
+
+
+def flat(text: str) -> str:
+    """Its sentences, wherever they were wrapped."""
+    return " ".join(text.split())
 
 
 def net(**off: Any) -> Layer:
@@ -60,7 +67,7 @@ def net(**off: Any) -> Layer:
 def test_the_cause_is_told_from_what_was_compared(
     tmp_path: Path, off: dict[str, Any], base_off: dict[str, Any], sentence: str
 ) -> None:
-    assert sentence in text_of(tmp_path, net(**base_off), net(**off))
+    assert sentence in flat(text_of(tmp_path, net(**base_off), net(**off)))
 
 
 @pytest.mark.parametrize("inputs", [True, False])
@@ -71,9 +78,9 @@ def test_weights_that_were_left_out_may_be_what_differs(tmp_path: Path, inputs: 
         write_dump(tmp_path / side, parameters(0), section="params")
     said = "No weights were compared: its own, if it has any, may differ."
     for sections, expected in ((["report"], True), (["report", "params"], False)):
-        text = render(compare(tmp_path / "base", tmp_path / "raw", sections=sections))
+        text = flat(render(compare(tmp_path / "base", tmp_path / "raw", sections=sections)))
         assert "the difference is made in this layer" in text
-        assert (said in text.replace("\n  ", " ")) == expected
+        assert (said in text) == expected
 
 
 def parameters(off: float) -> Layer:
@@ -98,7 +105,9 @@ def test_the_cause_among_parameters(
     for section in sections:
         write_dump(tmp_path / "base", parameters(0), section=section)
         write_dump(tmp_path / "raw", parameters(1), section=section)
-    assert sentence in render(compare(tmp_path / "base", tmp_path / "raw"))
+    text = flat(render(compare(tmp_path / "base", tmp_path / "raw")))
+    assert sentence in text
+    assert "pdated weights" not in text  # of weights alone nothing is known but that they are
 
 
 def test_an_optimizer_that_differs(tmp_path: Path) -> None:
@@ -163,7 +172,7 @@ def test_what_has_no_partner_is_listed_with_its_outermost_layer(tmp_path: Path) 
 def test_notes_stand_below_the_sources(tmp_path: Path) -> None:
     locations = [write_dump(tmp_path / side, net()) for side in ("base", "raw")]
     comparison = dataclasses.replace(compare(*locations), notes=("Mind\x1b the <gap>.",))
-    lines = render(comparison).splitlines()
+    lines = render(comparison, 118).splitlines()
     assert lines[2].startswith("  raw ")
     assert lines[3] == "  Mind\\x1b the <gap>."
     assert "<p>Mind\\x1b the &lt;gap&gt;.</p>" in render_html(comparison)
@@ -191,6 +200,140 @@ def test_a_large_model_fits_a_screen(tmp_path: Path) -> None:
     assert max(map(len, lines)) <= 120
     assert "blocks.21.q  Linear" in text
     assert "... 20 layers" in text
+
+
+@pytest.mark.parametrize(
+    ("base", "raw", "options", "said"),
+    [
+        (Y, Y + 1, {}, "the mean error of output 0 is 1, 9990 times the 0.0001 that is allowed."),
+        (Y, Y + 1, {"atol": 0.0, "rtol": 0.0}, "of output 0 is 1, and none is allowed."),
+        (Y, Y + 1, {"atol": 0.5, "rtol": 0.1}, "is 1, 1.54 times the 0.65 that is allowed."),
+        (
+            Y,
+            np.where(Y > 1.9, Y + 1, Y),
+            {"mode": "strict", "atol": 0.3, "rtol": 0.1},
+            "the worst error of output 0 is 1, 2.04 times the 0.491 that is allowed.",
+        ),
+        (  # the worst is within tolerance, as it is an error of a large value
+            np.array([100, 1], np.float32),
+            np.array([105, 1.5], np.float32),
+            {"mode": "strict", "rtol": 0.1},
+            "output 0 needs an atol of 0.4, 0.0001 was given.",
+        ),
+        (Y, Y.T, {}, "the shape of output 0 is [3, 4] in base and [4, 3] in raw."),
+        (Y, Y * np.float32(np.nan), {}, "12 of 12 elements of output 0 are NaN or infinite on one"),
+        (np.arange(3), np.arange(3) * 2, {}, "2 of 3 whole numbers of output 0 differ."),
+    ],
+)
+def test_the_first_sentence_says_how_much_beside_what_is_allowed(
+    tmp_path: Path, base: Any, raw: Any, options: dict[str, Any], said: str
+) -> None:
+    text = flat(text_of(tmp_path, Layer("", "N", out=base), Layer("", "M", out=raw), **options))
+    assert text.startswith(
+        "NOT ALIGNED: N (torch) and M (torch) part in the forward stage, at the model itself (N) "
+        "in base, the model itself (M) in raw: "
+    )
+    assert said in text
+
+
+def test_the_first_sentence_says_where(tmp_path: Path) -> None:
+    text = flat(text_of(tmp_path, net(), net(inner={"out": 1})))
+    assert "in the forward stage, at layer block.inner (ReLU) in both: the mean error" in text
+    assert "that is allowed. All outputs before it agree: the difference is made in" in text
+    lone = Layer("fc", "Linear", weights={"weight": Y, "bias": Y})
+    for side, layer in (("base", lone), ("raw", dataclasses.replace(lone, weights={"weight": Y}))):
+        write_dump(tmp_path / side, Layer("", "N", children=[layer]), section="weights", step=3)
+    text = flat(render(compare(tmp_path / "base", tmp_path / "raw", sections=["weights"])))
+    assert (
+        "part in the weights of step 3, at layer fc (Linear) in both: raw has no parameter" in text
+    )
+    assert "0 of 1 tensor of weights in 1 step differ and 1 more is missing on one side" in text
+
+
+LONG = ("stages.0.blocks." * 20)[:300], "x" * 150 + "y" * 150, "层" * 150 + "末" * 150
+
+
+def large(off: float, name: str = "", extra: int = 0) -> Layer:
+    layers = [Layer(f"{name}{n}", f"L{name}", out=Y + off * (n > 9)) for n in range(30)]
+    lone = [Layer(f"{name}.own{n}", "Extra", out=Y) for n in range(extra)]
+    return Layer("", "Net", out=Y + off, children=[*layers, *lone])
+
+
+@pytest.mark.parametrize("name", LONG, ids=["dots", "no dots", "wide"])
+@pytest.mark.parametrize("width", [60, 80, 118])
+@pytest.mark.parametrize("height", [48, None])
+def test_long_names_are_cut_in_the_middle(
+    tmp_path: Path, name: str, width: int, height: int | None
+) -> None:
+    locations = [
+        write_dump(tmp_path / side, large(off, name, extra))
+        for side, off, extra in (("base", 0, 0), ("raw", 1, 10))
+    ]
+    text = render(compare(*locations), width, height)
+    lines = text.splitlines()
+    assert max(map(cell_len, lines)) <= width
+    starts = tuple(f"  {side}  {name[:3]}" for side in ("base", "raw "))
+    sides = [line for line in lines if line.startswith(starts)]
+    for line in sides:
+        assert re.search(r"\.\.\..*(10|own\d)", line), "both ends of the route"
+    assert len(sides) > 3
+    at = next(i for i, line in enumerate(lines) if line.startswith("  stage "))
+    table = [line for line in lines[at:] if line.startswith(("  stage ", "  Forward "))]
+    assert len(table) > 5
+    ends = {cell_len(line[: re.search(r"rel L2|0\.653", line).start()]) for line in table}  # type: ignore[union-attr]
+    assert len(ends) == 1, "the columns stand below each other"
+
+
+@pytest.mark.parametrize("height", [23, 24, 30, 36, 48, 70])
+def test_each_part_keeps_some_lines(tmp_path: Path, height: int) -> None:
+    locations = [
+        write_dump(tmp_path / side, large(off, "layer", extra))
+        for side, off, extra in (("base", 0, 0), ("raw", 1, 10))
+    ]
+    lines = render(compare(*locations), 80, height).splitlines()
+    assert len(lines) <= height
+    for part in ("NOT ALIGNED", "First div", "  base  layer10", "differ", "Without a partner"):
+        assert any(part in line for line in lines), part
+    assert sum("*** HERE ***" in line for line in lines) in (1, 2)
+    unmatched = sum("(Extra) in report" in line for line in lines)
+    rows = sum(line.startswith("  Forward ") for line in lines)
+    assert re.fullmatch(
+        rf"With padiff-check --all: .*whole trees, {21 - rows} that differ, {10 - unmatched} "
+        r"unmatched\.",
+        lines[-1],
+    )
+    assert unmatched <= 6
+    assert 1 <= rows <= 5
+
+
+def test_all_has_no_end(tmp_path: Path) -> None:
+    locations = [
+        write_dump(tmp_path / side, large(off, "layer", extra))
+        for side, off, extra in (("base", 0, 0), ("raw", 1, 10))
+    ]
+    lines = render(compare(*locations), 80, None).splitlines()
+    assert not any("--all" in line for line in lines)
+    assert [line.split()[1] for line in lines if line.startswith("  Forward ")] == [
+        *(f"layer{n}" for n in range(10, 30)),
+        "the",
+    ]
+    for n in range(30):
+        assert sum(f" layer{n} (Llayer)" in line for line in lines) >= 1
+    for n in range(10):
+        assert f"  raw   layer.own{n} (Extra) in report" in lines
+
+
+def test_a_comparison_prints_as_one_short_line(tmp_path: Path) -> None:
+    name = "layer\x1b" * 60
+    for off, expected in ((0, "ALIGNED, 31 compared, 0 diverged"), (1, "NOT ALIGNED, 31 compared")):
+        comparison = compare(
+            write_dump(tmp_path / "base", large(0, name)),
+            write_dump(tmp_path / "raw", large(off, name)),
+        )
+        assert repr(comparison) == str(comparison)
+        assert repr(comparison).startswith(f"<Comparison {expected}")
+        assert repr(comparison).isprintable()
+        assert len(repr(comparison)) < 200
 
 
 def tree(*routes: str) -> LayerTree:

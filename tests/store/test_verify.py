@@ -210,17 +210,17 @@ def test_what_is_no_store_to_verify(tmp_path: Path, run: Path) -> None:
 
 
 def test_progress_ends_with_all(run: Path) -> None:
-    shares: list[float] = []
-    verify(run, progress=shares.append)
-    assert shares == sorted(shares)
-    assert shares[-1] == 1
+    told: list[tuple[float, int]] = []
+    found = verify(run, progress=lambda *done: told.append(done))
+    assert told == sorted(told)
+    assert told[-1] == (1, found.counts.bytes)
 
 
 def test_a_section_that_is_dumped_again_meanwhile_is_read_anew(run: Path) -> None:
     section = run / "step_0/rank_1/params"
     once = iter([True])
 
-    def again(_: float) -> None:
+    def again(*_: float) -> None:
         if next(once, False):
             write(run, {"c": np.ones(3)}, "params", step=0, rank=1)
 
