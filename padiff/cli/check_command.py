@@ -145,7 +145,7 @@ def _write(
 ) -> None:
     """All outputs that were asked for; the text unless another takes standard output."""
     from padiff.jsonio import dumps
-    from padiff.render.html import render as render_html
+    from padiff.render.page import render as render_html
     from padiff.render.text import render as render_text
 
     if html_file is not None:

@@ -102,7 +102,9 @@ TIERS = """
     render.words
     render.findings render.folding render.lone render.outline
     render.causes render.layers render.traps
-    render.html render.inspection render.structure render.text
+    render.inspection render.page.columns render.page.layers render.structure render.text
+    render.page.document
+    render.page
     render
     frameworks.interception
     frameworks.stepping

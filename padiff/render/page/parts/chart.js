@@ -1,0 +1,178 @@
+"use strict";
+// Error against execution order, every pair a point: the place where two runs part is a step up.
+(() => {
+  const GROUPS = [
+    { name: "forward, inputs and loss", color: "forward", symbol: "circle", size: 8 },
+    { name: "backward", color: "backward", symbol: "triangle", size: 9 },
+    { name: "weights, buffers and their gradients", color: "weights", symbol: "diamond", size: 9 },
+  ];
+  const SMALL = 1500; // points that are joined by lines, and are large enough to hit
+  const { records, source } = page;
+
+  const MEASURES = {
+    ratio: { name: "times the tolerance", of: page.ratio, line: 1 },
+    mean_abs: { name: "mean absolute error", of: (i) => page.figure("mean_abs", i), line: source.mode === "mean" ? source.atol : null },
+    max_abs: { name: "largest absolute error", of: (i) => page.figure("max_abs", i), line: source.mode === "strict" ? source.atol : null },
+    rel_l2: { name: "relative L2 error", of: (i) => page.figure("rel_l2", i), line: null },
+  };
+  const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || source.atol > 0);
+  let measure = usable[0] === "ratio" ? "ratio" : source.mode === "mean" ? "mean_abs" : "max_abs";
+  let step = "all";
+
+  const steps = [...new Set(Array.from({ length: records.count }, (_, i) => records.step(i)))]
+    .filter((value) => value !== null);
+
+  // Zeros stand on the floor and what is no number under the ceiling, as a logarithm has neither.
+  const layOut = () => {
+    const { of, line } = MEASURES[measure];
+    const chosen = [];
+    let low = line > 0 ? line : Infinity;
+    let high = line > 0 ? line : 0;
+    for (let i = 0; i < records.count; i++) {
+      if (step !== "all" && String(records.step(i)) !== step) continue;
+      const value = page.level[i] === 5 ? null : of(i);
+      chosen.push([i, value]);
+      if (value > 0 && Number.isFinite(value)) {
+        low = Math.min(low, value);
+        high = Math.max(high, value);
+      }
+    }
+    if (!(high > 0)) [low, high] = [1e-8, 1];
+    const floor = 10 ** Math.max(-300, Math.floor(Math.log10(low)) - 1);
+    const ceiling = 10 ** Math.min(300, Math.ceil(Math.log10(high) + 0.01) + 1);
+    const groups = GROUPS.map(() => []);
+    const broken = [];
+    let zeros = 0;
+    for (const [i, value] of chosen) {
+      const x = records.order(i) + 1;
+      if (value === 0) zeros++;
+      if (value === null || !Number.isFinite(value)) broken.push([x, ceiling, i]);
+      else groups[page.group(i)].push([x, value === 0 ? floor : Math.max(value, floor), i]);
+    }
+    return { groups, broken, zeros, floor, ceiling, count: chosen.length };
+  };
+
+  // A line joins what ran right after one another, so it breaks where something else ran between.
+  const broken = (points) => points.flatMap((point, at) =>
+    (at && point[0] > points[at - 1][0] + 1 ? [[point[0] - 0.5, "-"], point] : [point]));
+
+  const tip = (i) => [
+    `${page.string(records.name(i))} of ${page.routeOf(records.layer(i))}`,
+    [page.string(records.stage(i)), page.when(i)].filter(Boolean).join(", "),
+    page.words(i),
+    `max abs ${page.number(page.figure("max_abs", i))}, rel L2 ${page.number(page.figure("rel_l2", i))}`,
+  ];
+
+  const lines = (found) => {
+    const { line } = MEASURES[measure];
+    const label = (text, position) => ({ show: true, formatter: () => text, position, color: page.color("muted"), fontSize: 11 });
+    const made = [];
+    if (line > 0) {
+      made.push({ yAxis: line, lineStyle: { color: page.color("bad"), type: "dashed", width: 1.5 },
+        label: { ...label(`tolerance${measure === "ratio" ? "" : ` (atol ${page.number(line)})`}`, "insideEndTop"), color: page.color("bad") } });
+    }
+    const quiet = { color: page.color("line-strong"), type: "solid", width: 1 };
+    if (found.zeros) made.push({ yAxis: found.floor, lineStyle: quiet, label: label("no error", "insideStartTop") });
+    if (found.broken.length) made.push({ yAxis: found.ceiling, lineStyle: quiet, label: label("NaN, Inf, shape or missing", "insideStartBottom") });
+    if (step === "all" && steps.length > 1 && steps.length <= 40) {
+      let before;
+      for (let i = 0; i < records.count; i++) {
+        if (records.step(i) !== before) {
+          made.push({ xAxis: records.order(i) + 0.5, lineStyle: { ...quiet, type: "dotted" },
+            label: { ...label(`step ${records.step(i)}`, "end"), rotate: 0, align: "left", distance: 4 } });
+          before = records.step(i);
+        }
+      }
+    }
+    return made;
+  };
+
+  const firstPoint = (found) => {
+    const point = [...found.groups.flat(), ...found.broken].find(([, , i]) => i === source.first);
+    if (!point) return [];
+    const i = source.first;
+    const late = point[0] > (records.order(records.count - 1) + 1) * 0.6;
+    const high = Math.log10(found.ceiling / point[1]) < 1.2;
+    return [{
+      type: "scatter", name: "first divergence", data: [point], z: 10, symbol: "circle", symbolSize: 20,
+      itemStyle: { color: "transparent", borderColor: page.color("bad"), borderWidth: 3 },
+      label: { show: true, position: late ? "left" : "right", distance: 8, offset: [0, high ? 12 : -12], width: 260, overflow: "truncate",
+        formatter: () => `First divergence: ${page.routeOf(records.layer(i))}`, color: page.color("bad"),
+        fontWeight: 600, fontSize: 13, textBorderColor: page.color("card"), textBorderWidth: 4, align: late ? "right" : "left" },
+      markLine: { silent: true, symbol: "none", lineStyle: { color: page.color("bad"), width: 1.5, type: "solid" },
+        label: { show: false }, data: [{ xAxis: point[0] }] },
+    }];
+  };
+
+  const option = () => {
+    const found = layOut();
+    const { name, line } = MEASURES[measure];
+    const few = found.count <= SMALL;
+    const xs = [...found.groups.flat(), ...found.broken].reduce(
+      ([low, high], [x]) => [Math.min(low, x), Math.max(high, x)], [Infinity, 1]);
+    return {
+      backgroundColor: "transparent",
+      aria: { enabled: false },
+      grid: { left: 64, right: 20, top: 44, bottom: 78 },
+      legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, textStyle: { color: page.color("ink") }, inactiveColor: page.color("muted"),
+        data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
+      xAxis: { type: "value", min: Math.min(xs[0], xs[1]) - (few ? 0.5 : 0), max: xs[1] + (few ? 0.5 : 0), minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false } },
+      yAxis: { type: "log", min: found.floor, max: found.ceiling, name, nameLocation: "middle", nameGap: 48, ...page.axis(),
+        axisLabel: { color: page.color("muted"), hideOverlap: true,
+          formatter: (value) => (value < found.floor * 2 || value > found.ceiling / 2 ? "" : page.number(value)) } },
+      tooltip: page.tooltip(({ data }) => (Array.isArray(data) ? tip(data[2]) : [])),
+      dataZoom: [
+        { type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },
+        { type: "slider", height: 18, bottom: 8, showDataShadow: false, brushSelect: false, filterMode: "none", showDetail: false,
+          borderColor: page.color("line"), fillerColor: page.color("filler"), handleStyle: { color: page.color("card"), borderColor: page.color("line-strong") },
+          moveHandleStyle: { color: page.color("line-strong") } },
+      ],
+      series: [
+        ...GROUPS.map((group, g) => ({
+          name: group.name, type: few ? "line" : "scatter", data: few ? broken(found.groups[g]) : found.groups[g],
+          symbol: group.symbol, symbolRotate: g === 1 ? 180 : 0, symbolSize: few ? group.size : 5, showSymbol: true, showAllSymbol: true,
+          lineStyle: { width: 1, opacity: 0.45 }, color: page.color(group.color),
+          itemStyle: { opacity: few ? 1 : 0.75, borderColor: page.color("card"), borderWidth: few ? 1 : 0 },
+          ...(few ? {} : { large: true, largeThreshold: SMALL, progressive: 0 }),
+          ...(g === 0 ? { markLine: { silent: true, symbol: "none", data: lines(found) },
+            markArea: line > 0 ? { silent: true, itemStyle: { color: page.color("bad-area") }, data: [[{ yAxis: line }, { yAxis: found.ceiling }]] } : undefined } : {}),
+        })),
+        { name: "no number", type: "scatter", data: found.broken, symbol: "rect", symbolSize: [5, 14], color: page.color("broken"),
+          itemStyle: { borderColor: page.color("card"), borderWidth: 1 } },
+        ...firstPoint(found),
+      ],
+    };
+  };
+
+  const words = () => {
+    const found = layOut();
+    const said = [`${page.plural(found.count, "pair")} in the order in which they ran, causes before effects.`];
+    if (found.zeros) said.push(`${page.count(found.zeros)} without any error stand on the floor.`);
+    if (found.broken.length) said.push(`${page.count(found.broken.length)} without a number stand at the top.`);
+    if (measure === "ratio") said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
+    else if (MEASURES[measure].line === null) said.push("The tolerance is no line in this measure.");
+    else if (source.rtol > 0) said.push(`The line is atol alone; rtol ${page.number(source.rtol)} allows more where values are large.`);
+    said.push("A click on a point opens its layer; Ctrl and the wheel zoom. The table lists the same pairs.");
+    page.byId("chart-words").textContent = said.join(" ");
+  };
+
+  const draw = () => {
+    page.draw(page.byId("chart"), option, ({ data, seriesName }) => {
+      if (Array.isArray(data)) page.choose(records.layer(data[2]), data[2], seriesName);
+    });
+    words();
+  };
+
+  const choice = (select, entries, value, change) => {
+    select.append(...entries.map(([key, text]) => page.el("option", { value: key }, text)));
+    select.value = value;
+    select.addEventListener("change", () => {
+      change(select.value);
+      draw();
+    });
+  };
+  choice(page.byId("measure"), usable.map((name) => [name, MEASURES[name].name]), measure, (value) => { measure = value; });
+  choice(page.byId("step"), [["all", "all steps"], ...steps.map((value) => [String(value), `step ${value}`])], step, (value) => { step = value; });
+  if (steps.length < 2) page.byId("step").parentElement.hidden = true;
+  page.drawChart = draw;
+})();
