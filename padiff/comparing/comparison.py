@@ -1,5 +1,6 @@
 """The outcome of comparing two locations: every record, what found no partner, the verdict."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -116,9 +117,9 @@ class Comparison:
 
     `records` are in event order, but for what may be rounding noise: gradients that are nothing
     else, and weights that an optimizer made of them, stand behind all of the step that has the same
-    causes. `trees` are the layers of base and raw where the first divergence is (else, of the first
-    section compared): for showing, and no part of the JSON document. `notes` say what a reader must
-    know of the comparison as a whole, a sentence each.
+    causes. `trees` are the layers of base and raw, by section, of the step and rank where the first
+    divergence is (else, of the first compared): for showing, and no part of the JSON document.
+    `notes` say what a reader must know of the comparison as a whole, a sentence each.
     """
 
     criterion: Criterion
@@ -127,13 +128,19 @@ class Comparison:
     records: tuple[Record, ...]
     unmatched: tuple[Unmatched, ...]
     strict_structure: bool
-    trees: tuple[LayerTree, LayerTree] = field(repr=False)
+    trees: Mapping[SectionName, tuple[LayerTree, LayerTree]] = field(repr=False, hash=False)
     notes: tuple[str, ...] = ()
 
     @property
     def first_divergence(self) -> Record | None:
         """The earliest record that diverged: the cause of those that follow, if one causes them."""
         return next((record for record in self.records if record.diverged), None)
+
+    @property
+    def first_trees(self) -> tuple[LayerTree, LayerTree]:
+        """Of `trees` those of the section with the first divergence; else of the first section."""
+        first = self.first_divergence
+        return self.trees[next(iter(self.trees)) if first is None else first.section]
 
     @property
     def structure_differs(self) -> bool:

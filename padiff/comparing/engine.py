@@ -1,7 +1,7 @@
 """Compare two locations: what `padiff-check` and the `check_*` functions are made of."""
 
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from itertools import groupby, product
 
@@ -27,11 +27,14 @@ from padiff.comparing.streaming import Progress, TensorPair, Work, stream
 from padiff.errors import FormatError, UsageError
 from padiff.naming.names import names_of
 from padiff.store.address import Location
+from padiff.store.format import SectionName
 from padiff.store.reader import open_dumps
 from padiff.threads import check_jobs
 from padiff.tree import LayerTree
 
 __all__ = ["compare"]
+
+Trees = Mapping[SectionName, tuple[LayerTree, LayerTree]]
 
 
 def compare(
@@ -105,14 +108,13 @@ def compare(
         if shown is None or (step.diverged and not shown.diverged):
             shown = step
     _check_found(scope, layers_found, records, unmatched, sources)
-    trees = (LayerTree(), LayerTree()) if shown is None else shown.trees
     return Comparison(
         criterion,
         *sources,
         tuple(records),
         tuple(unmatched),
         strict_structure,
-        trees,
+        shown.trees if shown else {},
         tuple(notes),
     )
 
@@ -125,7 +127,7 @@ class _Step:
     unmatched: list[Unmatched]
     notes: list[str]
     layers: int
-    trees: tuple[LayerTree, LayerTree]
+    trees: Trees
 
     @property
     def diverged(self) -> bool:
@@ -193,16 +195,16 @@ def _noise_last(
     ]
 
 
-def _trees(
-    planned: Sequence[Planned], records: Sequence[Record], dumps: DumpPair
-) -> tuple[LayerTree, LayerTree]:
-    """The layers of the section in which the first divergence is; else of the first section."""
-    base, raw = (side.section(dumps.sections[0]) for side in (dumps.base, dumps.raw))
-    for item, record in zip(planned, records, strict=True):
-        if record.diverged:
-            base, raw = item.sections
-            break
-    return base.tree, raw.tree
+def _trees(planned: Sequence[Planned], records: Sequence[Record], dumps: DumpPair) -> Trees:
+    """The layers of all sections of the rank in which the first divergence is; else of `dumps`."""
+    diverged = (
+        item.dumps for item, record in zip(planned, records, strict=True) if record.diverged
+    )
+    shown = next(diverged, dumps)
+    return {
+        name: (shown.base.section(name).tree, shown.raw.section(name).tree)
+        for name in shown.sections
+    }
 
 
 def _share_of_all(

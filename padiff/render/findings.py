@@ -92,5 +92,5 @@ def lacking(record: Record) -> tuple[str, Side]:
 def find_node(comparison: Comparison, record: Record, side: int) -> Node | None:
     """The layer of a record in the tree of base (0) or raw (1)."""
     where = (record.base, record.raw)[side]
-    nodes = comparison.trees[side].walk()
+    nodes = comparison.first_trees[side].walk()
     return next((n for n in nodes if (n.route, n.call) == (where.route, where.call)), None)

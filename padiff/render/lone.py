@@ -24,7 +24,7 @@ def called_alone(
         and item.kind == "layer"
         and item.side == ("base", "raw")[side]
     }
-    tree = comparison.trees[side]
+    tree = comparison.first_trees[side]
     before = [node for node in _before(tree, layer, lone) if _changes(tree, node)]
     if before:
         yield "before", before

@@ -45,7 +45,7 @@ def render(comparison: Comparison) -> str:
         lines += ["", *_first(comparison, first)]
         base, raw = (
             (tree, side.route, side.call)
-            for tree, side in zip(comparison.trees, (first.base, first.raw), strict=True)
+            for tree, side in zip(comparison.first_trees, (first.base, first.raw), strict=True)
         )
         lines += ["", *outlines(base, raw)]
         lines += _worst(comparison)

@@ -115,8 +115,8 @@ def _is_modal(node: Node) -> bool:
 def _around(place: _Place, side: Literal[0, 1]) -> list[Node]:
     """The layer whose code called this one."""
     own = place.nodes[side]
-    above = (n for n in place.comparison.trees[side].walk() if any(c is own for c in n.children))
-    return list(above)
+    nodes = place.comparison.first_trees[side].walk()
+    return [node for node in nodes if any(child is own for child in node.children)]
 
 
 def _dropout(place: _Place) -> Iterator[str]:

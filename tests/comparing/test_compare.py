@@ -172,6 +172,24 @@ def test_steps_are_all_compared_in_numeric_order(tmp_path: Path) -> None:
     assert {record.step for record in compare(base, raw, steps=[10, 0]).records} == {0, 10}
 
 
+def test_trees_are_of_all_sections_where_the_first_divergence_is(tmp_path: Path) -> None:
+    base, raw = tmp_path / "base", tmp_path / "raw"
+    for step in (0, 1):
+        write_dump(base, network(), step=step)
+        write_dump(base, parameters(), section="params", step=step)
+        write_dump(raw, network(extra=(Layer("own", "Identity"),) * step), step=step)
+        write_dump(raw, parameters(weight=step), section="params", step=step)
+    comparison = compare(base, raw)
+    assert name_of(comparison.first_divergence) == "fc None"
+    dumps = [open_dump(side / "step_1") for side in (base, raw)]
+    trees = {name: tuple(d.section(name).tree for d in dumps) for name in ("report", "params")}
+    assert comparison.trees == trees
+    assert comparison.first_trees == trees["params"]
+    aligned = compare(base, raw, steps=[0])
+    assert aligned.first_trees == aligned.trees["report"]
+    assert hash(aligned) == hash(compare(base, raw, steps=[0]))
+
+
 def test_ranks_pair_by_number(tmp_path: Path) -> None:
     base, raw = tmp_path / "base", tmp_path / "raw"
     for rank in (0, 1):

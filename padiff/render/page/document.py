@@ -9,7 +9,7 @@ from padiff.jsonio import Json
 from padiff.render.page.columns import Columns, Table, quantised, short, text
 from padiff.render.page.layers import Row, merged, walk
 from padiff.render.words import exact_number, name_of, stage, tensor_name
-from padiff.tree import LayerTree, Node, TensorStats
+from padiff.tree import Node, TensorStats
 from padiff.version import __version__
 
 __all__ = ["RECORDS", "document"]
@@ -162,7 +162,7 @@ def document(comparison: Comparison, *, most: int = RECORDS) -> Json:
     made = _Document()
     chosen = _chosen(comparison.records, most)
     alone = comparison.unmatched[:most]
-    roots, of_records, of_unmatched = merged(comparison, _trees(comparison), chosen, alone)
+    roots, of_records, of_unmatched = merged(comparison, chosen, alone)
     first = comparison.first_divergence
     place = {record.order: index for index, record in enumerate(chosen)}
     parts = {
@@ -200,10 +200,6 @@ def _chosen(records: Sequence[Record], most: int) -> Sequence[Record]:
         return records
     kept = nlargest(most, records, key=lambda record: (record.diverged, -record.order))
     return sorted(kept, key=lambda record: record.order)
-
-
-def _trees(comparison: Comparison) -> list[tuple[LayerTree, LayerTree]]:
-    return [comparison.trees]
 
 
 def _source(source: Source) -> Json:

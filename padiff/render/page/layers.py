@@ -4,7 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Literal
 
 from padiff.comparing.comparison import Comparison, Record, Side, Unmatched
-from padiff.tree import LayerTree, Node
+from padiff.store.format import SECTIONS
+from padiff.tree import Node
 
 __all__ = ["Row", "merged"]
 
@@ -100,13 +101,13 @@ def _partners(records: Sequence[Record]) -> Mapping[tuple[str, int], Key]:
 
 def merged(
     comparison: Comparison,
-    trees: Sequence[tuple[LayerTree, LayerTree]],
     records: Sequence[Record],
     unmatched: Sequence[Unmatched],
 ) -> tuple[list[Row], list[Row | None], list[Row | None]]:
     """All top rows; the row of each record; that of each thing without a partner, if it has one."""
     merging = _Merging(comparison)
-    for base, raw in trees:
+    for section in sorted(comparison.trees, key=SECTIONS.index):  # calls first: they have an order
+        base, raw = comparison.trees[section]
         merging.tree(0, base.roots, merging.roots)
         merging.tree(1, raw.roots, merging.roots)
     of_records: list[Row | None] = [merging.of(record.base, record.raw) for record in records]

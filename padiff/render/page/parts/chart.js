@@ -69,7 +69,7 @@
     const made = [];
     if (line > 0) {
       made.push({ yAxis: line, lineStyle: { color: page.color("bad"), type: "dashed", width: 1.5 },
-        label: { ...label(`tolerance${measure === "ratio" ? "" : ` (atol ${page.number(line)})`}`, "insideEndTop"), color: page.color("bad") } });
+        label: { ...label(`tolerance${measure === "ratio" ? "" : ` (atol ${page.number(line)})`}`, "insideStartTop"), color: page.color("bad") } });
     }
     const quiet = { color: page.color("line-strong"), type: "solid", width: 1 };
     if (found.zeros) made.push({ yAxis: found.floor, lineStyle: quiet, label: label("no error", "insideStartTop") });
@@ -116,8 +116,9 @@
       grid: { left: 64, right: 20, top: 44, bottom: 78 },
       legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, textStyle: { color: page.color("ink") }, inactiveColor: page.color("muted"),
         data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
-      xAxis: { type: "value", min: Math.min(xs[0], xs[1]) - (few ? 0.5 : 0), max: xs[1] + (few ? 0.5 : 0), minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false } },
-      yAxis: { type: "log", min: found.floor, max: found.ceiling, name, nameLocation: "middle", nameGap: 48, ...page.axis(),
+      xAxis: { type: "value", min: Math.min(xs[0], xs[1]) - 1, max: xs[1] + 1, minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
+        axisLabel: { color: page.color("muted"), showMinLabel: false, showMaxLabel: false } },
+      yAxis: { type: "log", splitNumber: 6, min: found.floor, max: found.ceiling, name, nameLocation: "middle", nameGap: 48, ...page.axis(),
         axisLabel: { color: page.color("muted"), hideOverlap: true,
           formatter: (value) => (value < found.floor * 2 || value > found.ceiling / 2 ? "" : page.number(value)) } },
       tooltip: page.tooltip(({ data }) => (Array.isArray(data) ? tip(data[2]) : [])),

@@ -174,7 +174,7 @@
     const place = page.byId("first-picture");
     const found = page.closeUps.get(first);
     const more = el("button", { type: "button", class: "primary", on: { click: () => page.choose(records.layer(first), first) } }, "Open this layer");
-    page.byId("first").append(el("p", { class: "actions" }, more));
+    page.byId("first").prepend(el("p", { class: "actions" }, more));
     if (!found || !found.axes.length) return;
     const plot = el("div", { class: "plot map", role: "img", "aria-label": "Heat map of the errors of the first divergence" });
     place.append(el("h2", {}, "Where in the tensor the error sits"), plot);
