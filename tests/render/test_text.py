@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from padiff.comparing.engine import compare
-from padiff.render.html import render as render_html
 from padiff.render.outline import outline
+from padiff.render.page import render as render_html
 from padiff.render.text import render
 from padiff.render.words import clean
 from padiff.store.format import SectionName

@@ -155,5 +155,3 @@ def _side(comparison: Comparison, record: Record, index: int, label: str) -> Ite
 
 def _safe(value: str, limit: int = _SENTENCE) -> str:
     return escape(clean(value, limit))
-
-

@@ -179,7 +179,7 @@ def document(comparison: Comparison, *, most: int = RECORDS) -> Json:
         "strict_structure": comparison.strict_structure,
         "totals": comparison.totals.to_json(),
         "sources": [_source(comparison.base), _source(comparison.raw)],
-        "notes": [text(note, _NOTE) for note in comparison.notes],
+        "notes": [text(note, _NAME) for note in comparison.notes],
         "left_out": [
             len(comparison.records) - len(chosen),
             len(comparison.unmatched) - len(alone),

@@ -7,7 +7,7 @@ from padiff.comparing.comparison import Comparison, Record, Side, Unmatched
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
 
-__all__ = ["Row", "merged"]
+__all__ = ["Row", "merged", "walk"]
 
 Key = tuple[Literal[0, 1], str, int]  # base or raw, route, call
 

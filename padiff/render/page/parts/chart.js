@@ -118,7 +118,7 @@
         data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
       xAxis: { type: "value", min: Math.min(xs[0], xs[1]) - 1, max: xs[1] + 1, minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
         axisLabel: { color: page.color("muted"), showMinLabel: false, showMaxLabel: false } },
-      yAxis: { type: "log", splitNumber: 6, min: found.floor, max: found.ceiling, name, nameLocation: "middle", nameGap: 48, ...page.axis(),
+      yAxis: { ...page.decades(found.floor, found.ceiling), name, nameLocation: "middle", nameGap: 48,
         axisLabel: { color: page.color("muted"), hideOverlap: true,
           formatter: (value) => (value < found.floor * 2 || value > found.ceiling / 2 ? "" : page.number(value)) } },
       tooltip: page.tooltip(({ data }) => (Array.isArray(data) ? tip(data[2]) : [])),

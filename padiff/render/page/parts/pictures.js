@@ -95,7 +95,7 @@
     page.draw(container, () => ({
       grid: { left: 56, right: 12, top: 26, bottom: 46 },
       xAxis: { type: "category", data: bars.map((bar) => bar[0]), name: "absolute error, from", nameLocation: "middle", nameGap: 28, ...page.axis() },
-      yAxis: { type: wide ? "log" : "value", ...(wide ? { min: 0.5 } : {}), name: "elements", ...page.axis(),
+      yAxis: { ...(wide ? page.decades(0.1, 10 ** Math.ceil(Math.log10(Math.max(...counts)) + 0.01)) : { type: "value", ...page.axis() }), name: "elements",
         axisLabel: { color: page.color("muted"), formatter: (value) => (value < 1 ? "" : page.number(value)) } },
       tooltip: page.tooltip(({ dataIndex }) => [
         page.plural(bars[dataIndex][1], "element"),
@@ -120,11 +120,11 @@
     const measured = values.map(page.asNumber);
     const positive = measured.filter((value) => value > 0 && Number.isFinite(value));
     const floor = positive.length ? 10 ** (Math.floor(Math.log10(Math.min(...positive))) - 1) : 1e-12;
-    const top = positive.length ? Math.max(...positive) * 3 : 1;
+    const top = positive.length ? 10 ** Math.ceil(Math.log10(Math.max(...positive)) + 0.01) : 1;
     page.draw(container, () => ({
       grid: { left: 56, right: 12, top: 10, bottom: 40 },
       xAxis: { type: "category", data: values.map((_, i) => rangeOf(i, shape[axis])), name: axisName(axis, shape), nameLocation: "middle", nameGap: 24, ...page.axis() },
-      yAxis: { type: "log", min: floor, ...page.axis(), axisLabel: { color: page.color("muted"), formatter: page.number, hideOverlap: true } },
+      yAxis: page.decades(floor, top),
       tooltip: { ...page.tooltip(([{ dataIndex }]) => [
         measured[dataIndex] === 0 ? "no error" : `error up to ${page.number(measured[dataIndex])}`,
         `axis ${axis}: ${rangeOf(dataIndex, shape[axis])}`,
@@ -139,14 +139,12 @@
     const measured = records.map((i) => page.ratio(i));
     const positive = measured.filter((value) => value > 0 && Number.isFinite(value));
     const low = 10 ** (Math.floor(Math.log10(Math.min(1, ...positive))) - 1);
-    const high = Math.max(1, ...positive) * 10;
+    const high = 10 ** (Math.ceil(Math.log10(Math.max(1, ...positive)) + 0.01) + 1);
     const y = (value) => (value === 0 ? low : Number.isFinite(value) && value !== null ? value : high);
     page.draw(container, () => ({
       grid: { left: 56, right: 16, top: 26, bottom: 40 },
       xAxis: { type: "category", data: records.map((i) => String(page.records.step(i))), name: "step", nameLocation: "middle", nameGap: 24, ...page.axis() },
-      yAxis: { type: "log", min: low, max: high, name: "times the tolerance", ...page.axis(),
-        nameTextStyle: { color: page.color("muted"), align: "left" },
-        axisLabel: { color: page.color("muted"), formatter: page.number, hideOverlap: true } },
+      yAxis: { ...page.decades(low, high), name: "times the tolerance", nameTextStyle: { color: page.color("muted"), align: "left" } },
       tooltip: page.tooltip(({ dataIndex }) => [page.when(records[dataIndex]), page.words(records[dataIndex])]),
       series: [{ type: "line", name: "error", symbolSize: 9, itemStyle: { color: page.color("forward") },
         data: records.map((i, at) => ({ value: y(measured[at]), symbol: page.level[i] > 1 ? "diamond" : "circle", symbolSize: i === chosen ? 15 : 9 })),

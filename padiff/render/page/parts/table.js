@@ -2,7 +2,7 @@
 // Every record, and what has no partner, as rows to sort and filter.
 (() => {
   const { el, records, unmatched } = page;
-  const WIDTHS = "52px 40px 112px minmax(140px, 2fr) minmax(96px, 1fr) minmax(120px, 1fr) 108px 70px 76px 70px 112px";
+  const WIDTHS = "66px 44px 112px minmax(140px, 2fr) minmax(96px, 1fr) minmax(130px, 1fr) 112px 70px 76px 70px 112px";
   const NO_PARTNER = "no partner";
   const total = records.count + unmatched.count; // a row beyond the records is one of those alone
   const isRecord = (i) => i < records.count;

@@ -72,6 +72,11 @@
     nameTextStyle: { color: page.color("muted") },
     splitLine: { lineStyle: { color: page.color("line") } },
   });
+  // A logarithmic axis in whole decades; left to itself the library labels one in ten of them.
+  page.decades = (min, max) => ({
+    type: "log", min, max, interval: Math.max(1, Math.ceil(Math.log10(max / min) / 9)), ...page.axis(),
+    axisLabel: { color: page.color("muted"), hideOverlap: true, formatter: page.number },
+  });
   // Tooltips are elements with text, never strings of markup.
   page.tooltip = (lines) => ({
     backgroundColor: page.color("card"),
