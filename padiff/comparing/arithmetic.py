@@ -5,6 +5,7 @@ infinite are counted and left out of every other figure.
 """
 
 import operator
+from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -13,11 +14,11 @@ from numpy.typing import NDArray
 
 from padiff._kernel import compare
 from padiff.comparing.criterion import Criterion
-from padiff.comparing.statistics import PairStatistics, Value, Worst, merge
+from padiff.comparing.statistics import Element, PairStatistics, Value, merge
 from padiff.dtypes import absolute, dtype_of, kernel_input
 from padiff.store.chunks import blocks, near_cube
 
-__all__ = ["of_pair"]
+__all__ = ["errors_of", "in_blocks", "of_pair", "value_of"]
 
 # Elements of what must be converted first: a block stays in the processor's cache.
 _BLOCK = 2**16
@@ -39,11 +40,59 @@ def of_pair(
     if not (_is_converted(base) or _is_converted(raw)):
         return _compared((base, raw), (base, raw), atol, rtol, origin)
     total = PairStatistics()
+    for corner, ours, theirs in in_blocks(base, raw, origin):
+        total = merge(total, _of_converted(ours, theirs, atol, rtol, corner))
+    return total
+
+
+def in_blocks(
+    base: Values, raw: Values, origin: tuple[int, ...]
+) -> Iterator[tuple[tuple[int, ...], Values, Values]]:
+    """Cut two arrays alike, so that a block stays in the processor's cache; and where each begins.
+
+    `origin` is where the arrays lie in the tensors they are part of.
+    """
     for selection in blocks(base.shape, _tile(base, raw), _BLOCK):
         part: Any = (*selection, ...)  # the dots keep a 0-d array an array
         corner = tuple(o + along.start for o, along in zip(origin, selection, strict=True))
-        total = merge(total, _of_converted(base[part], raw[part], atol, rtol, corner))
-    return total
+        yield corner, base[part], raw[part]
+
+
+def errors_of(base: Values, raw: Values) -> NDArray[np.float64]:
+    """The absolute difference of each element, in C order.
+
+    It is infinite just where one side alone is NaN or infinite, or the sides are so differently:
+    the largest number there is stands for a larger difference. It is 0 where they are so alike.
+    """
+    with np.errstate(all="ignore"):
+        errors = _differences(base, raw)
+        if np.isfinite(errors.max(initial=0)):
+            return errors
+        wide = np.complex128 if "c" in (base.dtype.kind, raw.dtype.kind) else np.float64
+        base, raw = base.astype(wide), raw.astype(wide)
+        odd = ~(np.isfinite(base) & np.isfinite(raw))
+        alike = (base == raw) | (np.isnan(base) & np.isnan(raw))
+        np.minimum(errors, np.finfo(np.float64).max, out=errors)
+        errors[odd] = np.where(alike[odd], 0, np.inf)
+    return errors
+
+
+def _differences(base: Values, raw: Values) -> NDArray[np.float64]:
+    if "c" in (base.dtype.kind, raw.dtype.kind):
+        return np.abs(np.subtract(raw, base, dtype=np.complex128, order="C"))
+    errors = None
+    if _is_wide_integer(base) or _is_wide_integer(raw):
+        errors = _wide_integer_errors(np.ascontiguousarray(base), np.ascontiguousarray(raw))
+    if errors is None:
+        ours, theirs = (_of_numpy(values) for values in (base, raw))
+        errors = np.asarray(np.subtract(theirs, ours, dtype=np.float64, order="C"))
+        np.absolute(errors, out=errors)
+    return errors
+
+
+def _of_numpy(values: Values) -> Values:
+    """The elements in a type that NumPy brings: those of other libraries it does not subtract."""
+    return values.astype(np.float32) if values.dtype.isbuiltin == 2 else values
 
 
 def _is_converted(values: Values) -> bool:
@@ -100,17 +149,18 @@ def _compared(
     return PairStatistics(*figures, known_product if product is None else product, worst)
 
 
-def _worst(flat: int, base: Values, raw: Values, corner: tuple[int, ...]) -> Worst:
+def _worst(flat: int, base: Values, raw: Values, corner: tuple[int, ...]) -> Element:
     index: list[int] = []
     for length in reversed(base.shape):
         flat, place = divmod(flat, length)
         index.insert(0, place)
     element = tuple(index)
     place_in_tensor = tuple(map(operator.add, element, corner))
-    return Worst(place_in_tensor, _value(base[element]), _value(raw[element]))
+    return Element(place_in_tensor, value_of(base[element]), value_of(raw[element]))
 
 
-def _value(element: Any) -> Value:
+def value_of(element: Any) -> Value:
+    """An element as a number of Python's, exactly."""
     kind = dtype_of(element.dtype).kind
     if kind == "exact":
         return int(element)

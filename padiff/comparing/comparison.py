@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from padiff.comparing.close_up import CloseUp
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.outcome import BufferKind, Figures, Record, Side, Status
 from padiff.comparing.table import frame_of
@@ -119,7 +120,9 @@ class Comparison:
     else, and weights that an optimizer made of them, stand behind all of the step that has the same
     causes. `trees` are the layers of base and raw, by section, of the step and rank where the first
     divergence is (else, of the first compared): for showing, and no part of the JSON document.
-    `notes` say what a reader must know of the comparison as a whole, a sentence each.
+    `notes` say what a reader must know of the comparison as a whole, a sentence each. `close_ups`,
+    no part of the document either, tell of records, in their order, where in the tensor the error
+    sits.
     """
 
     criterion: Criterion
@@ -130,6 +133,7 @@ class Comparison:
     strict_structure: bool
     trees: Mapping[SectionName, tuple[LayerTree, LayerTree]] = field(repr=False, hash=False)
     notes: tuple[str, ...] = ()
+    close_ups: tuple[CloseUp, ...] = ()
 
     @property
     def first_divergence(self) -> Record | None:

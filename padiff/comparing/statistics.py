@@ -6,13 +6,13 @@ from msgspec import Struct
 
 from padiff.tree import TensorStats
 
-__all__ = ["PairStatistics", "Value", "Worst", "merge", "of_equal", "with_equal_rest"]
+__all__ = ["Element", "PairStatistics", "Value", "merge", "of_equal", "with_equal_rest"]
 
 Value = int | float | complex
 
 
-class Worst(Struct, frozen=True, gc=False):
-    """The element of a pair that differs most, in the axes of base."""
+class Element(Struct, frozen=True, gc=False):
+    """What both sides have at one index, in the axes of base."""
 
     index: tuple[int, ...]
     base: Value
@@ -41,7 +41,7 @@ class PairStatistics(Struct, frozen=True, gc=False):
     squares_base: float = 0.0
     squares_raw: float = 0.0
     product: float = 0.0
-    worst: Worst | None = None
+    worst: Element | None = None
 
     @property
     def size(self) -> int:
@@ -102,7 +102,7 @@ def merge(a: PairStatistics, b: PairStatistics) -> PairStatistics:
     )
 
 
-def _worse(a: PairStatistics, b: PairStatistics) -> Worst | None:
+def _worse(a: PairStatistics, b: PairStatistics) -> Element | None:
     if a.worst is None or b.worst is None:
         return a.worst or b.worst
     rank_a, rank_b = (a.nonfinite > 0, a.max_abs), (b.nonfinite > 0, b.max_abs)

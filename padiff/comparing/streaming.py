@@ -7,9 +7,11 @@ from functools import partial
 from itertools import compress, product
 from math import prod
 from threading import local
+from typing import Any
 
 import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from padiff.comparing.arithmetic import of_pair
 from padiff.comparing.bounds import of_statistics
@@ -27,7 +29,7 @@ from padiff.store.chunks import (
 from padiff.store.reader import Section
 from padiff.tree import TensorRecord, TensorStats
 
-__all__ = ["Progress", "TensorPair", "Work", "axes_of_raw", "stream"]
+__all__ = ["Opened", "Progress", "Scratch", "TensorPair", "Work", "axes_of_raw", "opened", "stream"]
 
 # Elements. For what is smaller it takes as long to hand it to a thread as to compare it.
 _SMALL = 2**17
@@ -39,7 +41,7 @@ Progress = Callable[[int, int], None]
 Part = Callable[[], PairStatistics]
 
 
-class _Scratch(local):
+class Scratch(local):
     """Memory of one thread, for what must be put together; used again and again."""
 
     def __init__(self) -> None:
@@ -111,7 +113,7 @@ def stream(
     results = [PairStatistics()] * len(pairs)
     total, done = sum(pair.size for pair in pairs), 0
     running: deque[tuple[int, Future[PairStatistics]]] = deque()
-    scratch = _Scratch()
+    scratch = Scratch()
 
     def add(index: int, part: PairStatistics) -> None:
         nonlocal done
@@ -147,34 +149,58 @@ def stream(
     ]
 
 
-def _parts(pair: TensorPair, work: Work, scratch: _Scratch) -> Iterator[Part]:
-    """Open the two arrays, and cut the work into chunks of base.
+def _parts(pair: TensorPair, work: Work, scratch: Scratch) -> Iterator[Part]:
+    """Open the two arrays, and cut the work into parts; elements that all leave out are equal."""
+    found = opened(pair, scratch, digests=work.digests)
+    if found.equal:
+        yield partial(_check_presence, (found.base, found.raw), found.equal)
+    for selection in found.selections():
+        yield partial(_compare, found, selection, work.criterion)
 
-    Chunks known to be equal are not read; the elements that all parts leave out are those. Where
-    the axes of raw lie in another order a chunk of base meets all of raw's, each in a thin slice:
-    what is cut out there is as long along each axis.
+
+class Opened(Struct, frozen=True):
+    """The arrays of a pair, and the chunks of them that are known to be equal."""
+
+    pair: TensorPair
+    base: Array
+    raw: Array
+    equal: set[tuple[int, ...]]
+    scratch: Scratch
+
+    def selections(self) -> Iterator[Selection]:
+        """The parts to read, in the axes of base: its chunks, without those known to be equal.
+
+        Where the axes of raw lie in another order a chunk of base meets all of raw's, each in a
+        thin slice: what is cut out there is as long along each axis.
+        """
+        pair, base = self.pair, self.base
+        if pair.size <= _SMALL and not self.equal:
+            yield tuple(slice(0, length) for length in base.shape)
+            return
+        most = _TURNED if pair.permuted else CHUNK_BYTES
+        limit = max(1, most // max(base.element.itemsize, self.raw.element.itemsize))
+        grid = near_cube(base.shape, limit) if pair.permuted else base.chunk_shape
+        for selection in blocks(base.shape, grid, limit):
+            chunk = (s.start // length for s, length in zip(selection, grid, strict=True))
+            if pair.permuted or tuple(chunk) not in self.equal:
+                yield selection
+
+    def read(self, selection: Selection) -> tuple[NDArray[Any], NDArray[Any]]:
+        """A part of both sides, in the axes of base."""
+        axes, scratch = self.pair.axes, self.scratch
+        ours, theirs = (scratch.base, scratch.raw) if self.pair.permuted else (None, None)
+        raw = self.raw.read(_of_raw(selection, axes), theirs)
+        return self.base.read(selection, ours), raw.transpose(axes)
+
+
+def opened(pair: TensorPair, scratch: Scratch, *, digests: bool) -> Opened:
+    """Open the arrays of a pair; with `digests`, chunks that have the same are known to be equal.
+
+    Raises CorruptError when an array is not what its tree says.
     """
     base = array_of(pair.base_section, pair.base)
     raw = array_of(pair.raw_section, pair.raw)
-    equal = _equal_chunks(pair, base, raw) if work.digests else set()
-    if equal:
-        yield partial(_check_presence, (base, raw), equal)
-    if pair.size <= _SMALL and not equal:
-        yield partial(_compare, base, raw, pair.axes, _all_of(base.shape), work.criterion)
-        return
-    most = _TURNED if pair.permuted else CHUNK_BYTES
-    limit = max(1, most // max(base.element.itemsize, raw.element.itemsize))
-    grid = near_cube(base.shape, limit) if pair.permuted else base.chunk_shape
-    for selection in blocks(base.shape, grid, limit):
-        chunk = tuple(along.start // length for along, length in zip(selection, grid, strict=True))
-        if pair.permuted:
-            yield partial(_compare_turned, base, raw, pair.axes, selection, work.criterion, scratch)
-        elif chunk not in equal:
-            yield partial(_compare, base, raw, pair.axes, selection, work.criterion)
-
-
-def _all_of(shape: tuple[int, ...]) -> Selection:
-    return tuple(slice(0, length) for length in shape)
+    return Opened(pair, base, raw, _equal_chunks(pair, base, raw) if digests else set(), scratch)
 
 
 def _equal_chunks(pair: TensorPair, base: Array, raw: Array) -> set[tuple[int, ...]]:
@@ -201,35 +227,9 @@ def _check_presence(arrays: tuple[Array, ...], chunks: set[tuple[int, ...]]) -> 
     return PairStatistics()
 
 
-def _compare(
-    base: Array,
-    raw: Array,
-    axes: tuple[int, ...],
-    selection: Selection,
-    criterion: Criterion,
-) -> PairStatistics:
-    return of_pair(
-        base.read(selection),
-        raw.read(_of_raw(selection, axes)).transpose(axes),
-        criterion,
-        tuple(along.start for along in selection),
-    )
-
-
-def _compare_turned(
-    base: Array,
-    raw: Array,
-    axes: tuple[int, ...],
-    selection: Selection,
-    criterion: Criterion,
-    scratch: _Scratch,
-) -> PairStatistics:
-    return of_pair(
-        base.read(selection, scratch.base),
-        raw.read(_of_raw(selection, axes), scratch.raw).transpose(axes),
-        criterion,
-        tuple(along.start for along in selection),
-    )
+def _compare(found: Opened, selection: Selection, criterion: Criterion) -> PairStatistics:
+    origin = tuple(along.start for along in selection)
+    return of_pair(*found.read(selection), criterion, origin)
 
 
 def _of_raw(selection: Selection, axes: tuple[int, ...]) -> Selection:

@@ -82,11 +82,11 @@ TIERS = """
     converting
     comparing.criterion comparing.order
     comparing.statistics
-    comparing.arithmetic comparing.bounds
-    comparing.moves comparing.partners comparing.pieces
+    comparing.arithmetic comparing.bounds comparing.close_up
+    comparing.moves comparing.partners comparing.pieces comparing.tally
     comparing.streaming
     comparing.outcome
-    comparing.table
+    comparing.looking comparing.table
     comparing.comparison comparing.integrity
     comparing.structure
     comparing.buffers comparing.gradients comparing.noise comparing.scope
