@@ -15,6 +15,8 @@ if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for
 
 __all__ = ["command"]
 
+_CLOSE_UPS = 400  # pairs of tensors whose insides a page shows: some 3 MB
+
 _EXAMPLES = """\b
 Examples:
   padiff-check torch.zarr paddle.zarr
@@ -134,6 +136,7 @@ def command(
                 strict_structure=strict_structure,
                 digests=not no_digest,
                 jobs=jobs,
+                close_ups=0 if html_file is None else _CLOSE_UPS,
                 progress=progress,
             )
         _write(comparison, json_file, html_file, quiet)

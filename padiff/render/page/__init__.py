@@ -24,9 +24,8 @@ from padiff.render.words import (
     when,
 )
 
-__all__ = ["CLOSE_UPS", "SCRIPTS", "policy", "render"]
+__all__ = ["SCRIPTS", "policy", "render"]
 
-CLOSE_UPS = 400  # pairs of tensors whose insides a page shows: some 3 MB
 SCRIPTS = (  # in the order in which they need each other
     *("base.js", "data.js", "list.js", "theme.js", "pictures.js", "chart.js"),
     *("detail.js", "tree.js", "table.js", "settings.js", "main.js"),

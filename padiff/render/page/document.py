@@ -241,6 +241,6 @@ def _close_ups(comparison: Comparison, place: Mapping[int, int]) -> list[Json]:
                 for element in found.worst
             ],
         }
-        for found in getattr(comparison, "close_ups", ())
+        for found in comparison.close_ups
         if found.order in place
     ]
