@@ -30,7 +30,7 @@ SCRIPTS = (  # in the order in which they need each other
     *("base.js", "data.js", "list.js", "theme.js", "pictures.js", "chart.js"),
     *("detail.js", "tree.js", "table.js", "settings.js", "main.js"),
 )
-_FRAMES = 2
+_FRAMES = 1  # the line that calls the layer; the page of the layer has all
 _SENTENCE = 400
 
 

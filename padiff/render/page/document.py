@@ -14,7 +14,7 @@ from padiff.version import __version__
 
 __all__ = ["RECORDS", "document"]
 
-RECORDS = 60_000  # that a page holds: some 12 MB
+RECORDS = 50_000  # that a page holds: some 11 MB
 _NAME = 400
 _CODE = 200
 _VALUES = 200
@@ -165,9 +165,9 @@ def document(comparison: Comparison, *, most: int = RECORDS) -> Json:
     roots, of_records, of_unmatched = merged(comparison, chosen, alone)
     first = comparison.first_divergence
     place = {record.order: index for index, record in enumerate(chosen)}
-    parts = {
-        "layers": made.layers(roots),
+    parts = {  # the words that records share come first, and so have the shortest indices
         "records": made.records(chosen, of_records),
+        "layers": made.layers(roots),
         "unmatched": made.unmatched(alone, of_unmatched),
     }
     return {

@@ -55,12 +55,12 @@ page.plural = (count, word) => `${page.count(count)} ${word}${count === 1 ? "" :
 // Runs once for many calls within a frame: typing and scrolling must never wait for drawing.
 page.soon = (work) => {
   let waiting = false;
-  return () => {
+  return (...given) => {
     if (waiting) return;
     waiting = true;
     requestAnimationFrame(() => {
       waiting = false;
-      work();
+      work(...given);
     });
   };
 };

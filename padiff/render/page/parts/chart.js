@@ -6,7 +6,8 @@
     { name: "backward", color: "backward", symbol: "triangle", size: 9 },
     { name: "weights, buffers and their gradients", color: "weights", symbol: "diamond", size: 9 },
   ];
-  const SMALL = 1500; // points that are joined by lines, and are large enough to hit
+  const SMALL = 1500; // points that are all drawn, and joined by lines
+  const CELLS = [280, 60]; // of the picture: of more points the worst of each series in each is drawn
   const { records, source } = page;
 
   const MEASURES = {
@@ -18,6 +19,7 @@
   const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || source.atol > 0);
   let measure = usable[0] === "ratio" ? "ratio" : source.mode === "mean" ? "mean_abs" : "max_abs";
   let step = "all";
+  let zoom = [0, 100];
 
   const steps = [...new Set(Array.from({ length: records.count }, (_, i) => records.step(i)))]
     .filter((value) => value !== null);
@@ -49,11 +51,29 @@
       if (value === null || !Number.isFinite(value)) broken.push([x, ceiling, i]);
       else groups[page.group(i)].push([x, value === 0 ? floor : Math.max(value, floor), i]);
     }
-    return { groups, broken, zeros, floor, ceiling, count: chosen.length };
+    const [first, last] = chosen.length ? [chosen[0][0], chosen.at(-1)[0]].map((i) => records.order(i) + 1) : [0, 1];
+    const bounds = [first - 1, last + 1];
+    const shown = zoom.map((share) => bounds[0] + ((bounds[1] - bounds[0]) * share) / 100);
+    return { groups, broken, zeros, floor, ceiling, bounds, shown, count: chosen.length };
+  };
+
+  // What can be told apart in the part of the picture that is shown; the rest would hide beneath it.
+  const thinned = (points, found) => {
+    const [low, high] = found.shown;
+    const scale = [CELLS[0] / (high - low), CELLS[1] / Math.log10(found.ceiling / found.floor)];
+    const kept = new Map();
+    for (const point of points) {
+      const [x, y, i] = point;
+      if (x < low || x > high) continue;
+      const cell = Math.floor((x - low) * scale[0]) * 1000 + Math.round(Math.log10(y / found.floor) * scale[1]);
+      const other = kept.get(cell);
+      if (!other || y > other[1] || i === source.first) kept.set(cell, point);
+    }
+    return [...kept.values()];
   };
 
   // A line joins what ran right after one another, so it breaks where something else ran between.
-  const broken = (points) => points.flatMap((point, at) =>
+  const joined = (points) => points.flatMap((point, at) =>
     (at && point[0] > points[at - 1][0] + 1 ? [[point[0] - 0.5, "-"], point] : [point]));
 
   const tip = (i) => [
@@ -108,37 +128,34 @@
     const found = layOut();
     const { name, line } = MEASURES[measure];
     const few = found.count <= SMALL;
-    const xs = [...found.groups.flat(), ...found.broken].reduce(
-      ([low, high], [x]) => [Math.min(low, x), Math.max(high, x)], [Infinity, 1]);
     return {
       backgroundColor: "transparent",
       aria: { enabled: false },
       grid: { left: 64, right: 20, top: 44, bottom: 78 },
       legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, textStyle: { color: page.color("ink") }, inactiveColor: page.color("muted"),
         data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
-      xAxis: { type: "value", min: Math.min(xs[0], xs[1]) - 1, max: xs[1] + 1, minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
+      xAxis: { type: "value", min: found.bounds[0], max: found.bounds[1], minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
         axisLabel: { color: page.color("muted"), showMinLabel: false, showMaxLabel: false } },
       yAxis: { ...page.decades(found.floor, found.ceiling), name, nameLocation: "middle", nameGap: 48,
         axisLabel: { color: page.color("muted"), hideOverlap: true,
           formatter: (value) => (value < found.floor * 2 || value > found.ceiling / 2 ? "" : page.number(value)) } },
       tooltip: page.tooltip(({ data }) => (Array.isArray(data) ? tip(data[2]) : [])),
       dataZoom: [
-        { type: "inside", zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },
-        { type: "slider", height: 18, bottom: 8, showDataShadow: false, brushSelect: false, filterMode: "none", showDetail: false,
+        { type: "inside", start: zoom[0], end: zoom[1], zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },
+        { type: "slider", start: zoom[0], end: zoom[1], height: 18, bottom: 8, showDataShadow: false, brushSelect: false, filterMode: "none", showDetail: false,
           borderColor: page.color("line"), fillerColor: page.color("filler"), handleStyle: { color: page.color("card"), borderColor: page.color("line-strong") },
           moveHandleStyle: { color: page.color("line-strong") } },
       ],
       series: [
         ...GROUPS.map((group, g) => ({
-          name: group.name, type: few ? "line" : "scatter", data: few ? broken(found.groups[g]) : found.groups[g],
-          symbol: group.symbol, symbolRotate: g === 1 ? 180 : 0, symbolSize: few ? group.size : 5, showSymbol: true, showAllSymbol: true,
+          name: group.name, type: few ? "line" : "scatter", data: few ? joined(found.groups[g]) : thinned(found.groups[g], found),
+          symbol: group.symbol, symbolRotate: g === 1 ? 180 : 0, symbolSize: few ? group.size : 6, showSymbol: true, showAllSymbol: true,
           lineStyle: { width: 1, opacity: 0.45 }, color: page.color(group.color),
-          itemStyle: { opacity: few ? 1 : 0.75, borderColor: page.color("card"), borderWidth: few ? 1 : 0 },
-          ...(few ? {} : { large: true, largeThreshold: SMALL, progressive: 0 }),
+          itemStyle: { borderColor: page.color("card"), borderWidth: few ? 1 : 0 },
           ...(g === 0 ? { markLine: { silent: true, symbol: "none", data: lines(found) },
             markArea: line > 0 ? { silent: true, itemStyle: { color: page.color("bad-area") }, data: [[{ yAxis: line }, { yAxis: found.ceiling }]] } : undefined } : {}),
         })),
-        { name: "no number", type: "scatter", data: found.broken, symbol: "rect", symbolSize: [5, 14], color: page.color("broken"),
+        { name: "no number", type: "scatter", data: few ? found.broken : thinned(found.broken, found), symbol: "rect", symbolSize: [5, 14], color: page.color("broken"),
           itemStyle: { borderColor: page.color("card"), borderWidth: 1 } },
         ...firstPoint(found),
       ],
@@ -153,13 +170,21 @@
     if (measure === "ratio") said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
     else if (MEASURES[measure].line === null) said.push("The tolerance is no line in this measure.");
     else if (source.rtol > 0) said.push(`The line is atol alone; rtol ${page.number(source.rtol)} allows more where values are large.`);
+    if (found.count > SMALL) said.push("Of points in one place the worst is drawn; zoom in to see more.");
     said.push("A click on a point opens its layer; Ctrl and the wheel zoom. The table lists the same pairs.");
     page.byId("chart-words").textContent = said.join(" ");
   };
 
+  const zoomed = page.soon((chart) => {
+    const [{ start, end }] = chart.getOption().dataZoom;
+    zoom = [start, end];
+    const { count } = layOut();
+    if (count > SMALL) chart.setOption({ series: option().series.map(({ name, data }) => ({ name, data })) });
+  });
   const draw = () => {
-    page.draw(page.byId("chart"), option, ({ data, seriesName }) => {
-      if (Array.isArray(data)) page.choose(records.layer(data[2]), data[2], seriesName);
+    page.draw(page.byId("chart"), option, {
+      click: ({ data }) => Array.isArray(data) && page.choose(records.layer(data[2]), data[2]),
+      datazoom: (_, chart) => zoomed(chart),
     });
     words();
   };
@@ -173,7 +198,10 @@
     });
   };
   choice(page.byId("measure"), usable.map((name) => [name, MEASURES[name].name]), measure, (value) => { measure = value; });
-  choice(page.byId("step"), [["all", "all steps"], ...steps.map((value) => [String(value), `step ${value}`])], step, (value) => { step = value; });
+  choice(page.byId("step"), [["all", "all steps"], ...steps.map((value) => [String(value), `step ${value}`])], step, (value) => {
+    step = value;
+    zoom = [0, 100];
+  });
   if (steps.length < 2) page.byId("step").parentElement.hidden = true;
   page.drawChart = draw;
 })();

@@ -151,18 +151,16 @@
     page.release(container);
     const r = record ?? page.worst[i];
     const grid = el("div", { class: "cards" });
-    container.replaceChildren(heading(i));
+    container.replaceChildren(heading(i), ...(r < 0 ? [] : [tensors(i, r)]), grid);
     container.scrollTop = 0;
     if (r < 0) {
       grid.append(...[lone(i), source(i)].filter(Boolean));
-      container.append(grid);
       return;
     }
     const seen = pictures(r);
     const over = steps(i, r);
     const [where, ...others] = seen.cards;
-    grid.append(...[tensors(i, r), where, figures(r), sides(r), ...others, over?.card, source(i), lone(i)].filter(Boolean));
-    container.append(grid);
+    grid.append(...[where, figures(r), sides(r), ...others, over?.card, source(i), lone(i)].filter(Boolean));
     seen.draw();
     over?.draw();
   };

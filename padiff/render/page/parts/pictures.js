@@ -79,7 +79,7 @@
       ],
       backgroundColor: "transparent",
     }));
-    const said = [`Each of ${page.plural(map.rows * map.columns, "cell")} shows the largest absolute error in its part of the tensor; the darker or lighter end of the scale is the larger one, as its numbers say.`];
+    const said = ["Each cell shows the largest absolute error in its part of the tensor."];
     if (map.zeros) said.push(`${page.plural(map.zeros, "empty cell")}: no error.`);
     if (map.broken.length) said.push(`${page.plural(map.broken.length, "cell")} with a cross: NaN or infinite on one side alone.`);
     return said.join(" ");
@@ -149,6 +149,6 @@
       series: [{ type: "line", name: "error", symbolSize: 9, itemStyle: { color: page.color("forward") },
         data: records.map((i, at) => ({ value: y(measured[at]), symbol: page.level[i] > 1 ? "diamond" : "circle", symbolSize: i === chosen ? 15 : 9 })),
         markLine: { silent: true, symbol: "none", lineStyle: { color: page.color("bad"), type: "dashed" }, label: { show: false }, data: [{ yAxis: 1 }] } }],
-    }), ({ dataIndex }) => page.choose(page.records.layer(records[dataIndex]), records[dataIndex]));
+    }), { click: ({ dataIndex }) => page.choose(page.records.layer(records[dataIndex]), records[dataIndex]) });
   };
 })();

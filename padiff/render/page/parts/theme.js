@@ -4,7 +4,7 @@
   const root = document.documentElement;
   const system = window.matchMedia("(prefers-color-scheme: dark)");
   let chosen = null;
-  const drawings = new Map(); // container -> { option, chart, onClick }
+  const drawings = new Map(); // container -> { option, chart, handlers }
 
   const isDark = () => (chosen ?? (system.matches ? "dark" : "light")) === "dark";
   const button = page.byId("theme");
@@ -13,7 +13,9 @@
     if (!container.clientWidth || !container.clientHeight) return; // hidden: drawn when it is shown
     if (!drawing.chart) {
       drawing.chart = echarts.init(container, null, { renderer: "canvas" });
-      if (drawing.onClick) drawing.chart.on("click", drawing.onClick);
+      for (const [event, handler] of Object.entries(drawing.handlers)) {
+        drawing.chart.on(event, (found) => handler(found, drawing.chart));
+      }
     }
     drawing.chart.resize();
     drawing.chart.setOption({ ...drawing.option(), animation: false }, { notMerge: true });
@@ -44,9 +46,9 @@
   });
 
   // Draw what `option` returns now, when the container is shown, and when the theme changes.
-  page.draw = (container, option, onClick) => {
+  page.draw = (container, option, handlers = {}) => {
     const drawing = drawings.get(container) || { chart: null };
-    Object.assign(drawing, { option, onClick });
+    Object.assign(drawing, { option, handlers });
     if (!drawings.has(container)) {
       drawings.set(container, drawing);
       observer.observe(container);
@@ -74,7 +76,7 @@
   });
   // A logarithmic axis in whole decades; left to itself the library labels one in ten of them.
   page.decades = (min, max) => ({
-    type: "log", min, max, interval: Math.max(1, Math.ceil(Math.log10(max / min) / 9)), ...page.axis(),
+    type: "log", min, max, startValue: min, interval: Math.max(1, Math.ceil(Math.log10(max / min) / 9)), ...page.axis(),
     axisLabel: { color: page.color("muted"), hideOverlap: true, formatter: page.number },
   });
   // Tooltips are elements with text, never strings of markup.
