@@ -57,6 +57,8 @@ _ACTIONS = {
     """,
 }
 
+_VIEWS = {"search": "layers", "click in the tree": "layers", "change the measure": "overview"}
+
 
 class Values:
     """The same values for both sides, but for rounding, and an error behind the middle."""
@@ -152,7 +154,7 @@ def main() -> int:
         start = time.perf_counter()
         text = render(comparison)
         rendered = time.perf_counter() - start
-        page = Path("/tmp/page/big.html")
+        page = root / "page.html"
         page.write_text(text)
         size = page.stat().st_size / 1e6
         print(f"{LAYERS} layers, {len(comparison.records)} records, {size:.1f} MB")

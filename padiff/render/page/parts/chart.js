@@ -149,7 +149,7 @@
       series: [
         ...GROUPS.map((group, g) => ({
           name: group.name, type: few ? "line" : "scatter", data: few ? joined(found.groups[g]) : thinned(found.groups[g], found),
-          symbol: group.symbol, symbolRotate: g === 1 ? 180 : 0, symbolSize: few ? group.size : 6, showSymbol: true, showAllSymbol: true,
+          symbol: group.symbol, symbolSize: few ? group.size : 6, showSymbol: true, showAllSymbol: true,
           lineStyle: { width: 1, opacity: 0.45 }, color: page.color(group.color),
           itemStyle: { borderColor: page.color("card"), borderWidth: few ? 1 : 0 },
           ...(g === 0 ? { markLine: { silent: true, symbol: "none", data: lines(found) },
