@@ -32,8 +32,9 @@
     const found = /^#\/(\w+)(?:\/(\d+))?(?:\/(\d+))?$/.exec(location.hash);
     const view = found && VIEWS.includes(found[1]) ? found[1] : "overview";
     const first = page.source.first;
-    let layer = found?.[2] ? Number(found[2]) : current.layer;
-    let record = found?.[2] ? (found[3] ? Number(found[3]) : null) : current.record;
+    const keeps = !found?.[2] && view !== "layers"; // the layers of an address without one are the first's
+    let layer = keeps ? current.layer : Number(found?.[2] ?? -1);
+    let record = keeps ? current.record : found?.[3] ? Number(found[3]) : null;
     if (!(layer >= 0 && layer < page.layers.count)) {
       layer = first >= 0 ? page.records.layer(first) : 0;
       record = first >= 0 ? first : null;
@@ -50,15 +51,17 @@
   // Choose a layer, and one of its records; the tree keeps the focus that it has.
   page.choose = (layer, record = null) => go(`#/layers/${layer}${record === null || record === undefined ? "" : `/${record}`}`);
 
+  const address = (view) => (view === "layers" && current.layer >= 0
+    ? `#/layers/${current.layer}${current.record === null ? "" : `/${current.record}`}` : `#/${view}`);
   tabs.forEach((tab, at) => {
-    tab.addEventListener("click", () => go(`#/${VIEWS[at]}`));
+    tab.addEventListener("click", () => go(address(VIEWS[at])));
     tab.addEventListener("keydown", (event) => {
       const to = { ArrowRight: at + 1, ArrowLeft: at - 1, Home: 0, End: VIEWS.length - 1 }[event.key];
       if (to === undefined) return;
       event.preventDefault();
       const next = (to + VIEWS.length) % VIEWS.length;
       tabs[next].focus();
-      go(`#/${VIEWS[next]}`);
+      go(address(VIEWS[next]));
     });
   });
   document.addEventListener("keydown", (event) => {
@@ -66,7 +69,7 @@
     event.preventDefault();
     if (current.view === "table") page.byId("filter").focus();
     else {
-      go("#/layers");
+      go(address("layers"));
       show(parse());
       page.byId("search").focus();
     }

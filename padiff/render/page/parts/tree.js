@@ -49,9 +49,10 @@
     },
     page.el("span", { class: "fold", "aria-hidden": "true" }, below ? (open.has(i) ? "▾" : "▸") : ""),
     page.el("span", { class: "names" },
-      page.el("span", { class: "own" }, name || kind || "the model itself"), call ? page.el("span", { class: "call" }, `call ${call}`) : null,
-      page.el("span", { class: "class" }, name ? kind : ""), side(i)),
-    first ? page.el("span", { class: "here" }, "◀ first") : null,
+      // the spaces are for who hears the line
+      page.el("span", { class: "own" }, name || kind || "the model itself"), " ", call ? page.el("span", { class: "call" }, `call ${call}`) : null,
+      " ", page.el("span", { class: "class" }, name ? kind : ""), " ", side(i)), " ",
+    first ? page.el("span", { class: "here" }, "◀ first") : null, " ",
     inside, page.badge(page.worst[i]));
     row.style.paddingLeft = `${Math.min(depth[i], 24) * 16 + 4}px`; // no style sheet knows how deep
     return row;
