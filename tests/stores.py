@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from padiff.store.format import SectionHeader, SectionName, array_path
+from padiff.store.format import Environment, SectionHeader, SectionName, array_path
 from padiff.store.section_writer import SectionWriter, record_of
 from padiff.store.storage import DEFAULT, Storage
 from padiff.store.writer import write_section
@@ -149,6 +149,7 @@ def write_dump(
     layer_map: Sequence[str] = (),
     framework: str = "torch",
     storage: Storage = DEFAULT,
+    environment: Environment | None = None,
 ) -> Path:
     """Write one section of the models (calls of one model) and return the location."""
     with write_section(location, section, step=step, rank=rank, storage=storage) as writer:
@@ -164,6 +165,7 @@ def write_dump(
                 tuple(layer_map),
                 tree,
                 "2026-01-01T00:00:00+00:00",
+                environment=environment,
             )
         )
     return location

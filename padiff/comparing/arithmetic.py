@@ -79,15 +79,15 @@ def errors_of(base: Values, raw: Values) -> NDArray[np.float64]:
 
 def _differences(base: Values, raw: Values) -> NDArray[np.float64]:
     if "c" in (base.dtype.kind, raw.dtype.kind):
-        return np.abs(np.subtract(raw, base, dtype=np.complex128, order="C"))
+        return np.asarray(np.abs(np.subtract(raw, base, dtype=np.complex128, order="C")))
     errors = None
     if _is_wide_integer(base) or _is_wide_integer(raw):
-        errors = _wide_integer_errors(np.ascontiguousarray(base), np.ascontiguousarray(raw))
+        errors = _wide_integer_errors(*(np.asarray(values, order="C") for values in (base, raw)))
     if errors is None:
         ours, theirs = (_of_numpy(values) for values in (base, raw))
-        errors = np.asarray(np.subtract(theirs, ours, dtype=np.float64, order="C"))
-        np.absolute(errors, out=errors)
-    return errors
+        errors = np.subtract(theirs, ours, dtype=np.float64, order="C")
+    errors = np.asarray(errors)  # of a 0-d array NumPy gives a number
+    return np.absolute(errors, out=errors)
 
 
 def _of_numpy(values: Values) -> Values:

@@ -9,7 +9,7 @@ from padiff.comparing.criterion import Criterion
 from padiff.comparing.outcome import BufferKind, Figures, Record, Side, Status
 from padiff.comparing.table import frame_of
 from padiff.jsonio import Json
-from padiff.store.format import SectionName
+from padiff.store.format import Environment, SectionName
 from padiff.tree import LayerTree, Phase
 
 if TYPE_CHECKING:
@@ -38,13 +38,20 @@ Kind = Literal["section", "layer", "tensor", "buffer", "unrecorded"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One of the two sides compared; `foreign` says what it is where padiff did not record it."""
+    """One of the two sides compared, by the first section that is.
+
+    `foreign` says what it is where padiff did not record it. `created` is when it was recorded, and
+    `environment` what its framework told then of the machine and of its settings; both are empty
+    where that is not known.
+    """
 
     location: str
     model: str
     framework: str
     framework_version: str
     foreign: str | None = None
+    created: str = ""
+    environment: Environment = field(default_factory=dict, hash=False)
 
     def to_json(self) -> Json:
         """As in the JSON document."""
@@ -54,6 +61,8 @@ class Source:
             "framework": self.framework,
             "framework_version": self.framework_version,
             "foreign": self.foreign,
+            "created": self.created,
+            "environment": dict(self.environment),
         }
 
 

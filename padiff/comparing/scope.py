@@ -71,7 +71,13 @@ def check_locations(base: object, raw: object) -> None:
 def source_of(location: Location, header: SectionHeader) -> Source:
     """What a comparison says of one of its sides, by a section of it."""
     return Source(
-        str(location), header.model, header.framework, header.framework_version, header.origin
+        str(location),
+        header.model,
+        header.framework,
+        header.framework_version,
+        header.origin,
+        header.created,
+        header.environment or {},
     )
 
 

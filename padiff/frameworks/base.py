@@ -1,7 +1,9 @@
 """What recording and assigning weights ask of a framework, and no more."""
 
+import platform
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -12,11 +14,24 @@ from numpy.typing import NDArray
 from padiff.frameworks.interception import Around, Observer, observed
 from padiff.frameworks.stepping import BeforeStep
 
-__all__ = ["Framework", "HostTensor", "Layer", "Origin", "Tensor", "check_dense", "copy_of"]
+__all__ = [
+    "Fact",
+    "Framework",
+    "HostTensor",
+    "Layer",
+    "Origin",
+    "Tensor",
+    "check_dense",
+    "copy_of",
+    "known",
+]
 
 # A framework's own objects: the code above this line of the table handles them without looking in.
 Layer = Any
 Tensor = Any
+
+Fact = str | int | float | bool
+_LONGEST = 100  # characters of one, as the format has it
 
 _MAX_DENSE_BYTES = 2**30  # a sparse tensor that would grow beyond this is not stored
 
@@ -59,6 +74,24 @@ def check_dense(shape: Sequence[int], element_size: int) -> None:
         raise TypeError(f"expected a tensor of at most 1 GiB, got a sparse {list(shape)}")
 
 
+def known(facts: Mapping[str, Callable[[], Fact | None]]) -> dict[str, Fact]:
+    """Each fact that can be told, after those of Python, the machine and NumPy.
+
+    What another build or version of a framework does not tell is left out.
+    """
+    found: dict[str, Fact] = {
+        "python": platform.python_version(),
+        "platform": f"{platform.system()} {platform.machine()}",
+        "numpy": np.__version__,
+    }
+    for name, ask in facts.items():
+        with suppress(Exception):  # whatever it is, no recording fails for it
+            fact = ask()
+            if fact is not None:
+                found[name] = fact[:_LONGEST] if isinstance(fact, str) else fact
+    return found
+
+
 class Framework(ABC):
     """One deep learning framework, seen through what padiff needs of it.
 
@@ -68,6 +101,10 @@ class Framework(ABC):
     name: str
     version: str
     directory: str
+
+    @abstractmethod
+    def environment(self) -> dict[str, Fact]:
+        """What the framework tells of the machine and of its settings, as they are now."""
 
     @abstractmethod
     def is_layer(self, value: object) -> bool:

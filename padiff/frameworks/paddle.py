@@ -18,6 +18,7 @@ from paddle.jit.dy2static.program_translator import StaticFunction
 
 from padiff.dtypes import dtype_named
 from padiff.frameworks.base import (
+    Fact,
     Framework,
     HostTensor,
     Layer,
@@ -25,6 +26,7 @@ from padiff.frameworks.base import (
     Tensor,
     check_dense,
     copy_of,
+    known,
 )
 from padiff.frameworks.interception import Around, intercept
 from padiff.frameworks.stepping import BeforeStep, StepHooks
@@ -60,10 +62,43 @@ _STEPS = StepHooks(paddle.optimizer.Optimizer, ("step", "minimize"))
 _CHANGING = threading.Lock()  # as in interception, for the hook beside it
 
 
+def _built_with(version: str) -> str | None:
+    return None if version == "False" else version
+
+
+def _device() -> str:
+    """Where the process computes."""
+    device = str(paddle.get_device())
+    return f"{device} {paddle.device.cuda.get_device_name()}" if "gpu" in device else device
+
+
+def _flag(name: str) -> Fact:
+    """A flag's value; ValueError where this build has none of that name."""
+    value: Fact = paddle.get_flags([name])[name]
+    return value
+
+
 class _Paddle(Framework):
     name = "paddle"
     version = str(paddle.__version__)
     directory = str(Path(paddle.__file__).parent)
+
+    def environment(self) -> dict[str, Fact]:
+        core = paddle.base.core
+        return known(
+            {
+                "paddle": lambda: self.version,
+                "CUDA": lambda: _built_with(paddle.version.cuda()),
+                "cuDNN": lambda: _built_with(paddle.version.cudnn()),
+                "device": _device,
+                "threads": lambda: _flag("FLAGS_paddle_num_threads"),
+                "default dtype": paddle.get_default_dtype,
+                "cuDNN deterministic": lambda: _flag("FLAGS_cudnn_deterministic"),
+                "cuDNN benchmark": lambda: _flag("FLAGS_cudnn_exhaustive_search"),
+                "TF32 in matmul": lambda: bool(core.get_cublas_switch()),
+                "TF32 in cuDNN": lambda: bool(core.get_cudnn_switch()),
+            }
+        )
 
     def is_layer(self, value: object) -> bool:
         return isinstance(value, paddle.nn.Layer)

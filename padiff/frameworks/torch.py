@@ -10,6 +10,7 @@ from torch.optim.optimizer import register_optimizer_step_pre_hook
 
 from padiff.dtypes import dtype_named
 from padiff.frameworks.base import (
+    Fact,
     Framework,
     HostTensor,
     Layer,
@@ -17,6 +18,7 @@ from padiff.frameworks.base import (
     Tensor,
     check_dense,
     copy_of,
+    known,
 )
 from padiff.frameworks.interception import Args, Around, Interception, Kwargs, intercept
 from padiff.frameworks.stepping import BeforeStep, tell
@@ -46,6 +48,25 @@ class _Torch(Framework):
     name = "torch"
     version = str(torch.__version__)
     directory = str(Path(torch.__file__).parent)
+
+    def environment(self) -> dict[str, Fact]:
+        cuda, cudnn = torch.backends.cuda, torch.backends.cudnn
+        return known(
+            {
+                "torch": lambda: self.version,
+                "CUDA": lambda: torch.version.cuda,
+                "cuDNN": lambda: cudnn.version(),  # type: ignore[no-untyped-call]
+                "device": _device,
+                "threads": torch.get_num_threads,
+                "default dtype": lambda: str(torch.get_default_dtype()).removeprefix("torch."),
+                "deterministic algorithms": torch.are_deterministic_algorithms_enabled,
+                "cuDNN deterministic": lambda: bool(cudnn.deterministic),
+                "cuDNN benchmark": lambda: bool(cudnn.benchmark),
+                "TF32 in matmul": lambda: bool(cuda.matmul.allow_tf32),
+                "TF32 in cuDNN": lambda: bool(cudnn.allow_tf32),
+                "float32 matmul precision": torch.get_float32_matmul_precision,
+            }
+        )
 
     def is_layer(self, value: object) -> bool:
         return isinstance(value, torch.nn.Module)
@@ -248,6 +269,12 @@ class _Alias(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
+
+
+def _device() -> str:
+    """Where the process computes: on a GPU once that was used, which asking must not do."""
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    return f"cuda {torch.cuda.get_device_name()}" if used else "cpu"
 
 
 def _origin(node: Any, output: int) -> Origin:

@@ -135,6 +135,7 @@ def _open(store: Store, dump: str, group: str, *, measure: bool) -> _Opened:
         nan=sum(found.nan > 0 for found in stats.values()) if measured else None,
         inf=sum(found.inf > 0 for found in stats.values()) if measured else None,
         measured=measured,
+        environment=header.environment or {},
     )
     return summary, section, stats
 

@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from msgspec.structs import asdict as fields_of
 
 from padiff.jsonio import Json
-from padiff.store.format import SectionName
+from padiff.store.format import Environment, SectionName
 from padiff.store.section import bytes_of
 from padiff.tree import LayerTree, Node, Phase, TensorRecord, TensorStats
 
@@ -24,7 +24,8 @@ class SectionSummary:
 
     `layers` counts calls in a report; `nan` and `inf` the tensors that have such elements, None
     where these are not `measured`. `foreign` says what it is where padiff did not record it.
-    `bytes` are those of all elements, which are not there where the section has `statistics_only`.
+    `environment` is empty where none was recorded. `bytes` are those of all elements, which are not
+    there where the section has `statistics_only`.
     """
 
     step: int | None
@@ -43,6 +44,7 @@ class SectionSummary:
     nan: int | None
     inf: int | None
     measured: bool
+    environment: Environment
 
 
 @dataclass(frozen=True, slots=True)

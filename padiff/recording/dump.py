@@ -71,6 +71,7 @@ class Reader:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
             run=self.run,
             tensors=None if self.tensors == "full" else self.tensors,
+            environment=self.framework.environment(),
         )
 
 

@@ -20,6 +20,14 @@ _ROUNDINGS = 20  # in eps: what rounding and the work of one layer make of an in
 _DROPPING = ("gru", "lstm", "rnn")  # as of dropout, their mode counts where they drop something
 _OF_TRAINING = ("p", "dropout")  # settings without a meaning in evaluation mode
 _STATISTICS = ("running_mean", "running_var")
+# By how the names of classes begin: what a GPU may compute in TF32, and the setting that allows it.
+_IN_TF32 = {
+    "linear": ("matrix products", "TF32 in matmul"),
+    "bilinear": ("matrix products", "TF32 in matmul"),
+    "multiheadattention": ("matrix products", "TF32 in matmul"),
+    "conv": ("convolutions", "TF32 in cuDNN"),
+}
+_TF32 = (1e-4, 1e-2)  # the relative errors that its 10 bits make
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +84,7 @@ def traps(comparison: Comparison, first: Record) -> list[str]:
         _settings,
         _precision,
         _device,
+        _tf32,
         _called_alone,
     )
     return [sentence for trap in known for sentence in trap(place)]
@@ -204,6 +213,27 @@ def _device(place: _Place) -> Iterator[str]:
 def _kind_of_device(device: str) -> str:
     kind = device.partition(":")[0].casefold()
     return "gpu" if kind == "cuda" else kind
+
+
+def _tf32(place: _Place) -> Iterator[str]:
+    """TF32 on one side alone, where the difference is of its size."""
+    first = place.first
+    off = first.figures.rel_l2 if first.figures else None
+    kinds = {spelling(node.name) for node in place.nodes}
+    known = [fact for begin, fact in _IN_TF32.items() if all(k.startswith(begin) for k in kinds)]
+    alike = first.base.dtype == first.raw.dtype == "float32"
+    if not (place.is_output and alike and known and off and _TF32[0] <= off <= _TF32[1]):
+        return
+    what, setting = known[0]
+    sides = (first.base, place.comparison.base), (first.raw, place.comparison.raw)
+    # on another device than a GPU nothing is computed in it
+    allowed = [
+        _kind_of_device(side.device or "") == "gpu" and source.environment.get(setting)
+        for side, source in sides
+    ]
+    if allowed in ([True, False], [False, True]):
+        one, other = ("base", "raw") if allowed[0] else ("raw", "base")
+        yield f"{one} may use TF32 in {what}, {other} may not: it makes errors of this size."
 
 
 def _eps(dtype: str) -> float:

@@ -5,10 +5,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Literal, get_args
+from dataclasses import dataclass, field
+from typing import Annotated, Literal, get_args
 
 import xxhash
+from msgspec import Meta
 
 from padiff.errors import CorruptError, FormatError, VersionError
 from padiff.jsonio import Json, decode, dumps
@@ -21,6 +22,7 @@ __all__ = [
     "GENERATION",
     "LONGEST_HEADER",
     "SECTIONS",
+    "Environment",
     "SectionHeader",
     "SectionName",
     "array_path",
@@ -55,8 +57,21 @@ _UNSAFE = re.compile(rb"[^A-Za-z0-9_.\-]")
 _RESERVED = re.compile(r"\.|__|zarr\.json$")
 _MAX_NAME = 200  # bytes; file systems stop at 255, and suffixes come on top
 _BEFORE_SEAL = -len(',"digest":""}') - 32
-_OPTIONAL = ("run", "backward", "updated", "converted", "tensors")  # keys of a header
+_OPTIONAL = (
+    "run",
+    "backward",
+    "updated",
+    "converted",
+    "tensors",
+    "environment",
+)  # keys of a header
 _NUMBERED = re.compile(r"(step|rank)_(0|[1-9][0-9]{0,17})")
+
+
+# What a header from a file is held to.
+_Word = Annotated[str, Meta(max_length=100)]
+_Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Environment = Annotated[dict[_Word, _Word | _Whole | float | bool], Meta(max_length=100)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,9 +81,10 @@ class SectionHeader:
     `run` is the same in all that one ProxyModel wrote. `backward` tells of a report whether a
     backward pass was run over it, `updated` of params whether they were changed since the model's
     last recorded call. `tensors` is `statistics` where the tree has those of each tensor, and the
-    section no arrays. Each is None where it was not recorded. `foreign` names the format of what
-    another tool wrote, which has neither statistics nor digests; `converted` that of what a section
-    of ours was made from.
+    section no arrays. `environment` has what the framework told of the machine and of its settings
+    when the section was written. Each is None where it was not recorded. `foreign` names the format
+    of what another tool wrote, which has neither statistics nor digests; `converted` that of what a
+    section of ours was made from.
     """
 
     section: SectionName
@@ -84,6 +100,7 @@ class SectionHeader:
     tensors: Literal["statistics"] | None = None
     foreign: str | None = None
     converted: str | None = None
+    environment: Environment | None = field(default=None, hash=False)
 
     @property
     def origin(self) -> str | None:
@@ -235,6 +252,7 @@ class _Document:
     updated: bool | None = None
     converted: str | None = None
     tensors: Literal["statistics"] | None = None
+    environment: Environment | None = None
 
 
 def header_from_json(text: bytes, where: str) -> SectionHeader:
@@ -258,4 +276,5 @@ def header_from_json(text: bytes, where: str) -> SectionHeader:
         updated=found.updated,
         converted=found.converted,
         tensors=found.tensors,
+        environment=found.environment,
     )

@@ -2,17 +2,19 @@
 
 import math
 import random
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
 import ml_dtypes
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import DTypeLike, NDArray
 
+from padiff import create_model
 from padiff.comparing.arithmetic import errors_of
 from padiff.comparing.close_up import CloseUp
 from padiff.comparing.comparison import Comparison
@@ -158,6 +160,39 @@ def test_any_blocks_give_what_the_whole_gives(
         total.merge(part)
     assert total.size == base.size
     check(total.close_up(0), base, raw)
+
+
+@pytest.mark.parametrize(
+    ("dtype", "value"),
+    [*product(DTYPES, [0, 1]), *((d, math.nan) for d in DTYPES if np.dtype(d).kind not in "biu")],
+)
+def test_a_scalar(dtype: DTypeLike, value: float) -> None:
+    base, raw = np.array(0).astype(dtype), np.array(value).astype(dtype)
+    tally = Tally(())
+    tally.add(errors_of(base, raw), (), (base, raw))
+    check(tally.close_up(0), base, raw)
+
+
+def test_the_least_and_the_largest_numbers() -> None:
+    base = np.array([1.7e308, 0, 0, 0, 0, 2.0**-1022])
+    raw = np.array([-1.7e308, 5e-324, -3e-310, 2.0**-1022, 0, 2.0**-1022])
+    tally = Tally(base.shape)
+    tally.add(errors_of(base, raw), (0,), (base, raw))
+    found = tally.close_up(0)
+    check(found, base, raw)
+    assert (found.exponent, len(found.counts), found.nonfinite) == (-1074, 1074 + 1024, 0)
+
+
+def test_of_many_axes_the_last_five_are_mapped() -> None:
+    base = np.zeros((3, 2, 1, 2, 2, 2, 2))
+    raw = base.copy()
+    raw[2] = RNG.random(raw[2].shape)  # which most of all is seen along the first axis
+    tally = Tally(base.shape)
+    tally.add(errors_of(base, raw), (0,) * base.ndim, (base, raw))
+    found = tally.close_up(0)
+    check(found, base, raw)
+    assert min(found.map_axes) > 0
+    assert found.profiles[0][:2] == (0, 0)
 
 
 RNG = np.random.default_rng(3)
@@ -338,6 +373,19 @@ def test_one_is_kept_for_the_first_divergence(tmp_path: Path) -> None:
     assert looked_at(run(tmp_path / "a", agree, agree, diverge, diverge, n=1)) == [(2, "b")]
     assert looked_at(run(tmp_path / "b", agree, agree, n=1)) == [(1, "b")]
     assert looked_at(run(tmp_path / "c", diverge, agree, agree, n=1)) == [(0, "b")]
+
+
+def test_of_statistics_alone_there_is_nothing_to_look_at(tmp_path: Path) -> None:
+    locations: list[Path] = []
+    for side, tensors in (("base", "full"), ("raw", "statistics")):
+        torch.manual_seed(len(locations))
+        proxy = create_model(torch.nn.Linear(3, 2), "net", tensors=tensors)  # type: ignore[arg-type]
+        proxy(torch.ones(1, 3))
+        proxy.try_dump(1, tmp_path / side)
+        locations.append(tmp_path / side)
+    comparison = compare(*locations, close_ups=9)
+    assert comparison.totals.diverged
+    assert comparison.close_ups == ()
 
 
 @pytest.mark.parametrize("number", [-1, 1.5, True, None])

@@ -17,6 +17,7 @@ from padiff.comparing.engine import compare
 from padiff.render.page import render as render_html
 from padiff.render.text import render
 from padiff.render.traps import traps
+from padiff.store.format import Environment
 from tests.demo_faults import plant
 from tests.stores import Layer, write_dump
 from tests.zoo import SIDES
@@ -414,6 +415,63 @@ def test_a_device_that_differs(tmp_path: Path, device: str, off: float) -> None:
         assert [sentence.partition(":")[0] for sentence in said] == [
             "base ran it on cpu, raw on gpu"
         ]
+
+
+# TF32
+
+
+def tf32(
+    tmp_path: Path,
+    *allowed: bool | None,
+    kind: str = "Linear",
+    devices: tuple[str, str] = ("cuda:0", "cuda:0"),
+    off: float = 1e-3,
+    dtype: type = np.float32,
+) -> list[str]:
+    """What is said of two runs that may use it in matrix products, or of which it is not known."""
+    stores = []
+    for side, may, device in zip("ab", allowed, devices, strict=True):
+        values = ((np.abs(X) + 1) * (1 + (off if stores else 0))).astype(dtype)
+        layer = Layer("fc", kind, out=values, device=device)
+        environment: Environment = {"TF32 in matmul": bool(may), "TF32 in cuDNN": True}
+        model = Layer("", "Net", out=X[:1], children=[layer])
+        stores.append(
+            write_dump(tmp_path / side, model, environment=None if may is None else environment)
+        )
+    comparison = compare(*stores, atol=1e-9)
+    assert comparison.first_divergence is not None
+    return traps(comparison, comparison.first_divergence)
+
+
+def test_tf32_on_one_side(tmp_path: Path) -> None:
+    words = "may use TF32 in matrix products, {} may not: it makes errors of this size."
+    assert tf32(tmp_path / "1", True, False) == ["base " + words.format("raw")]
+    assert tf32(tmp_path / "2", False, True) == ["raw " + words.format("base")]
+    on_cpu = tf32(tmp_path / "3", True, True, devices=("gpu:0", "cpu"))
+    assert on_cpu == ["base " + words.format("raw")]
+    (said,) = tf32(tmp_path / "4", True, True, kind="Conv2d", devices=("cpu", "cuda:0"))
+    assert said.startswith("raw may use TF32 in convolutions, base may not")
+
+
+@pytest.mark.parametrize(
+    ("allowed", "options"),
+    [
+        ((True, True), {}),
+        ((False, False), {}),
+        ((True, None), {}),
+        ((None, False), {}),
+        ((True, False), {"devices": ("cpu", "cpu")}),
+        ((True, False), {"kind": "GELU"}),
+        ((True, False), {"kind": "Conv2d"}),  # in which both may
+        ((True, False), {"off": 1e-5}),
+        ((True, False), {"off": 0.1}),
+        ((True, False), {"dtype": np.float64}),
+    ],
+)
+def test_where_tf32_is_not_the_cause(
+    tmp_path: Path, allowed: tuple[bool | None, bool | None], options: dict[str, Any]
+) -> None:
+    assert tf32(tmp_path, *allowed, **options) == []
 
 
 # Layers of one side

@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from padiff.errors import (
 )
 from padiff.jsonio import dumps
 from padiff.store.address import Location
-from padiff.store.format import digest, header_from_json, header_to_json
+from padiff.store.format import SectionHeader, digest, header_from_json, header_to_json
 from padiff.store.reader import open_dump, open_dumps
 from padiff.store.writer import DumpWriter, write_section
 from padiff.tree import LayerTree, Node
@@ -289,14 +290,36 @@ def test_a_header_that_is_none(store: Path, change: Edit) -> None:
     one_sentence(error)
 
 
-def tree_of(**changes: object) -> LayerTree:
-    """What is read from a header, intact as such, with these keys in the model's node."""
+def header_with(change: Edit) -> SectionHeader:
+    """What is read from a header that was changed and is intact as such."""
     data = json.loads(header_to_json(header_of(LayerTree((Node("Net", "", 0, 0),)))))
-    data["tree"][0].update(changes)
+    change(data)
     del data["digest"]
     text = dumps(data).encode(errors="surrogatepass")
     sealed = text[:-1] + f',"digest":"{digest(text)}"}}'.encode()
-    return header_from_json(sealed, "here").tree
+    return header_from_json(sealed, "here")
+
+
+def tree_of(**changes: object) -> LayerTree:
+    """The tree of a header with these keys in the model's node."""
+    return header_with(lambda data: data["tree"][0].update(changes)).tree
+
+
+def set_environment(environment: object, data: dict[str, Any]) -> None:
+    data["environment"] = environment
+
+
+def test_an_environment_is_flat_and_bounded() -> None:
+    for good in (None, {}, {"a" * 100: "b" * 100, "threads": 2, "share": 0.5, "on": True}):
+        assert header_with(partial(set_environment, good)).environment == good
+    bad: list[object] = [
+        *([], "linux", 3, {"a": None}, {"a": {}}, {"a": ["b"]}, {"a": "b" * 101}, {"a" * 101: 1}),
+        *({str(number): 1 for number in range(101)}, {"a": 10**30}),
+    ]
+    for environment in bad:
+        with pytest.raises(FormatError, match="here") as error:
+            header_with(partial(set_environment, environment))
+        one_sentence(error)
 
 
 def test_trees_of_wrong_types_are_told_apart_from_damage() -> None:
