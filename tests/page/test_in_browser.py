@@ -103,7 +103,9 @@ def test_a_layer_shows_both_sides_and_where_its_error_sits(
         *("Both sides", "Worst elements", "How many elements are off by how much"),
         *("Largest error along each axis", "Over the steps", "Source and settings"),
     }
-    assert all(int(canvas.get_attribute("width") or 0) > 100 for canvas in tab.all("#detail canvas"))
+    assert all(
+        int(canvas.get_attribute("width") or 0) > 100 for canvas in tab.all("#detail canvas")
+    )
     cells = tab.run("""
         const place = document.querySelector("#detail .map");
         const [heat] = echarts.getInstanceByDom(place).getOption().series;
@@ -179,9 +181,7 @@ def test_layers_are_searched(tab: Browser, comparison: Comparison, tmp_path: Pat
     assert len(tab.all("#tree .node")) > 4
 
 
-def test_rows_are_sorted_and_filtered(
-    tab: Browser, comparison: Comparison, tmp_path: Path
-) -> None:
+def test_rows_are_sorted_and_filtered(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     tab.open(tmp_path / "page.html", comparison, "table")
     assert tab.one("#rows-found").text == "70 of 70 rows"
     headers = tab.all("#grid [role=columnheader]")

@@ -64,7 +64,9 @@ def test_the_policy_allows_these_scripts_and_this_style_and_nothing_else(tmp_pat
 def test_every_part_is_in_the_page_and_in_the_wheel() -> None:
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = settings["tool"]["setuptools"]["package-data"]["padiff"]
-    files = [path for path in PAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")]
+    files = [
+        path for path in PAGE.rglob("*") if path.is_file() and path.suffix not in (".py", ".pyc")
+    ]
     packed = {p for pattern in patterns for p in (ROOT / "padiff").glob(pattern)}
     assert {path.relative_to(PAGE).as_posix() for path in files if path not in packed} == set()
     assert {path.name for path in files if path.suffix == ".js"} == {*SCRIPTS, "echarts.min.js"}

@@ -203,18 +203,17 @@ def _chosen(records: Sequence[Record], most: int) -> Sequence[Record]:
 
 
 def _source(source: Source) -> Json:
-    environment: Mapping[str, object] = getattr(source, "environment", {})
     named = {
         "location": source.location,
         "model": source.model,
         "framework": f"{source.framework} {source.framework_version}".strip(),
         "made by": source.foreign or "",
-        "recorded": getattr(source, "created", ""),
+        "recorded": source.created,
     }
     return {
         "source": [[key, text(value, _NAME)] for key, value in named.items()],
         "environment": [
-            [text(key), text(_word(value), _VALUES)] for key, value in environment.items()
+            [text(key), text(_word(value), _VALUES)] for key, value in source.environment.items()
         ],
     }
 

@@ -66,7 +66,7 @@
       visualMap: {
         type: "continuous", min: low, max: high, dimension: 2, seriesIndex: 0, calculable: false,
         orient: "vertical", right: 0, top: 8, itemWidth: 12, itemHeight: Math.max(60, container.clientHeight - 110),
-        text: [page.number(10 ** high), page.number(10 ** low)],
+        text: [page.number(10 ** map.bounds[1]), page.number(10 ** map.bounds[0])],
         textStyle: { color: page.color("muted") },
         inRange: { color: page.ramp() },
       },
