@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
@@ -133,18 +133,13 @@ def opened(driver: webdriver.Chrome, page: Path) -> float:
 
 def acted(driver: webdriver.Chrome, action: str) -> float:
     """Seconds of one action until it is drawn."""
-    took: float = driver.execute_async_script(
+    took: float | str = driver.execute_async_script(
         "const done = arguments[0]; (async () => { const start = performance.now();"
         f"{action}; done(performance.now() - start); }})().catch((error) => done(String(error)));"
     )
     if isinstance(took, str):
         raise RuntimeError(took)
     return took / 1000
-
-
-def timed(work: Callable[[int], float]) -> float:
-    """The median of a few rounds."""
-    return median(work(turn) for turn in range(ROUNDS))
 
 
 def main() -> int:
@@ -159,7 +154,7 @@ def main() -> int:
         size = page.stat().st_size / 1e6
         print(f"{LAYERS} layers, {len(comparison.records)} records, {size:.1f} MB")
         print(f"  written in           {rendered:.2f} s")
-        seconds = {"open": timed(lambda _: opened(driver, page))}
+        seconds = {"open": median(opened(driver, page) for _ in range(ROUNDS))}
         for name, action in _ACTIONS.items():
             driver.get("about:blank")
             view = (
@@ -171,9 +166,8 @@ def main() -> int:
             )
             driver.get(f"{page.as_uri()}#/{view}")
             script = action.replace("%s", _DRAWN)
-            seconds[name] = timed(
-                lambda turn, script=script: acted(driver, script.replace("%d", str(turn + 2)))
-            )
+            rounds = (acted(driver, script.replace("%d", str(turn + 2))) for turn in range(ROUNDS))
+            seconds[name] = median(rounds)
         for name, value in seconds.items():
             print(f"  {name:<20} {value:.2f} s")
     return judge(

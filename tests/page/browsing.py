@@ -80,19 +80,21 @@ class Browser:
 
     def said(self) -> list[str]:
         """What the console said since it was asked last."""
-        return [entry["message"] for entry in self.driver.get_log("browser")]
+        return [entry["message"] for entry in self._log("browser")]
 
     def requests(self) -> Sequence[str]:
         """What was asked of the network, or refused, since it was asked last."""
-        messages = (
-            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
-        )
+        messages = (json.loads(entry["message"])["message"] for entry in self._log("performance"))
         asked = [
             message["params"]["request"]["url"]
             for message in messages
             if message["method"] == "Network.requestWillBeSent"
         ]
         return [url for url in asked if not url.startswith(("file:", "data:", "about:"))]
+
+    def _log(self, kind: str) -> list[dict[str, str]]:
+        entries: list[dict[str, str]] = self.driver.get_log(kind)  # type: ignore[no-untyped-call]
+        return entries
 
     def emulate(self, **features: str) -> None:
         """What the system prefers, such as `prefers_color_scheme="dark"`."""

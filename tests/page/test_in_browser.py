@@ -88,7 +88,7 @@ def test_a_click_on_a_point_opens_its_layer(
         tab.driver.execute_cdp_cmd("Input.dispatchMouseEvent", event)
         tab.settle()
     second = comparison.records[1]
-    assert second.base.route in tab.one("#detail h2").text
+    assert str(second.base.route) in tab.one("#detail h2").text
     assert "step 0" in tab.one("#detail .cards").text
 
 
@@ -268,7 +268,8 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     tab.run("""
         window.seen = null;
         window.addEventListener("beforeprint", () => { window.seen = [
-            document.documentElement.dataset.theme, document.querySelectorAll("#print-rows tr").length,
+            document.documentElement.dataset.theme,
+            document.querySelectorAll("#print-rows tr").length,
             ...["#chart canvas", "#detail .map canvas"].map((s) => document.querySelector(s).width),
         ]; });
     """)

@@ -110,6 +110,8 @@ def _first(comparison: Comparison) -> Iterator[str]:
     record = comparison.first_divergence
     if record is None:
         return
+    yield '<div class="lead">'
+    yield '<section class="card first" id="first" aria-label="First divergence">'
     named = ", ".join(filter(None, (stage(record), when(record), tensor_name(record))))
     yield f'<h2>First divergence <span class="where">{_safe(named)}</span></h2>'
     yield '<dl class="pair">'
@@ -126,6 +128,9 @@ def _first(comparison: Comparison) -> Iterator[str]:
     yield f'<p class="cause">{_safe(cause(comparison, record))}</p>'
     for sentence in traps(comparison, record):
         yield f'<p class="trap">{_safe(sentence)}</p>'
+    yield "</section>"
+    yield '<section class="card" id="first-picture" aria-label="Where it sits" hidden></section>'
+    yield "</div>"
 
 
 def _worst(record: Record) -> Iterator[str]:

@@ -92,8 +92,6 @@
         label: { ...label(`tolerance${measure === "ratio" ? "" : ` (atol ${page.number(line)})`}`, "insideStartTop"), color: page.color("bad") } });
     }
     const quiet = { color: page.color("line-strong"), type: "solid", width: 1 };
-    if (found.zeros) made.push({ yAxis: found.floor, lineStyle: quiet, label: label("no error", "insideStartTop") });
-    if (found.broken.length) made.push({ yAxis: found.ceiling, lineStyle: quiet, label: label("NaN, Inf, shape or missing", "insideStartBottom") });
     if (step === "all" && steps.length > 1 && steps.length <= 40) {
       let before;
       for (let i = 0; i < records.count; i++) {
@@ -131,14 +129,18 @@
     return {
       backgroundColor: "transparent",
       aria: { enabled: false },
-      grid: { left: 64, right: 20, top: 44, bottom: 78 },
+      grid: { left: 80, right: 20, top: 44, bottom: 78 },
       legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, textStyle: { color: page.color("ink") }, inactiveColor: page.color("muted"),
         data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
       xAxis: { type: "value", min: found.bounds[0], max: found.bounds[1], minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
         axisLabel: { color: page.color("muted"), showMinLabel: false, showMaxLabel: false } },
-      yAxis: { ...page.decades(found.floor, found.ceiling), name, nameLocation: "middle", nameGap: 48,
+      yAxis: { ...page.decades(found.floor, found.ceiling), name, nameLocation: "middle", nameGap: 62,
         axisLabel: { color: page.color("muted"), hideOverlap: true,
-          formatter: (value) => (value < found.floor * 2 || value > found.ceiling / 2 ? "" : page.number(value)) } },
+          formatter: (value) => {
+            if (value < found.floor * 2) return found.zeros ? "no error" : "";
+            if (value > found.ceiling / 2) return found.broken.length ? "no number" : "";
+            return page.number(value);
+          } } },
       tooltip: page.tooltip(({ data }) => (Array.isArray(data) ? tip(data[2]) : [])),
       dataZoom: [
         { type: "inside", start: zoom[0], end: zoom[1], zoomOnMouseWheel: "ctrl", moveOnMouseWheel: false, filterMode: "none" },

@@ -5,13 +5,14 @@
   const container = page.byId("settings");
   const card = (title, ...content) => el("section", { class: "card" }, el("h2", {}, title), ...content);
 
+  const ALWAYS = ["location", "recorded"]; // differ, and that says nothing
   // Rows of what either side says, marked with a word where the two differ.
   const both = (part, label) => {
     const [base, raw] = source.sources.map((side) => new Map(side[part]));
     const names = [...new Set([...base.keys(), ...raw.keys()])].filter((name) => base.get(name) || raw.get(name));
     const rows = names.map((name) => {
       const [left, right] = [base.get(name) ?? "–", raw.get(name) ?? "–"];
-      return [name, left || "–", right || "–", left === right ? "" : el("b", { class: "differs" }, "differs")];
+      return [name, left || "–", right || "–", left === right || ALWAYS.includes(name) ? "" : el("b", { class: "differs" }, "differs")];
     });
     return rows.length ? page.tableOf(["", "base", "raw", ""], rows, { class: "sides wide", label }) : null;
   };
