@@ -50,7 +50,9 @@ def test_it_holds_every_record_with_its_figures(tmp_path: Path) -> None:
     for i, record in enumerate(comparison.records):
         assert record.figures is not None
         assert routes[layers[i]] == record.base.route
-        assert column(records, "max_abs")[i] == float(f"{record.figures.max_abs:.4g}")
+        for name in ("max_abs", "mean_abs", "max_rel", "rel_l2", "required_atol"):
+            figure = getattr(record.figures, name)
+            assert column(records, name)[i] == float(f"{figure:.4g}"), name
         assert named(found, "records", "status")[i] == record.status
         stats = found["stats"][column(records, "raw_stats")[i]]
         assert record.raw.stats is not None

@@ -5,12 +5,15 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from padiff.comparing.comparison import Comparison
+from padiff.comparing.engine import compare
 from tests.page.browsing import Browser
 from tests.page.runs import compared
+from tests.stores import Layer, write_dump
 
 CHOSEN = "#tree .node.chosen"
 FIRST = "blocks.2.fc1"
@@ -128,6 +131,50 @@ def test_why_there_is_no_picture_is_said(tab: Browser, tmp_path: Path) -> None:
     assert "Not among the 20 pairs" in tab.one("#detail").text or tab.all("#detail .map")
     assert "aligned" in (tab.one("html").get_attribute("class") or "")
     assert not tab.one("#to-first").is_displayed()
+
+
+def test_what_has_no_number_and_what_has_no_error(tab: Browser, tmp_path: Path) -> None:
+    y = np.ones((2, 3), np.float32)
+    broken = {"nan": y * np.nan, "shape": np.ones((3, 3), np.float32), "equal": y, "near": y + 1}
+    sides = []
+    for side, values in (("base", dict.fromkeys(broken, y)), ("raw", broken)):
+        layers = [Layer(name, "L", out=value) for name, value in values.items()]
+        layers.append(Layer("missing", "L", weights={"w": y} if side == "base" else {}))
+        net = Layer("", "N", out=y, children=layers)
+        sides.append(write_dump(tmp_path / side, net))
+        write_dump(tmp_path / side, net, section="params")
+    tab.open(tmp_path / "page.html", compare(*sides, close_ups=9))
+    drawn = tab.run("""
+        const option = echarts.getInstanceByDom(document.getElementById("chart")).getOption();
+        const [{ min, max }] = option.yAxis;
+        const heights = Object.fromEntries(option.series.map(({ name, data }) =>
+            [name, data.map((point) => point[1])]));
+        return [min, max, heights["no number"], heights["forward, inputs and loss"]];
+    """)
+    floor, ceiling, top, forward = drawn
+    assert top == [ceiling] * 3
+    assert sorted(y for y in forward if y != "-") == [floor, floor, pytest.approx(1e4)]
+    assert (
+        "2 without any error stand on the floor. 3 without a number" in tab.one("#chart-words").text
+    )
+    tab.click("#tab-layers")
+    badges = dict(zip(tab.texts("#tree .own"), tab.texts("#tree .node > .badge"), strict=True))
+    assert badges == {
+        "N": "= equal",
+        "equal": "= equal",
+        "near": "✕ 10000×",
+        "nan": "⊘ NaN or Inf",
+        "shape": "⊘ shape",
+        "missing": "⊘ missing",
+    }
+    for name, why in (
+        ("shape", "The shapes differ, so no element has a partner."),
+        ("missing", "One side is missing, so there is nothing to subtract."),
+        ("equal", "Both sides are equal bit for bit"),
+    ):
+        tab.type("#search", name)
+        tab.press(Keys.ENTER)
+        assert why in tab.one("#detail").text
 
 
 def test_the_tree_is_walked_by_keys(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:

@@ -98,7 +98,9 @@
   const alone = new Map(); // layer -> what one side of it has alone
   for (let i = 0; i < unmatched.count; i++) {
     const layer = unmatched.layer(i);
-    if (layer >= 0) alone.set(layer, [...(alone.get(layer) || []), i]);
+    if (layer < 0) continue;
+    if (!alone.has(layer)) alone.set(layer, []);
+    alone.get(layer).push(i);
   }
   const closeUps = new Map(source.close_ups.map((found) => [found.record, found]));
 
