@@ -13,7 +13,8 @@ from tests.stores import Layer, write_dump
 COMPARE = """
 import sys
 import padiff
-assert not padiff.compare(*sys.argv[1:], mode="strict").aligned
+comparison = padiff.compare(*sys.argv[1:], mode="strict", close_ups=2)
+assert len(comparison.close_ups) == comparison.totals.diverged == 2
 status = open("/proc/self/status").read()
 print(int(status.split("VmHWM:")[1].split()[0]) * 1024)
 """

@@ -429,15 +429,14 @@ def tf32(
     dtype: type = np.float32,
 ) -> list[str]:
     """What is said of two runs that may use it in matrix products, or of which it is not known."""
-    stores = []
+    stores: list[Path] = []
     for side, may, device in zip("ab", allowed, devices, strict=True):
-        values = ((np.abs(X) + 1) * (1 + (off if stores else 0))).astype(dtype)
-        layer = Layer("fc", kind, out=values, device=device)
-        environment: Environment = {"TF32 in matmul": bool(may), "TF32 in cuDNN": True}
+        values = (np.abs(X) + 1) * (1 + off * bool(stores))
+        layer = Layer("fc", kind, out=values.astype(dtype), device=device)
+        settings: Environment = {"TF32 in matmul": bool(may), "TF32 in cuDNN": True}
+        environment = None if may is None else settings
         model = Layer("", "Net", out=X[:1], children=[layer])
-        stores.append(
-            write_dump(tmp_path / side, model, environment=None if may is None else environment)
-        )
+        stores.append(write_dump(tmp_path / side, model, environment=environment))
     comparison = compare(*stores, atol=1e-9)
     assert comparison.first_divergence is not None
     return traps(comparison, comparison.first_divergence)
