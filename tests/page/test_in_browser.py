@@ -216,6 +216,7 @@ def test_layers_are_searched(tab: Browser, comparison: Comparison, tmp_path: Pat
     tab.press("1 drop")
     assert tab.one("#found").text == "1 of 18 layers"
     assert tab.texts("#tree .node .own") == ["Net", "blocks.1", "drop"]
+    assert tab.texts("#tree .fold") == ["▾", "▾", ""]
     assert "base only" in tab.one("#tree .node:last-child").text
     tab.press(Keys.ENTER)
     assert "blocks.1.drop" in tab.one("#detail h2").text
@@ -332,6 +333,33 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     assert tab.one("#table").is_displayed()
     assert not tab.one("#overview").is_displayed()
     tab.emulate(prefers_color_scheme="light")
+
+
+def test_of_many_layers_what_is_in_sight_is_drawn(tab: Browser, tmp_path: Path) -> None:
+    def model(off: float) -> Layer:
+        layers = [Layer(f"l{i}", "L", out=np.float32([1 + off * (i == 1200)])) for i in range(1700)]
+        return Layer("", "N", out=np.float32([1]), children=layers)
+
+    sides = [write_dump(tmp_path / side, model(off)) for side, off in (("base", 0), ("raw", 1))]
+    tab.open(tmp_path / "page.html", compare(*sides, close_ups=9))
+    drawn = tab.run("""
+        const { series } = echarts.getInstanceByDom(document.getElementById("chart")).getOption();
+        return series.map(({ data }) => data);
+    """)
+    assert len(drawn[0]) < 400  # of 1701: the others would stand on the same places
+    assert drawn[0][-1][0] > 1690
+    assert 1200 in [point[2] for point in drawn[0]]
+    assert "Of points in one place the worst is drawn" in tab.one("#chart-words").text
+    tab.click("#tab-layers")
+    nodes = tab.texts("#tree .node")
+    assert len(nodes) < 60
+    assert any(text.startswith("l1200 L ◀ first") for text in nodes)
+    tab.run("document.querySelector('#tree .window').scrollTop = 30000")
+    tab.settle()
+    assert "l999 L = equal" in tab.texts("#tree .node")
+    tab.click("#tab-table")
+    assert len(tab.all("#grid .rows .row")) < 60
+    assert tab.one("#rows-found").text == "1,701 of 1,701 rows"
 
 
 def test_a_page_that_leaves_out_records_says_so(

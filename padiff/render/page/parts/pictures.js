@@ -8,6 +8,10 @@
   };
   page.ramp = () => RAMPS[page.isDark() ? "dark" : "light"];
 
+  const BROKEN = "NaN or infinite on one side alone";
+  // What a bar has beside its colour.
+  const stripes = () => ({ symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4, color: page.color("decal") });
+
   const bytesOf = (base64) => Uint8Array.from(atob(base64), (char) => char.charCodeAt(0));
 
   // The cells of a map as [column, row, log10 of the error], and those without a number.
@@ -60,11 +64,11 @@
         ? { type: "category", data: [""], show: false }
         : { ...axisOf(rowAxis, map.rows, axisName(rowAxis, shape)), inverse: true, nameGap: 42 },
       tooltip: page.tooltip(({ data }) => [
-        data.length > 2 ? `error up to ${page.number(10 ** data[2])}` : "NaN or Inf on one side",
+        data.length > 2 ? `error up to ${page.number(10 ** data[2])}` : BROKEN,
         ...places(data[0], data[1]),
       ]),
       visualMap: {
-        type: "continuous", min: low, max: high, dimension: 2, seriesIndex: 0, calculable: false,
+        show: map.measured.length > 0, type: "continuous", min: low, max: high, dimension: 2, seriesIndex: 0, calculable: false,
         orient: "vertical", right: 0, top: 8, itemWidth: 12, itemHeight: Math.max(60, container.clientHeight - 110),
         text: [page.number(10 ** map.bounds[1]), page.number(10 ** map.bounds[0])],
         textStyle: { color: page.color("muted") },
@@ -81,7 +85,7 @@
     }));
     const said = ["Each cell shows the largest absolute error in its part of the tensor."];
     if (map.zeros) said.push(`${page.plural(map.zeros, "empty cell")}: no error.`);
-    if (map.broken.length) said.push(`${page.plural(map.broken.length, "cell")} with a cross: NaN or infinite on one side alone.`);
+    if (map.broken.length) said.push(`${page.plural(map.broken.length, "cell")} with a cross: ${BROKEN}.`);
     return said.join(" ");
   };
 
@@ -106,7 +110,7 @@
         data: bars.map(([, count, off]) => ({
           value: count || null,
           itemStyle: off
-            ? { color: page.color("bad-fill"), decal: { symbol: "rect", dashArrayX: [1, 0], dashArrayY: [2, 4], rotation: -Math.PI / 4, color: page.color("decal") } }
+            ? { color: page.color("bad-fill"), decal: stripes() }
             : { color: page.color("forward") },
         })),
       }],
@@ -119,19 +123,20 @@
   page.profile = (container, values, axis, shape) => {
     const measured = values.map(page.asNumber);
     const positive = measured.filter((value) => value > 0 && Number.isFinite(value));
-    const floor = positive.length ? 10 ** (Math.floor(Math.log10(Math.min(...positive))) - 1) : 1e-12;
+    const floor = positive.length ? 10 ** (Math.floor(Math.log10(Math.min(...positive))) - 1) : 0.1;
     const top = positive.length ? 10 ** Math.ceil(Math.log10(Math.max(...positive)) + 0.01) : 1;
     page.draw(container, () => ({
       grid: { left: 56, right: 12, top: 10, bottom: 40 },
       xAxis: { type: "category", data: values.map((_, i) => rangeOf(i, shape[axis])), name: axisName(axis, shape), nameLocation: "middle", nameGap: 24, ...page.axis() },
       yAxis: page.decades(floor, top),
       tooltip: { ...page.tooltip(([{ dataIndex }]) => [
-        measured[dataIndex] === 0 ? "no error" : `error up to ${page.number(measured[dataIndex])}`,
+        measured[dataIndex] === 0 ? "no error" : Number.isFinite(measured[dataIndex]) ? `error up to ${page.number(measured[dataIndex])}` : BROKEN,
         `axis ${axis}: ${rangeOf(dataIndex, shape[axis])}`,
       ]), trigger: "axis" },
       series: [{ type: "bar", name: "largest error", barCategoryGap: "8%", itemStyle: { color: page.color("forward") },
-        data: measured.map((value) => (Number.isFinite(value) ? value || null : top)) }],
+        data: measured.map((value) => (Number.isFinite(value) ? value || null : { value: top, itemStyle: { color: page.color("broken"), decal: stripes() } })) }],
     }));
+    return measured.some((value) => !Number.isFinite(value)) ? `Striped, up to the top: ${BROKEN}.` : "";
   };
 
   // One tensor over the steps; a click chooses that of a step.

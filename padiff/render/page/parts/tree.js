@@ -8,6 +8,7 @@
   let visible = [];
   let place = new Map(); // layer -> its line
   let matched = null; // layers that the search found, or null
+  let shown = null; // these and what they are in, or null
   let typed = { text: "", at: 0 };
   let chosen = -1;
 
@@ -18,6 +19,9 @@
         .filter(Boolean).map((side) => `${side.route || "the model itself"} ${side.kind}`).join(" ").toLowerCase());
     return haystack[i];
   };
+
+  // While searching all that was found is unfolded.
+  const isOpen = (i) => (shown ? children[i].some((child) => shown.has(child)) : open.has(i));
 
   const above = (i) => {
     const path = [];
@@ -39,15 +43,15 @@
     const siblings = parent < 0 ? roots : children[parent];
     const below = children[i].length > 0;
     const first = page.source.first >= 0 && page.records.layer(page.source.first) === i;
-    const folded = below && !open.has(i);
+    const folded = below && !isOpen(i);
     const inside = folded && page.inside[i] >= 0 && page.level[page.inside[i]] > 1
       ? page.el("span", { class: "inside" }, "inside ", page.badge(page.inside[i])) : null;
     const row = page.el("div", {
       class: `node${i === chosen ? " chosen" : ""}${first ? " first-here" : ""}`,
       "aria-level": depth[i] + 1, "aria-setsize": siblings.length, "aria-posinset": siblings.indexOf(i) + 1,
-      "aria-expanded": below ? String(open.has(i)) : null, "aria-selected": String(i === chosen),
+      "aria-expanded": below ? String(isOpen(i)) : null, "aria-selected": String(i === chosen),
     },
-    page.el("span", { class: "fold", "aria-hidden": "true" }, below ? (open.has(i) ? "▾" : "▸") : ""),
+    page.el("span", { class: "fold", "aria-hidden": "true" }, below ? (folded ? "▸" : "▾") : ""),
     page.el("span", { class: "names" },
       // the spaces are for who hears the line
       page.el("span", { class: "own" }, name || kind || "the model itself"), " ", call ? page.el("span", { class: "call" }, `call ${call}`) : null,
@@ -62,7 +66,7 @@
 
   const lay = (active) => {
     visible = [];
-    const shown = matched && new Set(matched.flatMap((i) => [i, ...above(i)]));
+    shown = matched && new Set(matched.flatMap((i) => [i, ...above(i)]));
     const left = [...roots].reverse();
     while (left.length) {
       const i = left.pop();
@@ -74,7 +78,7 @@
     list.set(visible.length, place.get(active) ?? 0);
   };
 
-  const toggle = (i, wanted = !open.has(i)) => {
+  const toggle = (i, wanted = !isOpen(i)) => {
     if (!children[i].length) return;
     if (wanted) open.add(i);
     else open.delete(i);
@@ -83,7 +87,7 @@
     list.move(place.get(i));
   };
   const endSearch = () => {
-    matched = null;
+    matched = shown = null;
     search.value = "";
     page.byId("found").textContent = "";
   };
