@@ -41,6 +41,7 @@ bench: $(READY)
 	$(BIN)/python -m benchmarks.large
 	$(BIN)/python -m benchmarks.foreign
 	$(BIN)/python -m benchmarks.lazy
+	$(BIN)/python -m benchmarks.page
 	$(BIN)/python -m benchmarks.auto_diff
 
 # The frameworks come first and by exact version: a looser requirement makes pip weigh every build of

@@ -22,6 +22,8 @@ if TYPE_CHECKING:  # NumPy is loaded when there is something to compare, not for
 
 __all__ = ["command"]
 
+_CLOSE_UPS = 400  # pairs of tensors whose insides a page shows: some 3 MB
+
 _EXAMPLES = """\b
 Examples:
   padiff-check torch.zarr paddle.zarr
@@ -148,6 +150,7 @@ def command(
                 strict_structure=strict_structure,
                 digests=not no_digest,
                 jobs=jobs,
+                close_ups=0 if html_file is None else _CLOSE_UPS,
                 progress=progress,
             )
         _write_documents(comparison, json_file, html_file)
@@ -164,7 +167,7 @@ def _write_documents(
 ) -> None:
     """Those that were asked for."""
     from padiff.jsonio import dumps
-    from padiff.render.html import render as render_html
+    from padiff.render.page import render as render_html
 
     if html_file is not None:
         write_document(html_file, render_html(comparison))

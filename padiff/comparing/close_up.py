@@ -26,9 +26,9 @@ class CloseUp(Struct, frozen=True, gc=False):
     ranges at most. `profiles` have for each axis the largest error in each range. The `map` has it
     for each cell of ranges of two axes, `map_axes`, by rows: of all pairs of axes of more than one
     index (of the last five such) those in which the error is most concentrated, which are those
-    whose cells have the lowest mean beside their largest. There is one row, and one axis, where no
-    more axes have several indices, and one cell and no axis where none has. `worst` are the ten
-    elements that differ most, the worst first, of equal errors that of the first index.
+    whose cells have the lowest geometric mean beside their largest. There is one row, and one axis,
+    where no more axes have several indices, and one cell and no axis where none has. `worst` are
+    the ten elements that differ most, the worst first, of equal errors that of the first index.
     """
 
     order: int

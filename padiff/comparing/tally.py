@@ -22,6 +22,7 @@ _BITS = 52  # of a float64, below those of its exponent
 _LOWEST = -1074  # the exponent of the least float64
 _NORMAL = -1022  # that of the least with a leading one, which the bits give as 1
 _NONFINITE = 2047  # what the bits of the exponent are of infinity
+_ROUNDING = 2.0**-24  # of the largest error: what is less is no error beside it
 _SHORT = 16  # indices: an axis of these is taken index by index
 
 
@@ -192,10 +193,14 @@ def _largest(values: Errors, axis: int) -> Errors:
 
 
 def _evenness(cells: Errors) -> float:
-    """The mean of cells beside their largest; of infinite ones how many there are."""
+    """The mean power of two of cells beside their largest; of infinite ones how many there are.
+
+    Of the plain mean too much is made by how large the errors in the wrong place are, where it
+    matters whether there are any beside it.
+    """
     largest = float(cells.max())
     if largest == 0:
-        return 1.0
+        return 0.0
     if isinf(largest):
         return float(np.isinf(cells).mean())
-    return float((cells / largest).mean())
+    return float(np.log2(np.maximum(cells / largest, _ROUNDING)).mean())

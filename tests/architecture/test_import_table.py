@@ -103,7 +103,10 @@ TIERS = """
     render.findings render.folding render.lone render.outline
     render.causes render.layers render.summary render.traps render.unmatched render.worst
     render.first
-    render.compact render.html render.inspection render.structure render.text
+    render.compact render.inspection render.page.columns render.page.layers render.structure
+    render.text
+    render.page.document
+    render.page
     render
     notebook plotting
     frameworks.interception

@@ -11,7 +11,7 @@ import padiff
 from padiff import create_model
 from padiff.comparing.comparison import Comparison
 from padiff.errors import FormatError
-from padiff.render.html import render as render_html
+from padiff.render.page import render as render_html
 from padiff.render.text import render
 
 

@@ -10,8 +10,8 @@ import pytest
 from rich.cells import cell_len
 
 from padiff.comparing.engine import compare
-from padiff.render.html import render as render_html
 from padiff.render.outline import outline
+from padiff.render.page import render as render_html
 from padiff.render.text import render
 from padiff.render.words import clean
 from padiff.store.format import SectionName

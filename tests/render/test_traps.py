@@ -14,7 +14,7 @@ import torch
 from padiff import create_model
 from padiff.comparing.comparison import Record
 from padiff.comparing.engine import compare
-from padiff.render.html import render as render_html
+from padiff.render.page import render as render_html
 from padiff.render.text import render
 from padiff.render.traps import traps
 from padiff.store.format import Environment
