@@ -166,10 +166,11 @@ def _write_documents(
     comparison: "Comparison", json_file: str | None, html_file: str | None
 ) -> None:
     """Those that were asked for."""
-    from padiff.jsonio import dumps
-    from padiff.render.page import render as render_html
-
     if html_file is not None:
+        from padiff.render.page import render as render_html
+
         write_document(html_file, render_html(comparison))
     if json_file is not None:
+        from padiff.jsonio import dumps
+
         write_document(json_file, dumps(comparison.to_json(), indented=True) + "\n")
