@@ -24,8 +24,9 @@ __all__ = ["first_part"]
 
 _FRAMES = 2
 _NOTE = 400  # a sentence or two, whatever the stores' names in it
-_LEAST, _ENOUGH = 5, 12  # lines
+_LEAST, _ENOUGH = 5, 14  # lines
 _BOTH = ("base", "raw")
+_BELOW = " " * 10  # before code below its place
 
 
 def first_part(comparison: Comparison, first: Record, width: int) -> Part:
@@ -90,7 +91,10 @@ _WHOLE = "the model itself"
 
 
 def _stacks(comparison: Comparison, first: Record, width: int) -> Iterator[Group]:
-    """The last lines of the user's code on the way to the layer, the last of all first in rank."""
+    """The last lines of the user's code on the way to the layer, the last of all first in rank.
+
+    That one is shown whole, below its place where there is no room behind it.
+    """
     for side, label in enumerate(_BOTH):
         node = find_node(comparison, first, side)
         frames = node.stack[-_FRAMES:] if node else ()
@@ -98,8 +102,11 @@ def _stacks(comparison: Comparison, first: Record, width: int) -> Iterator[Group
             file = _file(frame.file, width // 2)
             place = f"  {label:<4}  {file}:{frame.line} in {named(frame.function, 30)}"
             code = clean(frame.code.strip(), 2 * width)
-            text = ending(f"{place}: {code}" if code else place, width)
-            yield 6 if above else 1, [line(text, "dim")]
+            text = f"{place}: {code}" if code else place
+            below = not above and cells(text) > width
+            yield 6 if above else 1, [line(ending(place if below else text, width), "dim")]
+            if below:
+                yield 1, [line(ending(f"{_BELOW}{code}", width), "dim")]
 
 
 def _file(path: str, width: int) -> str:
