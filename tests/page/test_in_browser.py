@@ -338,8 +338,8 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
 
 def test_of_many_layers_what_is_in_sight_is_drawn(tab: Browser, tmp_path: Path) -> None:
     def model(off: float) -> Layer:
-        layers = [Layer(f"l{i}", "L", out=np.float32([1 + off * (i == 1200)])) for i in range(1700)]
-        return Layer("", "N", out=np.float32([1]), children=layers)
+        layers = [Layer(f"l{i}", "L", out=np.ones(1) + off * (i == 1200)) for i in range(1700)]
+        return Layer("", "N", out=np.ones(1), children=layers)
 
     sides = [
         write_dump(tmp_path / side, model(off), storage=Storage(durable=False))
