@@ -17,6 +17,7 @@ import padiff
 from benchmarks.measure import Target, judge, scratch
 from padiff.comparing.comparison import Comparison
 from padiff.render.page import render
+from padiff.store.storage import Storage
 from tests.stores import Layer, write_dump
 
 __all__ = ["comparison_of", "main"]
@@ -101,8 +102,8 @@ def comparison_of(root: Path) -> Comparison:
     """Two runs of the model, one of which goes wrong in the middle."""
     for side, off in (("base", 0.0), ("raw", 1e-2)):
         described = model(off)
-        write_dump(root / side, described)
-        write_dump(root / side, described, section="params")
+        write_dump(root / side, described, storage=Storage(durable=False))
+        write_dump(root / side, described, section="params", storage=Storage(durable=False))
     return padiff.compare(root / "base", root / "raw", close_ups=CLOSE_UPS)
 
 

@@ -84,6 +84,7 @@ def test_json_and_html_to_files(tmp_path: Path, base: Path, other: Path) -> None
     assert result.stdout.startswith("NOT ALIGNED")
     assert json.loads(target.read_text())["totals"]["diverged"] == 2
     assert "<h1>NOT ALIGNED" in page.read_text()
+    assert '"close_ups":[{"record":0,' in page.read_text()
     names = {path.name for path in tmp_path.iterdir()}
     assert names == {"base.zarr", "other.zarr", "out.json", "out.html"}
 

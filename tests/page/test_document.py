@@ -85,6 +85,20 @@ def test_partners_share_a_row_and_what_raw_alone_has_stands_where_it_ran(tmp_pat
     ]
 
 
+def test_a_partner_that_has_another_name_in_another_step_is_told(tmp_path: Path) -> None:
+    def net(name: str) -> Layer:
+        return Layer("", "N", out=Y, children=[Layer(name, "Linear", out=Y + 1)])
+
+    for step, name in enumerate(("a", "b")):
+        write_dump(tmp_path / "base", net("a"), step=step)
+        write_dump(tmp_path / "raw", net(name), step=step)
+    found = document(compare(tmp_path / "base", tmp_path / "raw"))
+    assert tree(found) == [("", "", None), ("a", "a", "")]
+    steps = column(found["records"], "step")
+    others = zip(steps, named(found, "records", "raw_layer"), strict=True)
+    assert {other for other in others if other[1] is not None} == {(1, "b")}
+
+
 def test_layers_of_all_sections_are_one_tree(tmp_path: Path) -> None:
     def net(*, frozen: bool) -> Layer:
         parts = [Layer("a", "Linear", out=Y, weights={"w": Y})]

@@ -11,6 +11,7 @@ from selenium.webdriver.common.keys import Keys
 
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
+from padiff.store.storage import Storage
 from tests.page.browsing import Browser
 from tests.page.runs import compared
 from tests.stores import Layer, write_dump
@@ -337,10 +338,13 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
 
 def test_of_many_layers_what_is_in_sight_is_drawn(tab: Browser, tmp_path: Path) -> None:
     def model(off: float) -> Layer:
-        layers = [Layer(f"l{i}", "L", out=np.float32([1 + off * (i == 1200)])) for i in range(1700)]
-        return Layer("", "N", out=np.float32([1]), children=layers)
+        layers = [Layer(f"l{i}", "L", out=np.ones(1) + off * (i == 1200)) for i in range(1700)]
+        return Layer("", "N", out=np.ones(1), children=layers)
 
-    sides = [write_dump(tmp_path / side, model(off)) for side, off in (("base", 0), ("raw", 1))]
+    sides = [
+        write_dump(tmp_path / side, model(off), storage=Storage(durable=False))
+        for side, off in (("base", 0), ("raw", 1))
+    ]
     tab.open(tmp_path / "page.html", compare(*sides, close_ups=9))
     drawn = tab.run("""
         const { series } = echarts.getInstanceByDom(document.getElementById("chart")).getOption();

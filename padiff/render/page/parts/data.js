@@ -34,7 +34,7 @@
     ["within", "✓", "within tolerance"],
     ["over", "✕", "up to 10 times the tolerance"],
     ["far", "✕", "up to 1000 times"],
-    ["worst", "✕", "more"],
+    ["worst", "✕", "over 1000 times"],
     ["broken", "⊘", "NaN, shape or missing"],
     ["none", "·", "not compared"],
   ].map(([name, symbol, words]) => ({ name, symbol, words }));

@@ -57,6 +57,10 @@
     ];
     if (records.nonfinite(r)) shown.push(["NaN or infinite on one side", page.count(records.nonfinite(r))]);
     if (records.agreeing(r)) shown.push(["NaN or infinite alike", page.count(records.agreeing(r))]);
+    for (const side of ["base", "raw"]) {
+      const other = page.string(records[`${side}_layer`](r)); // as where a layer was renamed between steps
+      if (other) shown.push([`layer of ${side} here`, el("span", { class: "name" }, other)]);
+    }
     const note = page.string(records.note(r));
     return card(`${page.string(records.name(r))}${page.when(r) ? `, ${page.when(r)}` : ""}`,
       el("dl", { class: "facts" }, shown.map(([name, value]) => el("div", {}, el("dt", {}, name), el("dd", {}, value)))),
