@@ -1,11 +1,7 @@
 """`padiff convert`: what it prints where, and its exit codes."""
 
-import os
-import pty
 import re
-import subprocess
 import sys
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +12,7 @@ from click.testing import CliRunner, Result
 import padiff
 from padiff.cli.commands import group
 from tests.cli.slow import SLOW
+from tests.cli.terminal import in_terminal
 from tests.stores import Layer, write_dump
 
 Y = np.arange(24, dtype=np.float32).reshape(6, 4)
@@ -100,20 +97,12 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     """After a second, by the bytes that were read, and gone at the end."""
     layer = Layer("", "N", weights={"w": np.zeros((2**10, 2**13), np.float32)})
     base = write_dump(tmp_path / "run.zarr", layer, section="weights")
-    shown, terminal = pty.openpty()
-    command = [sys.executable, "-c", SLOW, "convert", str(base), str(tmp_path / "a.zarr")]
-    done = subprocess.run(
-        [*command, "--chunk-bytes", str(2**16)], stderr=terminal, stdout=subprocess.PIPE
-    )
-    os.close(terminal)
-    text = b""
-    with suppress(OSError):
-        while piece := os.read(shown, 2**16):
-            text += piece
-    os.close(shown)
-    assert done.returncode == 0
-    assert b"CONVERTED" in done.stdout
-    shares = [int(share) for share in re.findall(rb"(\d+)%", text)]
+    command = [sys.executable, "-c", SLOW, "convert", base, tmp_path / "a.zarr"]
+    code, text = in_terminal([*command, "--chunk-bytes", str(2**16)])
+    assert code == 0
+    told, gone, rest = text.rpartition("\r\x1b[K")
+    assert gone
+    assert rest.startswith("CONVERTED")
+    shares = [int(share) for share in re.findall(r"(\d+)%", told)]
     assert len(shares) > 3
     assert shares == sorted(shares)
-    assert text.endswith(b"\r\x1b[K")
