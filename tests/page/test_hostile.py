@@ -82,7 +82,7 @@ def test_hostile_names_are_text(tab: Browser, tmp_path: Path) -> None:
             place,
         )
     tips = "return [...document.querySelectorAll('.tip')].map((tip) => tip.textContent).join()"
-    assert any(start[:20] in tab.run(tips) for start in starts)
+    assert any(start[:16] in tab.run(tips) for start in starts)
     for view in ("overview", "layers", "table", "settings"):
         tab.click(f"#tab-{view}")
         seen = tab.run(f"return document.getElementById('{view}').textContent")

@@ -95,7 +95,8 @@ def test_an_error_is_that_of_compare(tmp_path: Path) -> None:
 
 
 def test_the_options_are_those_of_compare() -> None:
-    told = {*inspect.signature(compare).parameters} - {"base", "raw", "progress"}
+    of_others = {"base", "raw", "close_ups", "progress"}
+    told = {*inspect.signature(compare).parameters} - of_others
     assert told == {*Options.__annotations__}
 
 

@@ -155,7 +155,7 @@ def assert_a_changed_layer_is_shown(output: str, directory: Path) -> None:
     assert "AssertionError: NOT ALIGNED: Sequential (torch) and Sequential (torch) part" in text
     assert "\n11 of 17 tensors of report, params in 1 step differ (atol 1e-06," in text
     assert "First divergence: Forward stage, step 0, output 0\nbase  1  GELU" in text
-    assert "\nraw   test_net.py:20 in test_layer: model.backward(" in text
+    assert "\nraw   test_net.py:20 in test_layer\nmodel.backward(" in text
     assert "in pytest_" not in text, "what called the test is no line of the user's"
     assert "\nIf the change is meant, pytest --padiff-update replaces the golden store.\n" in text
     assert "\nIf nothing was changed, something is random: seed it in the test" in text
