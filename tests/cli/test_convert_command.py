@@ -97,8 +97,9 @@ def test_progress_on_a_terminal(tmp_path: Path) -> None:
     """After a second, by the bytes that were read, and gone at the end."""
     layer = Layer("", "N", weights={"w": np.zeros((2**10, 2**13), np.float32)})
     base = write_dump(tmp_path / "run.zarr", layer, section="weights")
-    command = [sys.executable, "-c", SLOW, "convert", base, tmp_path / "a.zarr"]
-    code, text = in_terminal([*command, "--chunk-bytes", str(2**16)])
+    to = str(tmp_path / "a.zarr")
+    command = [sys.executable, "-c", SLOW, "convert", str(base), to, "--chunk-bytes", str(2**16)]
+    code, text = in_terminal(command)
     assert code == 0
     told, gone, rest = text.rpartition("\r\x1b[K")
     assert gone
