@@ -55,7 +55,7 @@ def command_of(console: str) -> tuple[str, str]:
 
 def words(text: str) -> tuple[list[str], list[float]]:
     """The words of a text, numbers left out of them, and the numbers."""
-    text = VARIES.sub("", text)
+    text = VARIES.sub("", " ".join(text.split()))  # wherever a line is broken
     return NUMBER.sub("#", text).split(), [float(number) for number in NUMBER.findall(text)]
 
 
