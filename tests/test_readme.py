@@ -1,9 +1,10 @@
-"""Every block of the READMEs and of docs/ runs, and shows what it prints.
+"""Every block of README.md and of docs/ runs, and shows what it prints.
 
 A `python` block runs as the script that its first line names; a `console` block is a command and
-what it prints. Those of one document run in order in one directory, which is empty at first.
-Numbers may differ by 1 %, or both be mere rounding errors; what else varies from one machine to
-another is in `VARIES`.
+what it prints. Those of one document run in order in one directory, which is empty at first. A
+`text` block that begins with a command shows ahead what comes of the others: it runs after them.
+README.zh-CN.md has the blocks of README.md, so they are run once. Numbers may differ by 1 %, or
+both be mere rounding errors; what else varies from one machine to another is in `VARIES`.
 """
 
 import json
@@ -20,8 +21,10 @@ from tests.readers.javascript import installed_libraries
 from tests.tools import need
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [*sorted(ROOT.glob("README*.md")), *sorted((ROOT / "docs").glob("*.md"))]
+READMES = [ROOT / "README.md", ROOT / "README.zh-CN.md"]
+DOCUMENTS = [READMES[0], *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)?(#[^)]+)?\)")
 NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?:e[+-]?\d+)?(?!\.?\w)")
 ROUNDING = 1e-4  # the default atol
 VARIES = re.compile(
@@ -55,7 +58,7 @@ def command_of(console: str) -> tuple[str, str]:
 
 def words(text: str) -> tuple[list[str], list[float]]:
     """The words of a text, numbers left out of them, and the numbers."""
-    text = VARIES.sub("", text)
+    text = VARIES.sub("", " ".join(text.split()))  # wherever a line is broken
     return NUMBER.sub("#", text).split(), [float(number) for number in NUMBER.findall(text)]
 
 
@@ -91,6 +94,15 @@ def run_script(block: str, directory: Path) -> None:
     subprocess.run([sys.executable, "-W", "ignore", name[1]], cwd=directory, check=True)
 
 
+def run_command(block: str, directory: Path) -> None:
+    """Run the command of a block, and hold what it prints against what is shown."""
+    command, shown = command_of(block)
+    if command.startswith("h5dump "):
+        need("h5dump")
+    if command != "make test":
+        assert_same_output(shown, output_of(STANDS_FOR.get(command, command), directory))
+
+
 def run_module(block: str, directory: Path) -> None:
     """Run a block of JavaScript, with the libraries of others that the tests have."""
     libraries = directory / "node_modules"
@@ -102,22 +114,41 @@ def run_module(block: str, directory: Path) -> None:
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
 def test_every_block_runs(document: Path, tmp_path: Path) -> None:
+    ahead = []
     for language, text in blocks(document):
         if language == "python":
             run_script(text, tmp_path)
         elif language == "console":
-            command, shown = command_of(text)
-            if command.startswith("h5dump "):
-                need("h5dump")
-            if command != "make test":
-                printed = output_of(STANDS_FOR.get(command, command), tmp_path)
-                assert_same_output(shown, printed)
+            run_command(text, tmp_path)
+        elif language == "text" and text.startswith("$ "):
+            ahead.append(text)
         elif language == "javascript":
             run_module(text, tmp_path)
         elif language == "json":
             json.loads(text)
         else:
             assert language == "text", f"a block of {document.name} that no test runs: {text}"
+    for text in ahead:
+        run_command(text, tmp_path)
+
+
+def test_the_translation_has_the_same_blocks() -> None:
+    readme, translation = (list(blocks(document)) for document in READMES)
+    assert translation == readme
+
+
+@pytest.mark.parametrize("document", READMES, ids=lambda path: path.name)
+def test_the_answer_is_on_the_first_screen_and_links_lead_somewhere(document: Path) -> None:
+    text = document.read_text()
+    lines = text.splitlines()
+    assert len(lines) < 200
+    assert any(line.startswith("NOT ALIGNED: ") for line in lines[:25])
+    links = LINK.findall(text)
+    assert [path for path, _ in links if path and not (ROOT / path).exists()] == []
+    headings = {
+        f"#{line.lstrip('# ').lower().replace(' ', '-')}" for line in lines if line[:1] == "#"
+    }
+    assert {anchor for path, anchor in links if not path} <= headings
 
 
 def test_the_readme_starts_with_the_two_commands() -> None:
