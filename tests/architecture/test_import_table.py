@@ -85,7 +85,7 @@ TIERS = """
     comparing.arithmetic comparing.bounds comparing.close_up
     comparing.moves comparing.partners comparing.pieces comparing.tally
     comparing.streaming
-    comparing.outcome
+    comparing.outcome comparing.telling
     comparing.looking comparing.table
     comparing.comparison comparing.integrity
     comparing.structure
