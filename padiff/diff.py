@@ -204,7 +204,7 @@ def _apart(comparison: Comparison) -> list[str]:
     found: dict[str, list[str]] = {}
     for record in comparison.records:
         if record.diverged and record.section == "report":
-            side = record.base if record.base.route is not None else record.raw
+            side = record.either
             name = f"{layer_name(side)} ({clean(side.class_name or '', 40)})"
             found.setdefault(name, []).append(tensor_name(record))
     if not found:

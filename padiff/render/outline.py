@@ -76,10 +76,12 @@ def _column(
     tree: LayerTree, route: str | None, call: int | None, width: int, room: int | None, whole: bool
 ) -> list[lines.Line]:
     column: list[lines.Line] = []
-    for each in outline(tree, route, call, room, whole=whole):
+    found = outline(tree, route, call, room, whole=whole)
+    highest = min((each.depth for each in found), default=0)  # where what is above it is left out
+    for each in found:
         mark = f"  {MARKER}" if each.marked else ""
         left = width - len(mark)
-        indent = min(2 * each.depth, max(0, left - _NARROW))
+        indent = min(2 * (each.depth - highest), max(0, left - _NARROW))
         text = " " * indent + _shortened(each.text, max(1, left - indent))
         style: lines.Style = "mark" if each.marked else "dim" if each.fold else ""
         column.append(lines.line(text + mark, style))
