@@ -14,7 +14,7 @@ from padiff.keywords import check_keywords
 from padiff.model import create_model
 from padiff.proxy import ProxyModel
 from padiff.recording.boundary import Boundary
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
 from padiff.running.options import Options, arguments, pair_of
 from padiff.running.side import Side, SideName

@@ -8,7 +8,7 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError
 from padiff.keywords import check_keywords
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean
 from padiff.store.address import Location
 

@@ -13,7 +13,7 @@ from padiff.cli.check_command import command as check_command
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import LocationError, UsageError
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.testing import Options, assert_aligned
 from tests.stores import Layer, write_dump
 

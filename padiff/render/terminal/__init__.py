@@ -3,15 +3,15 @@
 from padiff.comparing.comparison import Comparison, Record
 from padiff.render.causes import cause
 from padiff.render.findings import NOT_ALIGNED, hidden, verdict
-from padiff.render.first import first_part
 from padiff.render.lines import Line, Style, ending, line, plain, shorten, wrapped
-from padiff.render.outline import outlines
 from padiff.render.printable import HEIGHT, WIDTH
-from padiff.render.screen import Group, Part, chosen, on_screen
 from padiff.render.summary import summary
-from padiff.render.unmatched import unmatched_parts
+from padiff.render.terminal.first import first_part
+from padiff.render.terminal.screen import Group, Part, chosen, on_screen
+from padiff.render.terminal.trees import outlines
+from padiff.render.terminal.unmatched import unmatched_parts
+from padiff.render.terminal.worst import worst_part
 from padiff.render.words import clean, source_words
-from padiff.render.worst import worst_part
 
 __all__ = ["render", "screen"]
 

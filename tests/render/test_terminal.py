@@ -13,7 +13,7 @@ from rich.cells import cell_len
 from padiff.comparing.engine import compare
 from padiff.render.outline import outline
 from padiff.render.page import render as render_html
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean
 from padiff.store.format import SectionName
 from padiff.tree import LayerTree, Node

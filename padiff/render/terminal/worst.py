@@ -3,7 +3,7 @@
 from padiff.comparing.comparison import Comparison, Record
 from padiff.render.findings import badness, stage_in
 from padiff.render.lines import Line, cells, ending, line, padded, shorten
-from padiff.render.screen import Part
+from padiff.render.terminal.screen import Part
 from padiff.render.words import layer_name, number, stage, tensor_name
 
 __all__ = ["worst_part"]

@@ -16,7 +16,7 @@ from padiff.render.lines import (
     shorten,
     wrapped,
 )
-from padiff.render.screen import Group, Part, chosen
+from padiff.render.terminal.screen import Group, Part, chosen
 from padiff.render.traps import traps
 from padiff.render.words import clean, named, shape_of, tensor_name, when
 
