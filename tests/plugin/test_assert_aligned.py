@@ -53,6 +53,7 @@ def test_what_is_aligned_is_returned(tmp_path: Path) -> None:
         ({"strict_structure": False, "digests": True}, ""),
         ({"rename": ["^f=f"], "name_map": None}, " --rename '^f=f'"),
         ({"name_map": "names.csv"}, " --map names.csv"),
+        ({"close_ups": 3}, ""),
     ],
 )
 def test_the_text_is_that_of_the_command_it_names(
