@@ -7,7 +7,7 @@ from typing import Any
 from padiff.model import create_model
 from padiff.proxy import ProxyModel
 from padiff.render.lines import plain
-from padiff.render.outline import outlines
+from padiff.render.terminal.trees import outlines
 from padiff.render.words import clean
 from padiff.weights.copying import carry_out
 from padiff.weights.inventory import Described, Inventory, Weight, take_inventory

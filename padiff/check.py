@@ -7,7 +7,7 @@ from padiff.batches import compare_batches
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.engine import compare
 from padiff.errors import UsageError
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.store.address import Location
 from padiff.store.format import SectionName
 

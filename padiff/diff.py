@@ -14,7 +14,7 @@ from padiff.keywords import check_keywords
 from padiff.model import create_model
 from padiff.proxy import ProxyModel
 from padiff.recording.boundary import Boundary
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean, layer_name, stage, tensor_name
 from padiff.running.options import Options, arguments, pair_of
 from padiff.running.side import Side, SideName
@@ -204,7 +204,7 @@ def _apart(comparison: Comparison) -> list[str]:
     found: dict[str, list[str]] = {}
     for record in comparison.records:
         if record.diverged and record.section == "report":
-            side = record.base if record.base.route is not None else record.raw
+            side = record.either
             name = f"{layer_name(side)} ({clean(side.class_name or '', 40)})"
             found.setdefault(name, []).append(tensor_name(record))
     if not found:

@@ -14,7 +14,7 @@ from padiff.proxy import ProxyModel
 from padiff.recording.recording import Keeping
 from padiff.recording.spool import Tensors
 from padiff.render.findings import verdict
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.store.files import Writing
 from padiff.store.flush import flush_directory, flush_file
 from padiff.store.format import safe_name

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 
 from padiff.comparing.comparison import Comparison, Measure, Record
 from padiff.errors import UsageError
-from padiff.render.findings import verdict
-from padiff.render.words import clean, stage, tensor_name, when, with_class
+from padiff.render.findings import stage_in, verdict
+from padiff.render.words import clean, tensor_name, when, with_class
 from padiff.tree import GRADIENTS
 
 __all__ = ["plot"]
@@ -71,7 +71,7 @@ def plot(
     _draw_points(ax, records, scale)
     _draw_edges(ax, scale)
     _draw_steps(ax, records)
-    _draw_first(ax, records, scale)
+    _draw_first(ax, comparison, records, scale)
     _draw_frame(ax, comparison, measure)
     if records:
         ax.legend(fontsize="small", **beside)
@@ -103,7 +103,10 @@ class _Scale:
         band = _BAND * (highest - lowest + 1)
         self.floor: float = 10.0 ** (lowest - 1)
         self.top: float = 10.0 ** (highest + band)
-        self.has_zeros = any(value == 0 for value in found)
+        self.has_zeros = any(
+            value == 0 and not self.is_at_top(record)
+            for record, value in zip(records, found, strict=True)
+        )
         self.has_top = any(self.is_at_top(record) for record in records)
 
     def _value(self, record: Record) -> float | None:
@@ -197,7 +200,7 @@ def _draw_steps(ax: Axes, records: Sequence[Record]) -> None:
             )
 
 
-def _draw_first(ax: Axes, records: Sequence[Record], scale: _Scale) -> None:
+def _draw_first(ax: Axes, comparison: Comparison, records: Sequence[Record], scale: _Scale) -> None:
     """The first divergence, by name: a text of a store, and never markup of matplotlib's."""
     first = next((record for record in records if record.diverged), None)
     if first is None:
@@ -206,7 +209,7 @@ def _draw_first(ax: Axes, records: Sequence[Record], scale: _Scale) -> None:
     beside = 0.02 * (records[-1].order - records[0].order)
     ax.axvline(first.order, color=_FAILED, linewidth=1, alpha=0.5, zorder=1)
     ax.annotate(
-        "\n".join(_words(first)),
+        "\n".join(_words(comparison, first)),
         (first.order, scale.of(first)),
         xytext=(first.order + (-beside if is_right else beside), 0.96),
         textcoords=("data", "axes fraction"),
@@ -222,12 +225,13 @@ def _draw_first(ax: Axes, records: Sequence[Record], scale: _Scale) -> None:
     )
 
 
-def _words(first: Record) -> Iterator[str]:
-    side = first.base if first.base.route is not None else first.raw
+def _words(comparison: Comparison, first: Record) -> Iterator[str]:
+    side = first.either
     call = f", call {side.call}" if side.call else ""
     yield "first divergence"
     yield with_class(_middle(side.route or "the model itself"), side.class_name or "") + call
-    yield _middle(", ".join(filter(None, (stage(first), when(first), tensor_name(first)))))
+    place = (stage_in(comparison, first), when(first), tensor_name(first))
+    yield _middle(", ".join(filter(None, place)))
     if first.status in ("missing", "shape"):
         yield "no partner" if first.status == "missing" else "the shapes differ"
 

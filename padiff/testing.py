@@ -8,7 +8,7 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import PadiffError
 from padiff.keywords import check_keywords
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean
 from padiff.store.address import Location
 
@@ -45,6 +45,7 @@ class Options(TypedDict, total=False):
     strict_structure: bool
     digests: bool
     jobs: int | None
+    close_ups: int
 
 
 def assert_aligned(base: Location, raw: Location, **options: Unpack[Options]) -> Comparison:
@@ -77,7 +78,7 @@ def _command(base: Location, raw: Location, options: Options) -> str:
     words = ["padiff-check", str(base), str(raw)]
     for name, value in options.items():
         flag = _FLAGS.get(name, f"--{name}")
-        if value is None:
+        if value is None or name == "close_ups":  # which the command has for a page, by itself
             continue
         if isinstance(value, bool):
             words += [flag] if value != (name == "digests") else []

@@ -164,7 +164,7 @@ def test_a_comparison_says_where_and_how_far(tmp_path: Path) -> None:
         "12 of 12 elements are out of tolerance; atol 1 would have passed, 0.0001 was given",
         "The two models have different weights",
         "Linear  <---  *** HERE ***",
-        "The 2 that differ most, of 2",
+        "All 2 that differ",
         "Forward stageboutput b10.65312 of 12",
     ):
         assert said in text, text
@@ -177,6 +177,30 @@ def test_an_aligned_comparison_is_short(tmp_path: Path) -> None:
     assert text.startswith("ALIGNED: 5 tensors")
     assert "divergence" not in text
     assert "#2e9e4f" in html
+
+
+def test_what_a_mean_hides_is_said(tmp_path: Path) -> None:
+    locations = [
+        write_dump(tmp_path / f"{off}.zarr", Layer("", "N", out=Y + np.eye(3, 4) * off))
+        for off in (0, 1e-4)
+    ]
+    text = Tags(padiff.compare(*locations, atol=9e-5)._repr_html_()).text
+    assert text.startswith("ALIGNED")
+    assert "Of one tensor single elements are out of tolerance" in text
+
+
+def test_of_weights_alone_nothing_says_that_they_are_updated(tmp_path: Path) -> None:
+    locations = [
+        write_dump(
+            tmp_path / f"{off}.zarr", Layer("", "N", weights={"w": Y + off}), section="weights"
+        )
+        for off in (0, 1)
+    ]
+    comparison = padiff.compare(*locations)
+    assert "First divergence: Weights, parameter w" in Tags(comparison._repr_html_()).text
+    assert "Weights, parameter w" in " ".join(
+        text.get_text() for text in comparison.plot().axes[0].texts
+    )
 
 
 def test_what_one_side_lacks_is_counted_in_a_line(tmp_path: Path) -> None:

@@ -124,6 +124,15 @@ def test_where_nothing_parts_nothing_is_named(tmp_path: Path) -> None:
     assert not any(filled for *_, filled in points(ax).values())
 
 
+def test_what_is_drawn_at_the_top_is_no_point_without_error(tmp_path: Path) -> None:
+    one_nan = np.where(Y == 1, nan, Y)  # all else is equal
+    base, raw = (
+        write_dump(tmp_path / side, Layer("", "Net", out=out))
+        for side, out in (("base", Y), ("raw", one_nan))
+    )
+    assert "no error" not in texts(axes_of(compare(base, raw).plot()))
+
+
 def test_one_step_alone(comparison: Comparison) -> None:
     whole = axes_of(comparison.plot())
     assert [text for text in texts(whole) if "step" in text.split()[:1]] == ["step 0", "step 1"]

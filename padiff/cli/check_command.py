@@ -155,7 +155,7 @@ def command(
             )
         _write_documents(comparison, json_file, html_file)
         if not quiet and "-" not in (json_file, html_file):
-            from padiff.render.text import screen
+            from padiff.render.terminal import screen
 
             width, height = output_size()
             print_lines(screen(comparison, width, None if show_all else height))

@@ -36,6 +36,7 @@ __all__ = [
 
 _LEAST_LINES = 24  # of a terminal
 _BAR = 24  # cells of the bar
+_WITH_BAR = 80  # cells of a line that has room for it
 _WIDEST = 118  # what is longer is hard to read
 _COLOURS = {
     "": "",
@@ -222,12 +223,16 @@ def _progress_line(doing: str, share: float, done: int, seconds: float) -> str:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn
 
+    from padiff.render.lines import ending
     from padiff.render.words import byte_size
 
     read = f"{byte_size(done)}, {byte_size(int(done / seconds))}/s, " if done else ""
     left = f"{_duration(seconds * (1 - share) / share)} left" if share else ""
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
-    words = (TextColumn(text, markup=False) for text in (doing, f"{share:4.0%}", read + left))
+    texts = (doing, f"{share:4.0%}", read + left)
+    if console.width < _WITH_BAR:
+        return ending(" ".join(texts).rstrip(), console.width - 1)
+    words = (TextColumn(text, markup=False) for text in texts)
     first, *others = words
     bar = BarColumn(_BAR, complete_style="green")
     progress = Progress(first, bar, *others, console=console, auto_refresh=False)

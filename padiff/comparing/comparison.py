@@ -158,8 +158,7 @@ class Comparison(Shown):
         told = f"<Comparison {word}, {totals.compared} compared, {totals.diverged} diverged"
         if first is None:
             return f"{told}>"
-        side = first.raw if first.base.route is None else first.base
-        return f"{told}, first {first.phase or 'weights'} of {_short(side.route or '')}>"
+        return f"{told}, first {first.phase or 'weights'} of {_short(first.either.route or '')}>"
 
     @property
     def first_divergence(self) -> Record | None:

@@ -25,7 +25,8 @@ from padiff.comparing.scope import (
     scope_of,
     source_of,
 )
-from padiff.comparing.streaming import Progress, TensorPair, Work, stream
+from padiff.comparing.streaming import TensorPair, Work, stream
+from padiff.comparing.telling import Told
 from padiff.errors import FormatError, UsageError
 from padiff.naming.names import names_of
 from padiff.store.address import Location
@@ -76,7 +77,7 @@ def compare(
     digests are equal are equal and not read; without `digests` all are read, and what differs in
     spite of them is damage.
     `jobs` threads compare, by default one a processor. `progress` is called with the share
-    done, from 0 to 1, and the bytes of elements that were compared so far, of both sides.
+    done, from 0 to 1, and the bytes of elements that were read so far, of both sides.
     Of `close_ups` pairs of tensors, an equal share in each step, it is found out where in them the
     error sits: first of those that diverged, then of those that agree and are not equal, the most
     off first; of statistics alone nothing can be found out. Each is read once more, block by block,
@@ -101,7 +102,7 @@ def compare(
     )
     by_step = deque(list(group) for _, group in groupby(pairs, key=lambda pair: pair.step))
     del pairs  # so that what a step holds open is let go when the step is done
-    told = _Told(progress, len(by_step))
+    told = Told(progress, len(by_step), close_ups=most > 0)
     budget = Budget(most, len(by_step))
     looked: list[CloseUp] = []
     records: list[Record] = []
@@ -110,9 +111,7 @@ def compare(
     shown: _Step | None = None
     before: list[Record] = []
     while by_step:
-        step = _compare_step(
-            by_step.popleft(), scope, work, len(records), before, budget, told.of_next_step()
-        )
+        step = _compare_step(by_step.popleft(), scope, work, len(records), before, budget, told)
         records += step.records
         looked += step.close_ups
         before = step.records
@@ -158,7 +157,7 @@ def _compare_step(
     first_order: int,
     before: Sequence[Record],
     budget: Budget,
-    progress: Progress | None,
+    told: Told,
 ) -> _Step:
     plans = [plan for pair in dumps for plan in plan_dumps(pair, scope)]
     planned = sorted(
@@ -166,13 +165,13 @@ def _compare_step(
         key=lambda item: (item.cause, item.position, item.dumps.rank or 0),
     )
     pairs = [to_compare(item) for item in planned]
-    streamed = iter(stream([pair for pair in pairs if pair], work, progress))
+    streamed = iter(stream([pair for pair in pairs if pair], work, told.of_next_step()))
     records = [
         record_of(item, order, next(streamed) if pair else None, work.criterion)
         for order, (item, pair) in enumerate(zip(planned, pairs, strict=True), first_order)
     ]
     ranked, in_order = _noise_last(planned, records, explained_by_noise(records, before))
-    looked = _close_ups(ranked, in_order, work, budget)
+    looked = _close_ups(ranked, in_order, work, budget, told)
     for both in dumps:
         for side, name in product((both.base, both.raw), both.sections):
             side.section(name).check_present()  # or what was read was of two sections
@@ -195,10 +194,14 @@ def _compare_step(
 
 
 def _close_ups(
-    planned: Sequence[Planned], records: Sequence[Record], work: Work, budget: Budget
+    planned: Sequence[Planned],
+    records: Sequence[Record],
+    work: Work,
+    budget: Budget,
+    told: Told,
 ) -> list[CloseUp]:
     chosen = [(records[at].order, to_compare(planned[at])) for at in budget.spend(records)]
-    return look_at([(order, pair) for order, pair in chosen if pair], work) if chosen else []
+    return look_at([(order, pair) for order, pair in chosen if pair], work, told.of_close_ups())
 
 
 def _is_doubted(pair: TensorPair, record: Record, work: Work) -> bool:
@@ -232,28 +235,6 @@ def _trees(planned: Sequence[Planned], records: Sequence[Record], dumps: DumpPai
         name: (shown.base.section(name).tree, shown.raw.section(name).tree)
         for name in shown.sections
     }
-
-
-class _Told:
-    """What `progress` is told: the share of all steps that is done, and the bytes of them."""
-
-    def __init__(self, progress: Callable[[float, int], None] | None, steps: int) -> None:
-        self._progress, self._steps = progress, steps
-        self._done = -1
-        self._bytes = 0
-
-    def of_next_step(self) -> Progress | None:
-        """What to call while that step is compared."""
-        progress, before = self._progress, self._bytes
-        self._done += 1
-        if progress is None:
-            return None
-
-        def tell(done: int, total: int, read: int) -> None:
-            self._bytes = before + read
-            progress((self._done + done / max(1, total)) / self._steps, self._bytes)
-
-        return tell
 
 
 def _check_found(

@@ -1,13 +1,13 @@
 """Look once more at pairs of tensors that differ: which ones, and where in them the error sits."""
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from padiff.comparing.arithmetic import errors_of, in_blocks
 from padiff.comparing.close_up import CloseUp
 from padiff.comparing.outcome import Record
-from padiff.comparing.streaming import Opened, Scratch, TensorPair, Work, opened
+from padiff.comparing.streaming import Opened, Progress, Scratch, TensorPair, Work, opened
 from padiff.comparing.tally import Tally
 from padiff.errors import UsageError
 from padiff.store.chunks import Selection
@@ -59,31 +59,49 @@ def _rank(record: Record) -> tuple[bool, float]:
     return not record.diverged, -(off or 0.0)
 
 
-def look_at(pairs: Sequence[tuple[int, TensorPair]], work: Work) -> list[CloseUp]:
+def look_at(
+    pairs: Sequence[tuple[int, TensorPair]], work: Work, progress: Progress | None = None
+) -> list[CloseUp]:
     """Read pairs of tensors, each with the order of its record, block by block, one by one.
 
-    Raises CorruptError when an array is not what its tree says.
+    `progress` is called as by `stream`. Raises CorruptError when an array is not what its tree
+    says.
     """
     scratch = Scratch()
+    total, done, read = sum(pair.size for _, pair in pairs), 0, 0
+    looked = []
     with ThreadPoolExecutor(work.jobs, "padiff-look") as pool:
         try:
-            return [_tally(pair, work, scratch, pool).close_up(order) for order, pair in pairs]
+            for order, pair in pairs:
+                tally = Tally(pair.base.shape)
+                found = opened(pair, scratch, digests=work.digests)
+                each = found.base.element.itemsize + found.raw.element.itemsize
+                for part in _tallies(found, work, pool):
+                    tally.merge(part)
+                    done += part.size
+                    read += part.size * each
+                    if progress is not None:
+                        progress(done, total, read)
+                equal = pair.size - tally.size  # in chunks known to be
+                tally.add_equal(equal)
+                done += equal
+                looked.append(tally.close_up(order))
         finally:
             pool.shutdown(cancel_futures=True)
+    if progress is not None:
+        progress(total, total, read)
+    return looked
 
 
-def _tally(pair: TensorPair, work: Work, scratch: Scratch, pool: ThreadPoolExecutor) -> Tally:
-    found = opened(pair, scratch, digests=work.digests)
-    total = Tally(pair.base.shape)
+def _tallies(found: Opened, work: Work, pool: ThreadPoolExecutor) -> Iterator[Tally]:
+    """Those of the parts of a pair, which any number of threads read."""
     running: deque[Future[Tally]] = deque()
     for selection in found.selections():
         running.append(pool.submit(_tally_part, found, selection))
         if len(running) > 2 * work.jobs:  # what waits holds arrays open
-            total.merge(running.popleft().result())
+            yield running.popleft().result()
     for future in running:
-        total.merge(future.result())
-    total.add_equal(pair.size - total.size)  # chunks known to be equal
-    return total
+        yield future.result()
 
 
 def _tally_part(found: Opened, selection: Selection) -> Tally:

@@ -97,6 +97,11 @@ class Record(Struct, frozen=True, gc=False):
     foreign: bool = False
 
     @property
+    def either(self) -> Side:
+        """The side of base; that of raw where base has no such layer."""
+        return self.raw if self.base.route is None else self.base
+
+    @property
     def diverged(self) -> bool:
         return self.status != "match"
 

@@ -62,8 +62,8 @@ class _Torch(Framework):
                 "deterministic algorithms": torch.are_deterministic_algorithms_enabled,
                 "cuDNN deterministic": lambda: bool(cudnn.deterministic),
                 "cuDNN benchmark": lambda: bool(cudnn.benchmark),
-                "TF32 in matmul": lambda: bool(cuda.matmul.allow_tf32),
-                "TF32 in cuDNN": lambda: bool(cudnn.allow_tf32),
+                "TF32 in matmul": lambda: _may_use_tf32(cuda.matmul),
+                "TF32 in cuDNN": lambda: _may_use_tf32(getattr(cudnn, "conv", cudnn)),
                 "float32 matmul precision": torch.get_float32_matmul_precision,
             }
         )
@@ -269,6 +269,15 @@ class _Alias(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:
         return gradient
+
+
+def _may_use_tf32(backend: Any) -> bool:
+    """Whether float32 may be rounded to TF32 there, by either of the settings that torch has.
+
+    It refuses to tell of the older one, `allow_tf32`, where the newer one was used.
+    """
+    precision = getattr(backend, "fp32_precision", None)
+    return bool(backend.allow_tf32) if precision is None else bool(precision == "tf32")
 
 
 def _device() -> str:

@@ -5,18 +5,24 @@ from collections.abc import Iterator
 
 from padiff.comparing.comparison import Comparison, Record, Unmatched
 from padiff.render.causes import cause
-from padiff.render.findings import NOT_ALIGNED, badness, figures, verdict
+from padiff.render.findings import (
+    NOT_ALIGNED,
+    badness,
+    extremes,
+    figures,
+    hidden,
+    stage_in,
+    verdict,
+)
 from padiff.render.markup import beside, box, details, line, pre, table
 from padiff.render.outline import MARKER, outline
 from padiff.render.summary import summary
 from padiff.render.traps import traps
 from padiff.render.words import (
-    exact_number,
     layer_name,
     number,
     shape_of,
     source_words,
-    stage,
     tensor_name,
     when,
 )
@@ -42,29 +48,26 @@ def render(comparison: Comparison) -> str:
         parts += _first(comparison, first)
         parts.append(_trees(comparison, first))
         parts += _worst(comparison)
+    parts += map(line, hidden(comparison))
     parts += _unmatched(comparison)
     return box(parts, "good" if comparison.aligned else "bad")
 
 
 def _first(comparison: Comparison, record: Record) -> Iterator[str]:
     """Where it is, how large, and what is known of its cause."""
-    yield line(f"First divergence: {', '.join(_place(record))}", bold=True)
+    yield line(f"First divergence: {', '.join(_place(comparison, record))}", bold=True)
     yield table(
         (label, layer_name(side), side.class_name or "", shape_of(side))
         for label, side in (("base", record.base), ("raw", record.raw))
     )
-    yield from map(line, figures(comparison, record))
-    found = record.figures
-    if found is not None and found.worst_index is not None:
-        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
-        yield line(f"worst at {list(found.worst_index)}: {values}")
+    yield from map(line, (*figures(comparison, record), *extremes(record)))
     for sentence in (record.note, cause(comparison, record), *traps(comparison, record)):
         if sentence:
             yield line(sentence)
 
 
-def _place(record: Record) -> Iterator[str]:
-    yield from filter(None, (stage(record), when(record), tensor_name(record)))
+def _place(comparison: Comparison, record: Record) -> Iterator[str]:
+    yield from filter(None, (stage_in(comparison, record), when(record), tensor_name(record)))
 
 
 def _trees(comparison: Comparison, first: Record) -> str:
@@ -88,15 +91,16 @@ def _worst(comparison: Comparison) -> Iterator[str]:
     if len(diverged) > 1:
         worst = sorted(diverged, key=badness, reverse=True)[:_WORST]
         title = f"The {len(worst)} that differ most, of {len(diverged)}"
-        yield details(title, table(map(_row, worst), _HEAD))
+        if len(worst) == len(diverged):
+            title = f"All {len(worst)} that differ"
+        yield details(title, table((_row(comparison, each) for each in worst), _HEAD))
 
 
-def _row(record: Record) -> tuple[str, ...]:
+def _row(comparison: Comparison, record: Record) -> tuple[str, ...]:
     found = record.figures
-    side = record.base if record.base.route is not None else record.raw
     return (
-        ", ".join(filter(None, (stage(record), when(record)))),
-        layer_name(side),
+        ", ".join(filter(None, (stage_in(comparison, record), when(record)))),
+        layer_name(record.either),
         tensor_name(record),
         number(found.max_abs) if found else record.status,
         number(found.rel_l2) if found else "",

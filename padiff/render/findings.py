@@ -1,15 +1,19 @@
 """What a comparison found, in sentences: the verdict, and how large a difference is."""
 
+from collections.abc import Iterator
+
 from padiff.comparing.comparison import Comparison, Record, Side
-from padiff.render.words import number, stage
+from padiff.render.words import exact_number, layer_name, number, stage, tensor_name, when
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
 
 __all__ = [
     "NOT_ALIGNED",
     "badness",
+    "extremes",
     "figures",
     "find_node",
+    "hidden",
     "is_silent",
     "lacking",
     "missing_tensors",
@@ -107,6 +111,34 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         f"cosine {found.cosine:.9g}"
     )
     return lines
+
+
+def extremes(record: Record) -> Iterator[str]:
+    """The element that differs most, if one is known."""
+    found = record.figures
+    if found is not None and found.worst_index is not None:
+        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
+        yield f"worst at {list(found.worst_index)}: {values}"
+
+
+def hidden(comparison: Comparison) -> Iterator[str]:
+    """What a mean that is within tolerance does not show: single elements that are not."""
+    found = [
+        record
+        for record in comparison.records
+        if record.status == "match" and record.figures and record.figures.mismatched
+    ]
+    if not found or not comparison.aligned:
+        return
+    worst = max(found, key=lambda record: (record.figures and record.figures.max_abs) or 0.0)
+    assert worst.figures is not None
+    tensors = "one tensor" if len(found) == 1 else f"{len(found)} tensors"
+    place = ", ".join(filter(None, (stage_in(comparison, worst), when(worst))))
+    yield (
+        f"Of {tensors} single elements are out of tolerance, and the mean is within it. The "
+        f"largest error is {number(worst.figures.max_abs)}, in {tensor_name(worst)} of "
+        f"{layer_name(worst.base)} ({place})."
+    )
 
 
 def lacking(record: Record) -> tuple[str, Side]:

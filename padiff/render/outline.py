@@ -2,21 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import zip_longest
 
-from padiff.render import lines
 from padiff.render.words import named
 from padiff.tree import LayerTree, Node
 
-__all__ = ["MARKER", "Line", "Marked", "name_below", "outline", "outlines"]
+__all__ = ["MARKER", "Line", "name_below", "outline"]
 
 MARKER = "<---  *** HERE ***"
 
 _WHOLE = 16  # nodes; a tree this small is shown without folds
-_WIDTH = 80
 _AROUND = 2  # siblings shown on either side of the marked layer, and one fewer of its parents
-_NARROW = 16  # cells of a layer's name, at least
-_KIND = 12  # and of its class
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,73 +22,6 @@ class Line:
     text: str
     marked: bool = False
     fold: bool = False
-
-
-Marked = tuple[LayerTree, str | None, int | None]  # a tree, and route and call of one layer
-
-
-def outlines(
-    base: Marked,
-    raw: Marked,
-    width: int = _WIDTH,
-    room: int | None = None,
-    *,
-    whole: bool = False,
-) -> list[lines.Line]:
-    """Both layer trees, one layer of each marked; side by side where there is room.
-
-    They take at most `width` cells and about `room` lines; `whole` leaves out none.
-    """
-    left, right = (_column(*each, width - 2, room and room - 1, whole) for each in (base, raw))
-    wide = max(lines.cells(text) for text in lines.plain([*left, ((("base", "")),)]))
-    other = max(lines.cells(text) for text in lines.plain(right))
-    if wide + other + 4 <= width:
-        together = [
-            (("  ", ""), *a, (" " * (wide + 2 - _width(a)), ""), *b)
-            for a, b in zip_longest(
-                [lines.line("base"), *left], [lines.line("raw"), *right], fillvalue=()
-            )
-        ]
-        return [_stripped(each) for each in together]
-    if room is not None:
-        left, right = (_column(*m, width - 2, room // 2 - 1, whole) for m in (base, raw))
-    below = [lines.line("base"), *left, lines.line("raw"), *right]
-    return [(("  ", ""), *each) for each in below]
-
-
-def _width(each: lines.Line) -> int:
-    return sum(lines.cells(text) for text, _ in each)
-
-
-def _stripped(each: lines.Line) -> lines.Line:
-    """Without spaces at the end."""
-    while each and not each[-1][0].strip():
-        each = each[:-1]
-    return each
-
-
-def _column(
-    tree: LayerTree, route: str | None, call: int | None, width: int, room: int | None, whole: bool
-) -> list[lines.Line]:
-    column: list[lines.Line] = []
-    for each in outline(tree, route, call, room, whole=whole):
-        mark = f"  {MARKER}" if each.marked else ""
-        left = width - len(mark)
-        indent = min(2 * each.depth, max(0, left - _NARROW))
-        text = " " * indent + _shortened(each.text, max(1, left - indent))
-        style: lines.Style = "mark" if each.marked else "dim" if each.fold else ""
-        column.append(lines.line(text + mark, style))
-    return column
-
-
-def _shortened(text: str, width: int) -> str:
-    """Of name and class each a part of what there is, the name most of it."""
-    name, bracket, kind = text.rpartition(" (")
-    if lines.cells(text) <= width or not bracket:
-        return lines.shorten(text, width)
-    kind = lines.shorten(kind, max(_KIND, width - lines.cells(name) - len(bracket)))
-    room = width - len(bracket) - lines.cells(kind)
-    return lines.shorten(f"{lines.shorten(name, max(_KIND, room))}{bracket}{kind}", width)
 
 
 def outline(

@@ -4,11 +4,11 @@ from padiff.comparing.comparison import Comparison, Record, Source
 from padiff.comparing.records import CONVENTION
 from padiff.render.findings import NOT_ALIGNED, is_silent, lacking, stage_in
 from padiff.render.lines import shorten
-from padiff.render.words import clean, layer_name, number, tensor_name, when, with_class
+from padiff.render.words import clean, layer_name, named, number, tensor_name, when, with_class
 
 __all__ = ["summary"]
 
-_NAME = 40  # cells of a model's name or a layer's class
+_LONGEST = 60  # cells of a route, and two thirds of them of a model's name or a layer's class
 
 _PLACES = {
     "Model inputs": "what the models are given",
@@ -22,28 +22,35 @@ _PLACES = {
 }
 
 
-def summary(comparison: Comparison, first: Record) -> str:
-    """Where the two part first, and how large the difference is, as one sentence."""
-    who = " and ".join(_model(source) for source in (comparison.base, comparison.raw))
+def summary(comparison: Comparison, first: Record, longest: int = _LONGEST) -> str:
+    """Where the two part first, and how large the difference is, as one sentence.
+
+    Names of models, layers and classes take at most `longest` cells each.
+    """
+    who = " and ".join(_model(side, longest) for side in (comparison.base, comparison.raw))
     place = when(first)
     of = f" of {place}" if place else ""
     sentence = f"{NOT_ALIGNED}{who} part in {_PLACES[stage_in(comparison, first)]}{of}"
     if is_silent(first):
         return f"{sentence}: {_size(comparison, first)}."
     at = "at layer" if first.base.route or first.raw.route else "at"
-    return f"{sentence}, {at} {_layers(first)}: {_size(comparison, first)}."
+    return f"{sentence}, {at} {_layers(first, longest)}: {_size(comparison, first)}."
 
 
-def _model(source: Source) -> str:
-    name = shorten(clean(source.model, 1000), _NAME)
+def _model(source: Source, longest: int) -> str:
+    name = named(source.model, 2 * longest // 3)
     framework = clean(source.framework, 20)
     return f"{name} ({framework})" if framework else name
 
 
-def _layers(first: Record) -> str:
+def _layers(first: Record, longest: int) -> str:
     """The routes and classes of both sides; once where they are the same."""
     base, raw = (
-        with_class(layer_name(side), side.class_name or "") if side.route is not None else ""
+        with_class(
+            shorten(layer_name(side), longest), named(side.class_name or "", 2 * longest // 3)
+        )
+        if side.route is not None
+        else ""
         for side in (first.base, first.raw)
     )
     if base == raw:

@@ -85,7 +85,7 @@ TIERS = """
     comparing.arithmetic comparing.bounds comparing.close_up
     comparing.moves comparing.partners comparing.pieces comparing.tally
     comparing.streaming
-    comparing.outcome
+    comparing.outcome comparing.telling
     comparing.looking comparing.table
     comparing.comparison comparing.integrity
     comparing.structure
@@ -99,12 +99,12 @@ TIERS = """
     inspecting.inspect
     inspecting
     render.lines render.printable
-    render.markup render.screen render.words
+    render.markup render.terminal.screen render.words
     render.findings render.folding render.lone render.outline
-    render.causes render.layers render.summary render.traps render.unmatched render.worst
-    render.first
+    render.causes render.layers render.summary render.traps
+    render.terminal.first render.terminal.trees render.terminal.unmatched render.terminal.worst
     render.compact render.inspection render.page.columns render.page.layers render.structure
-    render.text
+    render.terminal
     render.page.document
     render.page
     render

@@ -289,7 +289,7 @@ check()
         ("click", 130),
         ("padiff.errors", 130),
         ("padiff.comparing.engine", 130),
-        ("padiff.render.text", 130),
+        ("padiff.render.terminal", 130),
         ("the end", 1),
     ],
 )
@@ -437,7 +437,7 @@ def test_what_may_not_be_read(tmp_path: Path) -> None:
         pytest.skip("only root can become nobody")
     script = """
 import os, sys
-import padiff.cli, padiff.comparing.engine, padiff.render.page, padiff.render.text
+import padiff.cli, padiff.comparing.engine, padiff.render.page, padiff.render.terminal
 os.setuid(65534)
 padiff.cli.check()
 """

@@ -124,6 +124,16 @@ def test_progress_with_bytes_and_their_rate(large: tuple[Path, Path], tmp_path: 
         assert shares(told) == sorted(shares(told))
 
 
+def test_progress_in_a_narrow_terminal_keeps_the_share(large: tuple[Path, Path]) -> None:
+    _, told = in_terminal([sys.executable, "-c", SLOW, "check", *large, "-q"], columns=40)
+    *shown, _ = without_styles(told).split("\r")
+    assert len(shown) > 4
+    for line in shown[1:]:
+        assert re.match(r"comparing +\d+%", line), line
+        assert len(line.removesuffix("\x1b[K")) < 40
+    assert any("iB/s" in line for line in shown)
+
+
 def test_no_progress_where_nobody_looks(large: tuple[Path, Path]) -> None:
     done = subprocess.run([sys.executable, "-c", SLOW, "check", *large], capture_output=True)
     assert done.stderr == b""

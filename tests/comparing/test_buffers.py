@@ -13,7 +13,7 @@ from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.comparing.records import CONVENTION
 from padiff.render.causes import cause
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import stage
 from tests.zoo import SIDES
 

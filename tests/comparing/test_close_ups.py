@@ -387,6 +387,31 @@ def test_one_is_kept_for_the_first_divergence(tmp_path: Path) -> None:
     assert looked_at(run(tmp_path / "c", diverge, agree, agree, n=1)) == [(0, "b")]
 
 
+def test_progress_goes_on_while_pairs_are_looked_at(tmp_path: Path) -> None:
+    values = np.ones((2000, 1000), np.float32)
+    model = Layer("", "N", out=values), Layer("", "N", out=values + 1)
+    storage = Storage(chunk_bytes=2**20)
+    for side, layer in zip(("base", "raw"), model, strict=True):
+        for step in range(2):
+            write_dump(tmp_path / side, layer, step=step, storage=storage)
+    told: list[tuple[float, int]] = []
+    compare(
+        tmp_path / "base", tmp_path / "raw", close_ups=2, progress=lambda *done: told.append(done)
+    )
+    assert told == sorted(told)
+    assert told[-1] == (1.0, 2 * 2 * 2 * values.nbytes)  # sides, steps, and once more
+    shares = {share for share, _ in told}
+    assert sum(share < 0.125 for share in shares) > 5
+    assert sum(0.125 < share < 0.5 for share in shares) > 5
+
+
+def test_progress_ends_with_all_where_nothing_is_looked_at(tmp_path: Path) -> None:
+    told: list[tuple[float, int]] = []
+    base = write_dump(tmp_path / "base", Layer("", "N", out=np.ones((0, 3))))
+    compare(base, base, close_ups=2, progress=lambda *done: told.append(done))
+    assert told[-1] == (1.0, 0)
+
+
 def test_of_statistics_alone_there_is_nothing_to_look_at(tmp_path: Path) -> None:
     locations: list[Path] = []
     for side, tensors in (("base", "full"), ("raw", "statistics")):

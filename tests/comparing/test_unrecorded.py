@@ -12,7 +12,7 @@ from padiff import create_model
 from padiff.comparing.comparison import Comparison
 from padiff.errors import FormatError
 from padiff.render.page import render as render_html
-from padiff.render.text import render
+from padiff.render.terminal import render
 
 
 class Fc(torch.nn.Module):

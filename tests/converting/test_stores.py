@@ -15,7 +15,7 @@ import padiff
 from padiff.converting.convert import convert
 from padiff.errors import UsageError
 from padiff.render.inspection import render
-from padiff.render.text import render as text_of
+from padiff.render.terminal import render as text_of
 from padiff.store.address import Location
 from padiff.store.format import SectionHeader
 from padiff.store.reader import open_dumps

@@ -9,7 +9,7 @@ import torch
 
 import padiff
 from padiff.errors import FormatError, LocationError
-from padiff.render.text import render
+from padiff.render.terminal import render
 from tests.foreign.formats import FORMATS, arrays
 
 

@@ -13,7 +13,7 @@ from padiff.cli.check_command import command as check_command
 from padiff.comparing.comparison import Comparison
 from padiff.comparing.engine import compare
 from padiff.errors import LocationError, UsageError
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.testing import Options, assert_aligned
 from tests.stores import Layer, write_dump
 
@@ -53,6 +53,7 @@ def test_what_is_aligned_is_returned(tmp_path: Path) -> None:
         ({"strict_structure": False, "digests": True}, ""),
         ({"rename": ["^f=f"], "name_map": None}, " --rename '^f=f'"),
         ({"name_map": "names.csv"}, " --map names.csv"),
+        ({"close_ups": 3}, ""),
     ],
 )
 def test_the_text_is_that_of_the_command_it_names(

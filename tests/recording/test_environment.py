@@ -69,6 +69,28 @@ def test_settings_are_those_of_the_dump(tmp_path: Path) -> None:
     assert names == {"cuDNN benchmark", "deterministic algorithms"}
 
 
+@pytest.mark.parametrize("setting", ["allow_tf32", "fp32_precision"])
+def test_tf32_is_known_by_either_of_its_settings(tmp_path: Path, setting: str) -> None:
+    cudnn: Any = torch.backends.cudnn
+    matmul: Any = torch.backends.cuda.matmul
+    found = []
+    try:
+        for may in (True, False):
+            if setting == "allow_tf32":
+                matmul.allow_tf32 = cudnn.allow_tf32 = may
+            else:
+                matmul.fp32_precision = cudnn.conv.fp32_precision = "tf32" if may else "ieee"
+            environment = open_dump(dumped("torch", tmp_path / str(may))).report.header.environment
+            assert environment is not None
+            found.append((environment["TF32 in matmul"], environment["TF32 in cuDNN"]))
+    finally:
+        matmul.fp32_precision = "none"
+        matmul.allow_tf32, cudnn.allow_tf32 = False, True
+    assert found == [(True, True), (False, False)]
+    assert torch.get_float32_matmul_precision() == "highest"  # all is as it was
+    assert cudnn.allow_tf32
+
+
 def test_settings_of_paddle_are_those_of_the_dump(tmp_path: Path) -> None:
     proxy = create_model(paddle.nn.Linear(2, 2), "net")
     paddle.set_default_dtype("float64")

@@ -15,7 +15,7 @@ from padiff import create_model
 from padiff.comparing.comparison import Record
 from padiff.comparing.engine import compare
 from padiff.render.page import render as render_html
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.traps import traps
 from padiff.store.format import Environment
 from tests.demo_faults import plant

@@ -2,21 +2,22 @@
 
 from padiff.comparing.comparison import Comparison, Record
 from padiff.render.causes import cause
-from padiff.render.findings import NOT_ALIGNED, stage_in, verdict
-from padiff.render.first import first_part
+from padiff.render.findings import NOT_ALIGNED, hidden, verdict
 from padiff.render.lines import Line, Style, ending, line, plain, shorten, wrapped
-from padiff.render.outline import outlines
 from padiff.render.printable import HEIGHT, WIDTH
-from padiff.render.screen import Group, Part, chosen, on_screen
 from padiff.render.summary import summary
-from padiff.render.unmatched import unmatched_parts
-from padiff.render.words import clean, layer_name, number, source_words, tensor_name, when
-from padiff.render.worst import worst_part
+from padiff.render.terminal.first import first_part
+from padiff.render.terminal.screen import Group, Part, chosen, on_screen
+from padiff.render.terminal.trees import outlines
+from padiff.render.terminal.unmatched import unmatched_parts
+from padiff.render.terminal.worst import worst_part
+from padiff.render.words import clean, source_words
 
 __all__ = ["render", "screen"]
 
 _NOTE = 400  # a sentence or two, whatever the stores' names in it
-_ANSWER = 7  # lines, which only names that are as long as can be fill
+_ANSWER = 7  # lines of 80 cells, and more of shorter ones
+_NAMES = (60, 40, 24, 15)  # cells of the names in it, which stand below too: they give way
 _TREES = 4  # lines, of one tree beside the other
 _NARROWEST = 40
 
@@ -47,7 +48,7 @@ def screen(comparison: Comparison, width: int, height: int | None) -> list[Line]
         told = f"With padiff-check --all: {', '.join(left_out)}."
         if () in lines and height is not None and len(lines) + 2 <= height:
             lines.append(())
-        lines.append(line(shorten(told, width), "dim"))
+        lines.append(line(ending(told, width), "dim"))
     return lines
 
 
@@ -57,9 +58,8 @@ def _opening(comparison: Comparison, first: Record | None, width: int) -> Part:
     if first is None:
         groups: list[Group] = [(0, _answer(count, width))]
     else:
-        sentences = f"{summary(comparison, first)} {cause(comparison, first)}"
         groups = [
-            (0, _answer(sentences, width)),
+            (0, _answer(_sentences(comparison, first, width), width)),
             (0, _said(count.removeprefix(NOT_ALIGNED), width)),
         ]
     for name, source in (("base", comparison.base), ("raw", comparison.raw)):
@@ -75,11 +75,27 @@ def _opening(comparison: Comparison, first: Record | None, width: int) -> Part:
     return Part(least, least + 2, lines)
 
 
+def _sentences(comparison: Comparison, first: Record, width: int) -> str:
+    """Where, how large and why, with names as long as there is room for."""
+    why = cause(comparison, first)
+    for longest in _NAMES:
+        told = f"{summary(comparison, first, longest)} {why}"
+        if len(wrapped(told, width, "", "  ")) <= _most(width):
+            break
+    return told
+
+
+def _most(width: int) -> int:
+    """Lines of the answer."""
+    return max(_ANSWER, _ANSWER * WIDTH // width)
+
+
 def _answer(sentences: str, width: int) -> list[Line]:
     """Lines of which the first begins with the verdict."""
+    most = _most(width)
     first, *others = wrapped(sentences, width, "", "  ")
-    if len(others) >= _ANSWER:
-        others[_ANSWER - 2 :] = [ending(" ".join(others[_ANSWER - 2 :]), width)]
+    if len(others) >= most:
+        others[most - 2 :] = [ending(" ".join(others[most - 2 :]), width)]
     word, colon, rest = first.partition(":")
     style: Style = "bad" if first.startswith(NOT_ALIGNED) else "good"
     return [((f"{word}{colon}", style), (rest, "")), *map(line, others)]
@@ -105,23 +121,9 @@ def _trees(comparison: Comparison, first: Record, width: int, *, whole: bool) ->
 
 
 def _hidden(comparison: Comparison, width: int) -> Part:
-    """What a mean that is within tolerance does not show: single elements that are not."""
-    found = [
-        record
-        for record in comparison.records
-        if record.status == "match" and record.figures and record.figures.mismatched
+    told = [
+        line(text)
+        for sentence in hidden(comparison)
+        for text in wrapped(f"{sentence} --mode strict holds each element to the tolerance.", width)
     ]
-    sentence = ""
-    if found and comparison.aligned:
-        worst = max(found, key=lambda record: (record.figures and record.figures.max_abs) or 0.0)
-        assert worst.figures is not None
-        tensors = "one tensor" if len(found) == 1 else f"{len(found)} tensors"
-        place = ", ".join(filter(None, (stage_in(comparison, worst), when(worst))))
-        sentence = (
-            f"Of {tensors} single elements are out of tolerance, and the mean is within it. The "
-            f"largest error is {number(worst.figures.max_abs)}, in {tensor_name(worst)} of "
-            f"{layer_name(worst.base)} ({place}). --mode strict holds each element to the "
-            "tolerance."
-        )
-    told = [line(text) for text in wrapped(sentence, width)]
     return Part(len(told), len(told), lambda _: (told, ""))

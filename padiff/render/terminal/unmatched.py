@@ -6,7 +6,7 @@ from functools import partial
 from padiff.comparing.comparison import Comparison, Unmatched
 from padiff.render.findings import missing_tensors
 from padiff.render.lines import Line, ending, line, wrapped
-from padiff.render.screen import Part
+from padiff.render.terminal.screen import Part
 from padiff.render.words import clean, named, when, with_class
 
 __all__ = ["unmatched_parts"]

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from rich.cells import cell_len
 from padiff.comparing.engine import compare
 from padiff.render.outline import outline
 from padiff.render.page import render as render_html
-from padiff.render.text import render
+from padiff.render.terminal import render
 from padiff.render.words import clean
 from padiff.store.format import SectionName
 from padiff.tree import LayerTree, Node
@@ -282,6 +283,70 @@ def test_long_names_are_cut_in_the_middle(
     assert len(table) > 5
     ends = {cell_len(line[: re.search(r"rel L2|0\.653", line).start()]) for line in table}  # type: ignore[union-attr]
     assert len(ends) == 1, "the columns stand below each other"
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 118])
+def test_names_give_way_to_how_much_and_why(tmp_path: Path, width: int) -> None:
+    name = "multi_head_attention." * 14
+    locations = [
+        write_dump(
+            tmp_path / side,
+            Layer(
+                "",
+                f"Model{side}" * 20,
+                out=Y + off,
+                children=[Layer(f"{name}{side}", f"Kind{side}" * 20, inputs=Y, out=Y + off)],
+            ),
+            layer_map=[f"{name}{side}"],
+        )
+        for side, off in (("base", 0), ("raw", 1))
+    ]
+    lines = render(compare(*locations), width).splitlines()
+    text = flat("\n".join(lines[: lines.index("")]))
+    assert "the mean error of output 0 is 1, 9990 times the 0.0001 that is allowed." in text
+    assert "Its inputs agree: the difference is made in this layer." in text
+    assert max(map(len, lines)) <= width
+
+
+@pytest.mark.parametrize("width", [40, 60, 80])
+def test_of_what_is_missing_a_table_tells_no_figures(tmp_path: Path, width: int) -> None:
+    for side, rank in product(("base", "raw"), range(2)):
+        held = {"a_long_weight": Y}
+        layers = [
+            Layer(f"a_long_layer{n}", "Linear", weights=held, grads=held if side == "base" else {})
+            for n in range(2)
+        ]
+        write_dump(
+            tmp_path / side, Layer("", "N", children=layers), section="params", step=0, rank=rank
+        )
+    lines = render(compare(tmp_path / "base", tmp_path / "raw"), width).splitlines()
+    assert "All 4 that differ:" in lines  # and no word of a column that is not there
+    assert sum(line.startswith("  0     ") for line in lines) == 4
+    assert max(map(len, lines)) <= width
+
+
+def test_what_is_left_out_is_said_in_a_narrow_terminal_too(tmp_path: Path) -> None:
+    locations = [
+        write_dump(tmp_path / side, large(off, "layer", extra))
+        for side, off, extra in (("base", 0, 0), ("raw", 1, 10))
+    ]
+    *_, last = render(compare(*locations), 40, 24).splitlines()
+    assert last.startswith("With padiff-check --all: ")
+    assert last.endswith("...")
+    assert len(last) <= 40
+
+
+def test_a_layer_far_down_stands_below_those_that_it_is_in(tmp_path: Path) -> None:
+    def model(off: float) -> Layer:
+        layer = Layer("x", "L", out=Y + off)
+        for _ in range(40):
+            layer = Layer("x", "L", out=Y, children=[layer])
+        return Layer("", "Net", out=Y, children=[layer])
+
+    lines = text_of(tmp_path, model(0), model(1)).splitlines()
+    marked = next(at for at, line in enumerate(lines) if "*** HERE ***" in line)
+    above, at = (lines[marked - 1], lines[marked])
+    assert at.index("x") == above.index("x") + 2
 
 
 @pytest.mark.parametrize("height", [23, 24, 30, 36, 48, 70])

@@ -3,8 +3,8 @@
 from padiff.comparing.comparison import Comparison, Record
 from padiff.render.findings import badness, stage_in
 from padiff.render.lines import Line, cells, ending, line, padded, shorten
-from padiff.render.screen import Part
-from padiff.render.words import layer_name, number, tensor_name
+from padiff.render.terminal.screen import Part
+from padiff.render.words import layer_name, number, stage, tensor_name
 
 __all__ = ["worst_part"]
 
@@ -36,19 +36,20 @@ def worst_part(comparison: Comparison, width: int, *, whole: bool) -> Part:
             title = f"All {len(shown)} that differ{', in the order of events' if whole else ''}"
         if not shown:
             return [line(f"{len(diverged)} differ in all.")], left
-        head = line(ending(f"{title} (out: elements out of tolerance):", width))
-        return [head, *_table(comparison, shown, width)], left
+        return _table(comparison, shown, title, width), left
 
     return Part(_TITLES + 1, _TITLES + _WORST, lines)
 
 
-def _table(comparison: Comparison, records: list[Record], width: int) -> list[Line]:
-    rows = [_row(comparison, record) for record in records]
+def _table(comparison: Comparison, records: list[Record], title: str, width: int) -> list[Line]:
+    one_of_each = {stage(record): record for record in records}  # of many all are looked through
+    stages = {name: stage_in(comparison, record) for name, record in one_of_each.items()}
+    rows = [_row(record, stages[stage(record)]) for record in records]
     names = [name for name in rows[0] if name in _WORDS or any(row[name] for row in rows)]
     widths = {name: max(cells(text) for text in [name, *(r[name] for r in rows)]) for name in names}
     for dropped in ("", *_FIRST_TO_GO):
         if dropped and sum(widths.values()) + 2 * len(widths) > width:
-            del widths[dropped]
+            widths.pop(dropped, None)  # of what is missing nothing else is told
         while sum(widths.values()) + 2 * len(widths) > width:
             widest = max(_WORDS, key=lambda name: widths.get(name, 0))
             if widths[widest] <= _NARROW:
@@ -58,22 +59,25 @@ def _table(comparison: Comparison, records: list[Record], width: int) -> list[Li
     def cell(row: Row, name: str) -> str:
         return padded(shorten(row[name], widths[name]), widths[name])
 
-    lines = [line(f"  {'  '.join(cell({name: name}, name) for name in widths)}".rstrip())]
+    legend = " (out: elements out of tolerance)" if "out" in widths else ""
+    lines = [
+        line(ending(f"{title}{legend}:", width)),
+        line(f"  {'  '.join(cell({name: name}, name) for name in widths)}".rstrip()),
+    ]
     for row in rows:
         *words, last = (cell(row, name) for name in widths)
         lines.append(((f"  {'  '.join(words)}  ", ""), (last.rstrip(), "off")))
     return lines
 
 
-def _row(comparison: Comparison, record: Record) -> Row:
+def _row(record: Record, where: str) -> Row:
     found = record.figures
-    side = record.base if record.base.route is not None else record.raw
     share = found.mismatched / record.size if found and record.size else 0.0
     return {
         "step": "" if record.step is None else f"{record.step}",
         "rank": "" if record.rank is None else f"{record.rank}",
-        "stage": stage_in(comparison, record).removesuffix(" stage"),
-        "layer": layer_name(side),
+        "stage": where.removesuffix(" stage"),
+        "layer": layer_name(record.either),
         "tensor": _short(record),
         "max abs": number(found.max_abs) if found else record.status,
         "rel L2": number(found.rel_l2) if found else "",

@@ -5,7 +5,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from padiff.comparing.comparison import Comparison, Record
-from padiff.render.findings import figures, find_node, stage_in
+from padiff.render.findings import extremes, figures, find_node, stage_in
 from padiff.render.lines import (
     Line,
     Style,
@@ -16,9 +16,9 @@ from padiff.render.lines import (
     shorten,
     wrapped,
 )
-from padiff.render.screen import Group, Part, chosen
+from padiff.render.terminal.screen import Group, Part, chosen
 from padiff.render.traps import traps
-from padiff.render.words import clean, exact_number, named, shape_of, tensor_name, when
+from padiff.render.words import clean, named, shape_of, tensor_name, when
 
 __all__ = ["first_part"]
 
@@ -50,10 +50,8 @@ def _groups(comparison: Comparison, first: Record, width: int) -> Iterator[Group
     yield 0, _sides(first, width)
     for rank, sentence in enumerate(figures(comparison, first)):
         yield said(3 + 2 * rank, sentence, "" if rank else "off")
-    found = first.figures
-    if found is not None and found.worst_index is not None:
-        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
-        yield said(4, f"worst at {list(found.worst_index)}: {values}")
+    for sentence in extremes(first):
+        yield said(4, sentence)
     if first.note:
         yield said(2, clean(first.note, _NOTE))
     for sentence in traps(comparison, first):
