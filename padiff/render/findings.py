@@ -1,6 +1,6 @@
 """What a comparison found, in sentences: the verdict, and how large a difference is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from padiff.comparing.comparison import Comparison, Record, Side
 from padiff.render.words import exact_number, layer_name, number, stage, tensor_name, when
@@ -18,6 +18,7 @@ __all__ = [
     "lacking",
     "missing_tensors",
     "stage_in",
+    "stages",
     "verdict",
 ]
 
@@ -55,11 +56,15 @@ def missing_tensors(comparison: Comparison) -> int:
 
 
 def stage_in(comparison: Comparison, record: Record) -> str:
-    """The stage of a record; of weights alone nothing tells whether they are updated."""
-    name = stage(record)
-    if name == "Updated weights" and {r.section for r in comparison.records} == {"weights"}:
-        return "Weights"
-    return name
+    """The stage of one record; of many, `stages` looks through all of them once."""
+    return stages(comparison)(record)
+
+
+def stages(comparison: Comparison) -> Callable[[Record], str]:
+    """What tells the stage of a record; of weights alone nothing tells whether they are updated."""
+    if any(record.section != "weights" for record in comparison.records):
+        return stage
+    return lambda record: stage(record).replace("Updated weights", "Weights")
 
 
 def is_silent(record: Record) -> bool:

@@ -10,16 +10,23 @@ from importlib.resources import files
 from padiff.comparing.comparison import Comparison, Record, Side
 from padiff.jsonio import dumps
 from padiff.render.causes import cause
-from padiff.render.findings import figures, find_node, verdict
+from padiff.render.findings import (
+    NOT_ALIGNED,
+    extremes,
+    figures,
+    find_node,
+    hidden,
+    stage_in,
+    verdict,
+)
 from padiff.render.page.document import RECORDS, document
+from padiff.render.summary import summary
 from padiff.render.traps import traps
 from padiff.render.words import (
     clean,
-    exact_number,
     layer_name,
     shape_of,
     source_words,
-    stage,
     tensor_name,
     when,
 )
@@ -94,14 +101,18 @@ def _inert(json: str) -> str:
 
 
 def _answer(comparison: Comparison) -> Iterator[str]:
-    yield f"<h1>{_safe(verdict(comparison))}</h1>"
+    count, first = verdict(comparison), comparison.first_divergence
+    yield f"<h1>{_safe(count if first is None else summary(comparison, first))}</h1>"
+    if first is not None:
+        yield f'<p class="count">{_safe(count.removeprefix(NOT_ALIGNED))}</p>'
     yield '<dl class="sources">'
     for name, source in (("base", comparison.base), ("raw", comparison.raw)):
         yield f"<div><dt>{name}</dt><dd>{_safe(source_words(source))}</dd></div>"
     yield "</dl>"
-    if comparison.notes:
+    notes = [*comparison.notes, *hidden(comparison)]
+    if notes:
         yield '<div class="notes">'
-        yield from (f"<p>{_safe(note)}</p>" for note in comparison.notes)
+        yield from (f"<p>{_safe(note)}</p>" for note in notes)
         yield "</div>"
 
 
@@ -112,16 +123,16 @@ def _first(comparison: Comparison) -> Iterator[str]:
         return
     yield '<div class="lead">'
     yield '<section class="card first" id="first" aria-label="First divergence">'
-    named = ", ".join(filter(None, (stage(record), when(record), tensor_name(record))))
+    place = (stage_in(comparison, record), when(record), tensor_name(record))
+    named = ", ".join(filter(None, place))
     yield f'<h2>First divergence <span class="where">{_safe(named)}</span></h2>'
     yield '<dl class="pair">'
     for index, label in enumerate(("base", "raw")):
         yield from _side(comparison, record, index, label)
     yield "</dl>"
     yield '<ul class="figures">'
-    for line in figures(comparison, record):
+    for line in (*figures(comparison, record), *extremes(record)):
         yield f"<li>{_safe(line)}</li>"
-    yield from _worst(record)
     yield "</ul>"
     if record.note:
         yield f'<p class="note">{_safe(record.note)}</p>'
@@ -131,13 +142,6 @@ def _first(comparison: Comparison) -> Iterator[str]:
     yield "</section>"
     yield '<section class="card" id="first-picture" aria-label="Where it sits" hidden></section>'
     yield "</div>"
-
-
-def _worst(record: Record) -> Iterator[str]:
-    found = record.figures
-    if found is not None and found.worst_index is not None:
-        values = f"base {exact_number(found.base_value)}, raw {exact_number(found.raw_value)}"
-        yield f"<li>{_safe(f'worst at {list(found.worst_index)}: {values}')}</li>"
 
 
 def _side(comparison: Comparison, record: Record, index: int, label: str) -> Iterator[str]:

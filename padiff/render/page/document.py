@@ -1,14 +1,15 @@
 """A comparison as the compact JSON document that a page carries and its scripts read."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
 
 from padiff.comparing.comparison import Comparison, Record, Side, Source, Unmatched
 from padiff.comparing.outcome import Figures
 from padiff.jsonio import Json
+from padiff.render.findings import stages
 from padiff.render.page.columns import Columns, Table, quantised, short, text
 from padiff.render.page.layers import Row, merged, walk
-from padiff.render.words import exact_number, name_of, stage, tensor_name
+from padiff.render.words import exact_number, name_of, tensor_name
 from padiff.tree import Node, TensorStats
 from padiff.version import __version__
 
@@ -25,7 +26,8 @@ _STATS = ("min", "max", "mean", "mean_abs", "l2", "nan", "inf")
 class _Document:
     """Collects the tables that rows refer to, while these are made."""
 
-    def __init__(self) -> None:
+    def __init__(self, stage: Callable[[Record], str]) -> None:
+        self._stage = stage
         self.strings, self.tensors, self.stats = Table(), Table(), Table()
         self.indices, self.stacks = Table(), Table()
 
@@ -78,7 +80,7 @@ class _Document:
                 record.order,
                 record.step,
                 record.rank,
-                self.string(stage(record)),
+                self.string(self._stage(record)),
                 self.string(tensor_name(record)),
                 self.string(record.phase),
                 self.string(record.section),
@@ -159,7 +161,7 @@ def document(comparison: Comparison, *, most: int = RECORDS) -> Json:
     Where there are more, those that diverged come first, then the earliest. All text is safe to
     show, and none of it is markup.
     """
-    made = _Document()
+    made = _Document(stages(comparison))
     chosen = _chosen(comparison.records, most)
     alone = comparison.unmatched[:most]
     roots, of_records, of_unmatched = merged(comparison, chosen, alone)

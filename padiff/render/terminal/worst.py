@@ -1,10 +1,10 @@
 """The records that differ, as a table that fits the width."""
 
 from padiff.comparing.comparison import Comparison, Record
-from padiff.render.findings import badness, stage_in
+from padiff.render.findings import badness, stages
 from padiff.render.lines import Line, cells, ending, line, padded, shorten
 from padiff.render.terminal.screen import Part
-from padiff.render.words import layer_name, number, stage, tensor_name
+from padiff.render.words import layer_name, number, tensor_name
 
 __all__ = ["worst_part"]
 
@@ -42,9 +42,8 @@ def worst_part(comparison: Comparison, width: int, *, whole: bool) -> Part:
 
 
 def _table(comparison: Comparison, records: list[Record], title: str, width: int) -> list[Line]:
-    one_of_each = {stage(record): record for record in records}  # of many all are looked through
-    stages = {name: stage_in(comparison, record) for name, record in one_of_each.items()}
-    rows = [_row(record, stages[stage(record)]) for record in records]
+    stage = stages(comparison)
+    rows = [_row(record, stage(record)) for record in records]
     names = [name for name in rows[0] if name in _WORDS or any(row[name] for row in rows)]
     widths = {name: max(cells(text) for text in [name, *(r[name] for r in rows)]) for name in names}
     for dropped in ("", *_FIRST_TO_GO):
