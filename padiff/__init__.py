@@ -108,11 +108,15 @@ _HOME = {
     "verify": "padiff.store.verify",
 }
 
+# What padiff/showing.py asks for, and nobody else.
+_SHOWING = {"html_of": "padiff.notebook", "plot": "padiff.plotting"}
+
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    home = _HOME.get(name) or _SHOWING.get(name)
+    if home is None:
         raise AttributeError(f"module 'padiff' has no attribute {name!r}")
-    value = getattr(import_module(_HOME[name]), name)
+    value = getattr(import_module(home), name)
     globals()[name] = value
     return value
 

@@ -151,11 +151,6 @@ COMPARING = ("comparing", "inspecting", "render", "converting", "notebook", "plo
 RECORDING = ("frameworks", "recording", "weights", "proxy", "model", "loop", "dump_root")
 
 
-# The one import that goes down the table: what shows itself in a notebook is of every tier. Both
-# are loaded when somebody asks to see something, and by nobody else.
-DOWN = {"padiff.showing": {"padiff.notebook", "padiff.plotting"}}
-
-
 def tiers() -> dict[str, int]:
     lines = [line.split() for line in TIERS.strip().splitlines()]
     table = {f"padiff.{name}": tier for tier, names in enumerate(lines) for name in names}
@@ -222,8 +217,6 @@ def violations(root: Path) -> list[str]:
             where = f"{path.relative_to(root)}:{line}: {name} imports {target}"
             if name == "padiff":  # imports what it re-exports when asked, which is all it may do
                 continue
-            if target in DOWN.get(name, ()):
-                continue
             if name in table and table.get(target, len(table)) >= table[name]:
                 wrong.append(f"{where}, which is not above it")
             if {half(name), half(target)} == {"comparing", "recording"}:
@@ -237,13 +230,6 @@ def test_imports_go_up_the_table_only() -> None:
 
 def test_the_table_names_no_module_that_is_gone() -> None:
     assert set(tiers()) - set(modules(ROOT)) == set()
-
-
-def test_what_goes_down_the_table_is_used() -> None:
-    """An exemption that nothing needs any more is no longer one."""
-    found = modules(ROOT)
-    for name, targets in DOWN.items():
-        assert targets <= {target for _, target in imports(found[name], set(found))}
 
 
 @pytest.mark.parametrize(
