@@ -1,6 +1,7 @@
 """The settings of a layer as its framework printed them, in one spelling for both frameworks."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeGuard
 
 from padiff.matching.classes import spelling
 from padiff.tree import Node
@@ -14,6 +15,7 @@ _SYNONYMS = {"eps": "epsilon", "dim": "axis", "min_val": "min", "max_val": "max"
 
 # What some print without a name.
 _POSITIONAL = {
+    "embedding": ("num_embeddings", "embedding_dim"),
     "groupnorm": ("num_groups", "num_channels"),
     "hardshrink": ("threshold",),
     "localresponsenorm": ("size",),
@@ -31,10 +33,13 @@ _CONVOLUTION: Mapping[str, Value] = {
 }
 _RECURRENT: Mapping[str, Value] = {"dropout": 0.0, "num_layers": 1.0}
 _DROPOUT: Mapping[str, Value] = {"mode": "upscale_in_train"}
+_EMBEDDING: Mapping[str, Value] = {"padding_idx": None}
+_UNSET = ("padding_idx",)  # of which None is a value like another, and no way to say a default
 _DEFAULTS: Mapping[str, Mapping[str, Value]] = {
     **{f"conv{n}d{kind}": _CONVOLUTION for n in "123" for kind in ("", "transpose")},
     **dict.fromkeys(("gru", "lstm", "rnn"), _RECURRENT),
     "dropout": _DROPOUT,
+    "embedding": _EMBEDDING,
 }
 
 # What changes no number, or is said in another way in each framework; `momentum` is told apart.
@@ -63,7 +68,14 @@ def settings(node: Node) -> dict[str, tuple[str, str, Value]]:
             found[_SYNONYMS.get(name, name)] = name, text, _value(text)
     for name, value in _DEFAULTS.get(kind, {}).items():
         found.setdefault(name, (name, _text(value), value))
+    rows, padding = (found.get(name) for name in ("num_embeddings", "padding_idx"))
+    if rows and padding and _is_from_the_end(padding[2]) and isinstance(rows[2], float):
+        found["padding_idx"] = (*padding[:2], float(padding[2]) + rows[2])
     return found
+
+
+def _is_from_the_end(value: Value) -> TypeGuard[float]:
+    return isinstance(value, float) and value < 0
 
 
 def differing(base: Node, raw: Node, axes: int) -> Iterator[Differing]:
@@ -77,7 +89,7 @@ def differing(base: Node, raw: Node, axes: int) -> Iterator[Differing]:
     ours, theirs = settings(base), settings(raw)
     for name in ours.keys() & theirs.keys() - _NOT_COMPARED:
         left, right = (_plain(name, side[name][2], axes) for side in (ours, theirs))
-        if _comparable(left, right) and left != right:
+        if (_comparable(left, right) or name in _UNSET) and left != right:
             yield ours[name][0], ours[name][1], theirs[name][1]
 
 
@@ -173,7 +185,7 @@ def _plain(name: str, value: Value, axes: int) -> Value:
     """One value for what the frameworks say in several ways."""
     if name == "approximate" and isinstance(value, bool):
         return "tanh" if value else "none"
-    if name == "axis" and isinstance(value, float) and value < 0:
+    if name == "axis" and _is_from_the_end(value):
         return value + axes
     while isinstance(value, tuple) and value and all(part == value[0] for part in value):
         value = value[0]  # the same along every axis

@@ -11,7 +11,7 @@ __all__ = ["MARKER", "Line", "name_below", "outline"]
 MARKER = "<---  *** HERE ***"
 
 _WHOLE = 16  # nodes; a tree this small is shown without folds
-_AROUND = 2  # siblings shown on either side of the marked layer, and one fewer of its parents
+_AROUND = 3  # siblings shown on either side of the marked layer, and one fewer of its parents
 
 
 @dataclass(frozen=True, slots=True)

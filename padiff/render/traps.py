@@ -9,7 +9,7 @@ from padiff.dtypes import dtype_named
 from padiff.matching.classes import depends_on_mode, spelling
 from padiff.matching.settings import differing, momenta_agree, rate, settings
 from padiff.matching.tensors import buffer_name
-from padiff.render.findings import find_node
+from padiff.render.findings import find_node, lacking
 from padiff.render.lone import called_alone
 from padiff.render.words import clean, stage, tensor_name
 from padiff.tree import Node
@@ -82,6 +82,7 @@ def traps(comparison: Comparison, first: Record) -> list[str]:
         _dropout,
         _momentum,
         _settings,
+        _cut_off,
         _precision,
         _device,
         _tf32,
@@ -165,12 +166,29 @@ def _settings(place: _Place) -> Iterator[str]:
     """Settings that both layers print, with other values."""
     first = place.first
     in_work = first.section == "report" and first.phase != "input"
-    if not in_work and not (stage(first) == "Weights" and first.status == "shape"):
+    laid_out = stage(first) == "Weights" and first.status == "shape"
+    if not (in_work or laid_out or stage(first) == "Gradients"):
         return
     trained = any(node.training is not False for node in place.nodes)
     for name, ours, theirs in differing(*place.nodes, len(first.base.shape or ())):
         if trained or name not in _OF_TRAINING:
             yield f"{clean(name, 40)} is {clean(ours, 40)} in base and {clean(theirs, 40)} in raw."
+
+
+def _cut_off(place: _Place) -> Iterator[str]:
+    """Parameters without a gradient on one side: something stops it on the way to them."""
+    if stage(place.first) not in ("Backward stage", "Gradients"):
+        return
+    lost = [r for r in place.records() if r.status == "missing" and stage(r) == "Gradients"]
+    for name, other in (("raw", "base"), ("base", "raw")):
+        found = [record for record in lost if lacking(record)[0] == name]
+        if found:
+            layer = clean(found[0].either.route or "the model itself", 60)
+            more = f" and {len(found) - 1} more" if found[1:] else ""
+            yield (
+                f"{name} has no {tensor_name(found[0])} of {layer}{more}, {other} has: something "
+                "stops it on the way there, such as detach() or stop_gradient."
+            )
 
 
 def _precision(place: _Place) -> Iterator[str]:

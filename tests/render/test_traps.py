@@ -40,7 +40,7 @@ def copy_weights(base: Any, raw: Any) -> None:
     )
     for a, b in zip(ours, theirs, strict=True):
         for name in ("weight", "bias"):
-            value = getattr(a, name)
+            value = getattr(a, name, None)
             if value is None:
                 continue
             if isinstance(b, T.Module):
@@ -60,14 +60,17 @@ def told(
     inputs: bool = False,
     sections: tuple[str, ...] = ("report", "params"),
     copied: bool = True,
+    back: bool = False,
 ) -> tuple[Record | None, list[str]]:
-    """The first divergence of a forward pass, and what is said of it."""
+    """The first divergence of a forward pass, or one there and `back`, and what is said of it."""
     if copied:
         copy_weights(base, raw)
     for name, model in (("base", base), ("raw", raw)):
         proxy = create_model(model, name="Net", inputs=inputs)
         SIDES[proxy.framework].seed(0)
-        proxy(SIDES[proxy.framework].tensor(data))
+        output = proxy(SIDES[proxy.framework].tensor(data))
+        if back:
+            proxy.backward((output * output).sum())
         for section in sections:
             getattr(proxy, f"dump_{section}")(tmp_path / name)
     comparison = compare(tmp_path / "base", tmp_path / "raw", mode="strict", atol=1e-5)
@@ -605,3 +608,50 @@ def test_a_layer_that_one_side_calls_inside(tmp_path: Path) -> None:
     first, said = told(tmp_path, base, raw)
     assert at(first) == "0 0"
     assert said == ["base calls 0.act (Tanh) inside it, raw has no such layer."]
+
+
+# Gradients
+
+
+class Cut(torch.nn.Module):
+    """Two ways from the input, of which one may be cut off behind a layer."""
+
+    def __init__(self, cut: bool) -> None:
+        super().__init__()
+        self.a, self.b, self.c = T.Linear(4, 8), T.Linear(4, 8), T.Linear(8, 4)
+        self.cut = cut
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        b = self.b(x)
+        y: torch.Tensor = self.c(torch.tanh(self.a(x)) * (b.detach() if self.cut else b))
+        return y
+
+
+@pytest.mark.parametrize("cut", ["base", "raw"])
+def test_a_way_back_that_is_cut(tmp_path: Path, cut: str) -> None:
+    base, raw = Cut(cut == "base"), Cut(cut == "raw")
+    data = np.array(X)
+    _, said = told(tmp_path, base, raw, data, back=True)
+    other = "raw" if cut == "base" else "base"
+    lost = f"{cut} has no gradient of weight of b and 1 more, {other} has: something stops it on"
+    assert [sentence for sentence in said if sentence.startswith(lost)] == said != []
+
+
+@pytest.mark.parametrize("module", [T, P], ids=["torch", "paddle"])
+@pytest.mark.parametrize(("ours", "theirs"), [(0, None), (None, 2), (-1, 2), (-1, 4), (1, 1)])
+def test_the_padding_of_an_embedding(
+    tmp_path: Path, module: Any, ours: int | None, theirs: int | None
+) -> None:
+    base, raw = (
+        kind.Sequential(kind.Embedding(5, 4, padding_idx=index), kind.Linear(4, 4))
+        for kind, index in ((T, ours), (module, theirs))
+    )
+    data = np.array([[0, 1, 2, 4]])
+    first, said = told(tmp_path, base, raw, data, back=True)
+    names = {None: "None", -1: "4"}
+    told_of = [f"padding_idx is {names.get(n, str(n))}" for n in (ours, theirs)]
+    if (ours, theirs) in ((-1, 4), (1, 1)):
+        assert (first, said) == (None, [])
+    else:
+        assert at(first) in ("0 weight", "0 0")  # paddle returns zeros for it as well
+        assert said == [f"{told_of[0]} in base and {told_of[1].split()[-1]} in raw."]

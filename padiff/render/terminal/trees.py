@@ -1,4 +1,4 @@
-"""Both layer trees around one layer of each, side by side or one below the other."""
+"""Both layer trees around one layer of each: as one, side by side, or one below the other."""
 
 from itertools import zip_longest
 
@@ -25,9 +25,12 @@ def outlines(
 ) -> list[Line]:
     """Both layer trees, one layer of each marked; side by side where there is room.
 
-    They take at most `width` cells and about `room` lines; `whole` leaves out none.
+    They are one where nothing that is shown tells them apart. They take at most `width` cells and
+    about `room` lines; `whole` leaves out none.
     """
     left, right = (_column(*each, width - 2, room and room - 1, whole) for each in (base, raw))
+    if left == right:
+        return [(("  ", ""), *each) for each in [line("base and raw"), *left]]
     wide = max(cells(text) for text in plain([line("base"), *left]))
     other = max(cells(text) for text in plain(right))
     if wide + other + 4 <= width:
