@@ -35,7 +35,9 @@ def _quiet(tab: Browser) -> Iterator[None]:
 
 def test_the_fault_is_seen_at_once(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     tab.open(tmp_path / "page.html", comparison)
-    assert tab.one("h1").text.startswith("NOT ALIGNED: 9 of 68")
+    assert tab.one("h1").text.startswith("NOT ALIGNED: ")
+    assert FIRST in tab.one("h1").text
+    assert tab.one(".count").text.startswith("9 of 68")
     first = tab.one("#first").text
     assert "Forward stage, step 1, output 0" in first
     assert "x = self.fc1(x)" in first

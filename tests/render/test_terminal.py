@@ -200,7 +200,7 @@ def test_a_large_model_fits_a_screen(tmp_path: Path) -> None:
     assert len(lines) < 50
     assert max(map(len, lines)) <= 120
     assert "blocks.21.q  Linear" in text
-    assert "... 20 layers" in text
+    assert "... 19 layers" in text
 
 
 @pytest.mark.parametrize(
@@ -416,10 +416,21 @@ def test_a_small_tree_is_shown_whole_and_a_large_one_folded() -> None:
     large = outline(tree(*(f"l{n}" for n in range(100))), "l50", 0)
     assert [line.text for line in large] == [
         "Net",
-        "... 48 layers",
-        *(f"l{n} (L)" for n in range(48, 53)),
         "... 47 layers",
+        *(f"l{n} (L)" for n in range(47, 54)),
+        "... 46 layers",
     ]
+
+
+@pytest.mark.parametrize("name", ["b", "c"])
+def test_trees_that_look_alike_are_shown_once(tmp_path: Path, name: str) -> None:
+    def model(name: str, off: float) -> Layer:
+        layers = [Layer("a", "L", out=Y + off), Layer(name, "L", out=Y + off)]
+        return Layer("", "Net", out=Y + off, children=layers)
+
+    text = text_of(tmp_path, model("b", 0), model(name, 1))
+    assert ("\n  base and raw\n  Net\n" in text) == (name == "b")
+    assert text.count("*** HERE ***") == (1 if name == "b" else 2)
 
 
 def test_a_layer_that_is_not_there_marks_nothing() -> None:

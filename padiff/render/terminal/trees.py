@@ -62,10 +62,13 @@ def _column(
     column: list[Line] = []
     found = outline(tree, route, call, room, whole=whole)
     highest = min((each.depth for each in found), default=0)  # where what is above it is left out
+    steps = max(0, width - len(MARKER) - 2 - _NARROW) // 2  # that the marked layer may stand in
+    deepest = max((each.depth for each in found if each.marked), default=0)
+    highest = max(highest, deepest - steps)
     for each in found:
         mark = f"  {MARKER}" if each.marked else ""
         left = width - len(mark)
-        indent = min(2 * (each.depth - highest), max(0, left - _NARROW))
+        indent = min(2 * max(0, each.depth - highest), max(0, left - _NARROW))
         text = " " * indent + _shortened(each.text, max(1, left - indent))
         style: Style = "mark" if each.marked else "dim" if each.fold else ""
         column.append(line(text + mark, style))
