@@ -35,7 +35,9 @@ def _quiet(tab: Browser) -> Iterator[None]:
 
 def test_the_fault_is_seen_at_once(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     tab.open(tmp_path / "page.html", comparison)
-    assert tab.one("h1").text.startswith("NOT ALIGNED: 9 of 68")
+    assert tab.one("h1").text.startswith("NOT ALIGNED: Net (torch) and Net (paddle) part in the")
+    assert f"at layer {FIRST} (Linear) in both" in tab.one("h1").text
+    assert tab.one(".count").text.startswith("9 of 68 tensors")
     first = tab.one("#first").text
     assert "Forward stage, step 1, output 0" in first
     assert "x = self.fc1(x)" in first
@@ -171,11 +173,53 @@ def test_what_has_no_number_and_what_has_no_error(tab: Browser, tmp_path: Path) 
     for name, why in (
         ("shape", "The shapes differ, so no element has a partner."),
         ("missing", "One side is missing, so there is nothing to subtract."),
-        ("equal", "Both sides are equal bit for bit"),
+        ("equal", "Both sides are equal: there is no error"),
     ):
         tab.type("#search", name)
         tab.press(Keys.ENTER)
         assert why in tab.one("#detail").text
+
+
+@pytest.mark.parametrize(
+    ("rtol", "badge", "title", "legend"),
+    [
+        (1e-3, "✕ 625×", "times the tolerance", "up to 1000 times"),
+        (0.0, "✕ atol 0.125", "atol that it needs", "the atol that it needs"),
+    ],
+)
+def test_an_atol_of_zero(
+    tab: Browser, tmp_path: Path, rtol: float, badge: str, title: str, legend: str
+) -> None:
+    for side, off in (("base", 0.0), ("raw", 1.0)):
+        for step in (0, 1):
+            values = np.full(8, 0.2) + np.eye(8)[1] * off * step
+            write_dump(tmp_path / side, Layer("", "N", out=values), step=step)
+    compared = compare(tmp_path / "base", tmp_path / "raw", atol=0, rtol=rtol, close_ups=9)
+    tab.open(tmp_path / "page.html", compared)
+    measures = tab.one("#measure").text
+    assert ("times the tolerance" in measures) == (rtol > 0)
+    tab.click("#tab-layers")
+    assert tab.texts("#tree .node > .badge") == [badge]
+    assert title in tab.texts("#detail .tensors thead th")
+    assert legend in tab.one("#legend").text
+    assert ("up to 10 times" in tab.one("#legend").text) == (rtol > 0)
+
+
+def test_over_the_steps_what_has_no_number_is_no_number(tab: Browser, tmp_path: Path) -> None:
+    for side, off in (("base", 0.0), ("raw", np.nan)):
+        for step in (0, 1):
+            write_dump(
+                tmp_path / side, Layer("", "N", out=np.full(8, off if step else 0.0)), step=step
+            )
+    tab.open(tmp_path / "page.html", compare(tmp_path / "base", tmp_path / "raw"), "layers")
+    ends = tab.run("""
+        const place = document.querySelector('[aria-label$="over the steps"]');
+        const { yAxis: [{ min, max, axisLabel }], series: [{ data }] } =
+            echarts.getInstanceByDom(place).getOption();
+        const words = [min, max].map(axisLabel.formatter);
+        return [data[0].value === min, data[1].value === max, ...words];
+    """)
+    assert ends == [True, True, "no error", "no number"]
 
 
 def test_the_tree_is_walked_by_keys(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:

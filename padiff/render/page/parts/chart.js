@@ -16,7 +16,7 @@
     max_abs: { name: "largest absolute error", of: (i) => page.figure("max_abs", i), line: source.mode === "strict" ? source.atol : null },
     rel_l2: { name: "relative L2 error", of: (i) => page.figure("rel_l2", i), line: null },
   };
-  const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || source.atol > 0);
+  const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || page.scaled);
   let measure = usable[0] === "ratio" ? "ratio" : source.mode === "mean" ? "mean_abs" : "max_abs";
   let step = "all";
   let zoom = [0, 100];
@@ -169,7 +169,8 @@
     const said = [`${page.plural(found.count, "pair")} in the order in which they ran, causes before effects.`];
     if (found.zeros) said.push(`${page.count(found.zeros)} without any error stand on the floor.`);
     if (found.broken.length) said.push(`${page.count(found.broken.length)} without a number stand at the top.`);
-    if (measure === "ratio") said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
+    if (measure === "ratio" && source.atol > 0) said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
+    else if (measure === "ratio") said.push(`1 is the tolerance: the error over what rtol ${page.number(source.rtol)} allows, as atol is 0.`);
     else if (MEASURES[measure].line === null) said.push("The tolerance is no line in this measure.");
     else if (source.rtol > 0) said.push(`The line is atol alone; rtol ${page.number(source.rtol)} allows more where values are large.`);
     if (found.count > SMALL) said.push("Of points in one place the worst is drawn; zoom in to see more.");

@@ -27,7 +27,7 @@
     { title: "layer", of: (i) => (layerOf(i) < 0 ? "" : page.routeOf(layerOf(i))) },
     { title: "class", of: kindOf },
     { title: "tensor", of: name },
-    { title: "× tolerance", of: (i) => (isRecord(i) ? page.severity(i) : null), numeric: true, down: true,
+    { title: page.scaled ? "× tolerance" : "needs atol", of: (i) => (isRecord(i) ? page.severity(i) : null), numeric: true, down: true,
       cell: (i) => (isRecord(i) ? page.badge(i) : el("span", { class: "badge none" }, `${page.string(unmatched.side(i - records.count))} only`)) },
     { title: "max abs", of: figure("max_abs"), numeric: true, down: true },
     { title: "mean abs", of: figure("mean_abs"), numeric: true, down: true },

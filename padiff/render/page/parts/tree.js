@@ -174,8 +174,8 @@
   });
   page.byId("to-first").addEventListener("click", () => page.choose(page.records.layer(page.source.first), page.source.first));
   page.byId("to-first").hidden = page.source.first < 0;
-  page.byId("legend").append("Worst of each layer, in times the tolerance: ",
-    ...page.LEVELS.slice(0, 6).flatMap(({ name, symbol, words }) => [page.el("span", { class: `badge ${name}` }, `${symbol} ${words}`), " "]));
+  page.byId("legend").append(`Worst of each layer, and ${page.scaled ? "how many times the tolerance" : "the atol that it needs"}: `,
+    ...page.LEVELS.filter(({ name }) => page.scaled || !["over", "far"].includes(name)).flatMap(({ name, symbol, words }) => [page.el("span", { class: `badge ${name}` }, `${symbol} ${words}`), " "]));
 
   for (const root of roots) open.add(root);
   lay(-1);
