@@ -1,9 +1,11 @@
 """The page in a real browser: what it shows first, and what clicks, keys and searches do."""
 
 import base64
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -318,6 +320,47 @@ def test_tabs_are_walked_by_keys(tab: Browser, comparison: Comparison, tmp_path:
     assert not tab.one("#settings").is_displayed()
 
 
+def test_what_one_side_does_not_tell_is_no_difference(
+    tab: Browser, comparison: Comparison, tmp_path: Path
+) -> None:
+    told: Any = {"TF32": False, "threads": 2}, {"threads": 1, "amp": True}
+    base, raw = (
+        dataclasses.replace(source, environment=environment)
+        for source, environment in zip((comparison.base, comparison.raw), told, strict=True)
+    )
+    told_apart = dataclasses.replace(comparison, base=base, raw=raw)
+    tab.open(tmp_path / "page.html", told_apart, "settings")
+    assert tab.texts("#settings [aria-label=Environment] tbody tr") == [
+        *("TF32 no – base only", "threads 2 1 differs", "amp – yes raw only"),
+    ]
+
+
+def test_names_in_files_are_no_layers_that_a_side_lacks(tab: Browser, tmp_path: Path) -> None:
+    weights = {f"enc.{name}.w": np.ones(2, np.float32) for name in "qkv"}
+    np.savez(tmp_path / "base.npz", **weights, **{"enc.alone.w": np.ones(2)})
+    np.savez(tmp_path / "raw.npz", **{name.replace("enc", "a.b"): w for name, w in weights.items()})
+    compared = compare(tmp_path / "base.npz", tmp_path / "raw.npz", rename=["^a.b=enc"])
+    tab.open(tmp_path / "page.html", compared, "layers/0")
+    tab.run("document.querySelector('#tree .node').focus()")
+    tab.press(Keys.ARROW_DOWN, "*")
+    words = {" ".join(text.split()[:-2]).lstrip("▸▾ ") for text in tab.texts("#tree .node")}
+    assert words >= {"enc", "q raw: a.b.q"}
+    assert {text for text in words if "only" in text} == {"alone base only ◀ first"}
+
+
+def test_who_hears_a_line_of_the_tree_hears_words(
+    tab: Browser, comparison: Comparison, tmp_path: Path
+) -> None:
+    tab.open(tmp_path / "page.html", comparison, "layers")
+    heard = [
+        node["name"]["value"]
+        for node in tab.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        if node["role"]["value"] == "treeitem"
+    ]
+    assert "fc1 Linear ◀ first ✕ 1250×" in heard
+    assert "norm BatchNorm2d raw: BatchNorm2D ✕ 1250×" in heard
+
+
 def test_light_and_dark(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     def contrast(selector: str) -> float:
         measured: float = tab.run(
@@ -362,13 +405,16 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
         window.seen = null;
         window.addEventListener("beforeprint", () => { window.seen = [
             document.documentElement.dataset.theme,
-            document.querySelectorAll("#print-rows tr").length,
+            [...document.querySelectorAll("#print-rows :is(h2, tbody tr)")].map((e) => e.innerText),
             ...["#chart canvas", "#detail .map canvas"].map((s) => document.querySelector(s).width),
         ]; });
     """)
     printed = tab.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     theme, rows, chart, heat = tab.run("return window.seen")
-    assert (theme, rows) == ("light", 41)
+    assert theme == "light"
+    assert rows[0] == "The first 9 of 9 rows that diverged"
+    assert FIRST in rows[1]
+    assert len(rows) == 10
     assert chart > 500
     assert heat > 200
     document = base64.b64decode(printed["data"])
