@@ -50,7 +50,9 @@ class Budget:
 def _has_errors(record: Record) -> bool:
     """Whether there is anything to be seen, and the elements to see it in."""
     found = record.figures
-    return found is not None and not record.by_statistics and found.max_abs != 0
+    if found is None or record.by_statistics:
+        return False
+    return found.max_abs != 0 or found.nonfinite > 0  # one NaN beside elements that are all equal
 
 
 def _rank(record: Record) -> tuple[bool, float]:

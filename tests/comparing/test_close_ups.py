@@ -315,6 +315,14 @@ def test_the_second_half_of_positions(tmp_path: Path) -> None:
     assert (cells[25:] > 0).all()
 
 
+def test_one_nan_beside_equal_elements_is_looked_at(tmp_path: Path) -> None:
+    raw = MANY.copy()
+    raw[5, 6, 7] = math.nan
+    found = one_pair(tmp_path, MANY, raw)
+    assert (found.nonfinite, found.equal, found.counts) == (1, MANY.size - 1, ())
+    assert [element.index for element in found.worst] == [(5, 6, 7)]
+
+
 def test_what_is_not_finite_comes_first(tmp_path: Path) -> None:
     base, raw = MANY.copy(), MANY.copy()
     raw[5, 6, 7] = math.nan

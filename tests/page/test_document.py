@@ -62,6 +62,29 @@ def test_it_holds_every_record_with_its_figures(tmp_path: Path) -> None:
     assert routes[layers[found["first"]]] == first.base.route
 
 
+@pytest.mark.parametrize(
+    ("mode", "atol", "rtol", "times"),
+    [
+        *(("mean", 1e-2, 0.0, 50.0), ("strict", 1e-2, 0.0, 100.0)),
+        *(
+            ("mean", 0.0, 1e-2, 40.0),
+            ("strict", 0.0, 1e-2, 50.0),
+        ),  # of 1.25 and 2, which rtol is of
+        *(("mean", 0.0, 0.0, "Infinity"), ("strict", 2.0, 0.0, 0.5), ("strict", 0.0, 1.0, 0.0)),
+    ],
+)
+def test_an_error_is_told_in_what_is_allowed(
+    tmp_path: Path, mode: Any, atol: float, rtol: float, times: float
+) -> None:
+    base, raw = np.array([2, 0.5], np.float64), np.array([3, 0.5], np.float64)
+    sides = [
+        write_dump(tmp_path / name, Layer("", "N", out=values))
+        for name, values in (("base", base), ("raw", raw))
+    ]
+    found = document(compare(*sides, mode=mode, atol=atol, rtol=rtol))
+    assert column(found["records"], "times") == [pytest.approx(times)]
+
+
 def test_partners_share_a_row_and_what_raw_alone_has_stands_where_it_ran(tmp_path: Path) -> None:
     def net(*names: str) -> Layer:
         children = [Layer(name, kind, out=Y) for name, kind in (n.split(":") for n in names)]

@@ -1,9 +1,11 @@
 """The page in a real browser: what it shows first, and what clicks, keys and searches do."""
 
 import base64
+import dataclasses
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -35,9 +37,9 @@ def _quiet(tab: Browser) -> Iterator[None]:
 
 def test_the_fault_is_seen_at_once(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     tab.open(tmp_path / "page.html", comparison)
-    assert tab.one("h1").text.startswith("NOT ALIGNED: ")
-    assert FIRST in tab.one("h1").text
-    assert tab.one(".count").text.startswith("9 of 68")
+    assert tab.one("h1").text.startswith("NOT ALIGNED: Net (torch) and Net (paddle) part in the")
+    assert f"at layer {FIRST} (Linear) in both" in tab.one("h1").text
+    assert tab.one(".count").text.startswith("9 of 68 tensors")
     first = tab.one("#first").text
     assert "Forward stage, step 1, output 0" in first
     assert "x = self.fc1(x)" in first
@@ -173,11 +175,53 @@ def test_what_has_no_number_and_what_has_no_error(tab: Browser, tmp_path: Path) 
     for name, why in (
         ("shape", "The shapes differ, so no element has a partner."),
         ("missing", "One side is missing, so there is nothing to subtract."),
-        ("equal", "Both sides are equal bit for bit"),
+        ("equal", "Both sides are equal: there is no error"),
     ):
         tab.type("#search", name)
         tab.press(Keys.ENTER)
         assert why in tab.one("#detail").text
+
+
+@pytest.mark.parametrize(
+    ("rtol", "badge", "title", "legend"),
+    [
+        (1e-3, "✕ 625×", "times the tolerance", "up to 1000 times"),
+        (0.0, "✕ atol 0.125", "atol that it needs", "the atol that it needs"),
+    ],
+)
+def test_an_atol_of_zero(
+    tab: Browser, tmp_path: Path, rtol: float, badge: str, title: str, legend: str
+) -> None:
+    for side, off in (("base", 0.0), ("raw", 1.0)):
+        for step in (0, 1):
+            values = np.full(8, 0.2) + np.eye(8)[1] * off * step
+            write_dump(tmp_path / side, Layer("", "N", out=values), step=step)
+    compared = compare(tmp_path / "base", tmp_path / "raw", atol=0, rtol=rtol, close_ups=9)
+    tab.open(tmp_path / "page.html", compared)
+    measures = tab.one("#measure").text
+    assert ("times the tolerance" in measures) == (rtol > 0)
+    tab.click("#tab-layers")
+    assert tab.texts("#tree .node > .badge") == [badge]
+    assert title in tab.texts("#detail .tensors thead th")
+    assert legend in tab.one("#legend").text
+    assert ("up to 10 times" in tab.one("#legend").text) == (rtol > 0)
+
+
+def test_over_the_steps_what_has_no_number_is_no_number(tab: Browser, tmp_path: Path) -> None:
+    for side, off in (("base", 0.0), ("raw", np.nan)):
+        for step in (0, 1):
+            write_dump(
+                tmp_path / side, Layer("", "N", out=np.full(8, off if step else 0.0)), step=step
+            )
+    tab.open(tmp_path / "page.html", compare(tmp_path / "base", tmp_path / "raw"), "layers")
+    ends = tab.run("""
+        const place = document.querySelector('[aria-label$="over the steps"]');
+        const { yAxis: [{ min, max, axisLabel }], series: [{ data }] } =
+            echarts.getInstanceByDom(place).getOption();
+        const words = [min, max].map(axisLabel.formatter);
+        return [data[0].value === min, data[1].value === max, ...words];
+    """)
+    assert ends == [True, True, "no error", "no number"]
 
 
 def test_the_tree_is_walked_by_keys(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
@@ -276,6 +320,47 @@ def test_tabs_are_walked_by_keys(tab: Browser, comparison: Comparison, tmp_path:
     assert not tab.one("#settings").is_displayed()
 
 
+def test_what_one_side_does_not_tell_is_no_difference(
+    tab: Browser, comparison: Comparison, tmp_path: Path
+) -> None:
+    told: Any = {"TF32": False, "threads": 2}, {"threads": 1, "amp": True}
+    base, raw = (
+        dataclasses.replace(source, environment=environment)
+        for source, environment in zip((comparison.base, comparison.raw), told, strict=True)
+    )
+    told_apart = dataclasses.replace(comparison, base=base, raw=raw)
+    tab.open(tmp_path / "page.html", told_apart, "settings")
+    assert tab.texts("#settings [aria-label=Environment] tbody tr") == [
+        *("TF32 no – base only", "threads 2 1 differs", "amp – yes raw only"),
+    ]
+
+
+def test_names_in_files_are_no_layers_that_a_side_lacks(tab: Browser, tmp_path: Path) -> None:
+    weights = {f"enc.{name}.w": np.ones(2, np.float32) for name in "qkv"}
+    np.savez(tmp_path / "base.npz", **weights, **{"enc.alone.w": np.ones(2)})
+    np.savez(tmp_path / "raw.npz", **{name.replace("enc", "a.b"): w for name, w in weights.items()})
+    compared = compare(tmp_path / "base.npz", tmp_path / "raw.npz", rename=["^a.b=enc"])
+    tab.open(tmp_path / "page.html", compared, "layers/0")
+    tab.run("document.querySelector('#tree .node').focus()")
+    tab.press(Keys.ARROW_DOWN, "*")
+    words = {" ".join(text.split()[:-2]).lstrip("▸▾ ") for text in tab.texts("#tree .node")}
+    assert words >= {"enc", "q raw: a.b.q"}
+    assert {text for text in words if "only" in text} == {"alone base only ◀ first"}
+
+
+def test_who_hears_a_line_of_the_tree_hears_words(
+    tab: Browser, comparison: Comparison, tmp_path: Path
+) -> None:
+    tab.open(tmp_path / "page.html", comparison, "layers")
+    heard = [
+        node["name"]["value"]
+        for node in tab.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+        if node["role"]["value"] == "treeitem"
+    ]
+    assert "fc1 Linear ◀ first ✕ 1250×" in heard
+    assert "norm BatchNorm2d raw: BatchNorm2D ✕ 1250×" in heard
+
+
 def test_light_and_dark(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
     def contrast(selector: str) -> float:
         measured: float = tab.run(
@@ -320,13 +405,16 @@ def test_paper(tab: Browser, comparison: Comparison, tmp_path: Path) -> None:
         window.seen = null;
         window.addEventListener("beforeprint", () => { window.seen = [
             document.documentElement.dataset.theme,
-            document.querySelectorAll("#print-rows tr").length,
+            [...document.querySelectorAll("#print-rows :is(h2, tbody tr)")].map((e) => e.innerText),
             ...["#chart canvas", "#detail .map canvas"].map((s) => document.querySelector(s).width),
         ]; });
     """)
     printed = tab.driver.execute_cdp_cmd("Page.printToPDF", {"printBackground": True})
     theme, rows, chart, heat = tab.run("return window.seen")
-    assert (theme, rows) == ("light", 41)
+    assert theme == "light"
+    assert rows[0] == "The first 9 of 9 rows that diverged"
+    assert FIRST in rows[1]
+    assert len(rows) == 10
     assert chart > 500
     assert heat > 200
     document = base64.b64decode(printed["data"])

@@ -2,8 +2,10 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from heapq import nlargest
+from math import inf
 
 from padiff.comparing.comparison import Comparison, Record, Side, Source, Unmatched
+from padiff.comparing.criterion import Criterion
 from padiff.comparing.outcome import Figures
 from padiff.jsonio import Json
 from padiff.render.findings import stages
@@ -26,8 +28,8 @@ _STATS = ("min", "max", "mean", "mean_abs", "l2", "nan", "inf")
 class _Document:
     """Collects the tables that rows refer to, while these are made."""
 
-    def __init__(self, stage: Callable[[Record], str]) -> None:
-        self._stage = stage
+    def __init__(self, stage: Callable[[Record], str], criterion: Criterion) -> None:
+        self._stage, self._criterion = stage, criterion
         self.strings, self.tensors, self.stats = Table(), Table(), Table()
         self.indices, self.stacks = Table(), Table()
 
@@ -70,7 +72,7 @@ class _Document:
         columns = Columns(
             *("layer", "order", "step", "rank", "stage", "name", "phase", "section", "status"),
             *("base", "raw", "base_stats", "raw_stats", "base_layer", "raw_layer"),
-            *("size", "mismatched", "nonfinite", "agreeing", *_FIGURES, "cosine"),
+            *("size", "times", "mismatched", "nonfinite", "agreeing", *_FIGURES, "cosine"),
             *("worst", "base_value", "raw_value", "note", "by_statistics"),
         )
         for record, row in zip(records, rows, strict=True):
@@ -92,6 +94,7 @@ class _Document:
                     for side, where in enumerate((record.base, record.raw))
                 ),
                 record.size,
+                short(_times(record.figures, self._criterion)),
                 *self._figures(record.figures),
                 self.string(record.note or None),
                 record.by_statistics,
@@ -151,6 +154,25 @@ class _Document:
         return columns.to_json()
 
 
+def _times(found: Figures | None, criterion: Criterion) -> float | None:
+    """An error in what is allowed, 1 at most of a pair that agrees; infinite where nothing is.
+
+    In atol; where that is 0, of the error held against rtol. Of a pair that agrees by rtol alone
+    it is 0.
+    """
+    if found is None or found.required_atol == 0:
+        return None if found is None else 0.0
+    if criterion.atol:
+        return found.required_atol / criterion.atol
+    if criterion.mode == "mean":
+        error = found.mean_abs or 0.0
+        allowed = error - found.required_atol
+    else:  # of the element that differs most, while another may be further out of tolerance
+        error = found.max_abs or 0.0
+        allowed = criterion.rtol * abs(found.base_value or 0.0)
+    return max(1.0, error / allowed) if allowed > 0 else inf
+
+
 def _named(item: Unmatched) -> str:
     return name_of(item.section, item.phase, item.tensor or "", buffer=item.kind == "buffer")
 
@@ -161,7 +183,7 @@ def document(comparison: Comparison, *, most: int = RECORDS) -> Json:
     Where there are more, those that diverged come first, then the earliest. All text is safe to
     show, and none of it is markup.
     """
-    made = _Document(stages(comparison))
+    made = _Document(stages(comparison), comparison.criterion)
     chosen = _chosen(comparison.records, most)
     alone = comparison.unmatched[:most]
     roots, of_records, of_unmatched = merged(comparison, chosen, alone)

@@ -16,7 +16,7 @@
     max_abs: { name: "largest absolute error", of: (i) => page.figure("max_abs", i), line: source.mode === "strict" ? source.atol : null },
     rel_l2: { name: "relative L2 error", of: (i) => page.figure("rel_l2", i), line: null },
   };
-  const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || source.atol > 0);
+  const usable = Object.keys(MEASURES).filter((name) => name !== "ratio" || page.scaled);
   let measure = usable[0] === "ratio" ? "ratio" : source.mode === "mean" ? "mean_abs" : "max_abs";
   let step = "all";
   let zoom = [0, 100];
@@ -105,6 +105,7 @@
     return made;
   };
 
+  const isNarrow = () => page.byId("chart").clientWidth < 620; // the legend takes two lines then
   const firstPoint = (found) => {
     const point = [...found.groups.flat(), ...found.broken].find(([, , i]) => i === source.first);
     if (!point) return [];
@@ -114,8 +115,8 @@
     return [{
       type: "scatter", name: "first divergence", data: [point], z: 10, symbol: "circle", symbolSize: 20,
       itemStyle: { color: "transparent", borderColor: page.color("bad"), borderWidth: 3 },
-      label: { show: true, position: late ? "left" : "right", distance: 8, offset: [0, high ? 12 : -12], width: 260, overflow: "truncate",
-        formatter: () => `First divergence: ${page.routeOf(records.layer(i))}`, color: page.color("bad"),
+      label: { show: true, position: late ? "left" : "right", distance: 8, offset: [0, high ? 12 : -12], width: page.byId("chart").clientWidth * 0.45, overflow: "truncate",
+        formatter: () => `First divergence${isNarrow() ? "" : `: ${page.routeOf(records.layer(i))}`}`, color: page.color("bad"),
         fontWeight: 600, fontSize: 13, textBorderColor: page.color("card"), textBorderWidth: 4, align: late ? "right" : "left" },
       markLine: { silent: true, symbol: "none", lineStyle: { color: page.color("bad"), width: 1.5, type: "solid" },
         label: { show: false }, data: [{ xAxis: point[0] }] },
@@ -129,7 +130,7 @@
     return {
       backgroundColor: "transparent",
       aria: { enabled: false },
-      grid: { left: 80, right: 20, top: 44, bottom: 78 },
+      grid: { left: 80, right: 20, top: isNarrow() ? 66 : 44, bottom: 78 },
       legend: { top: 0, left: 0, itemWidth: 12, itemHeight: 12, textStyle: { color: page.color("ink") }, inactiveColor: page.color("muted"),
         data: [...GROUPS.map((group) => group.name), "no number"].filter((name, g) => (g < 3 ? found.groups[g].length : found.broken.length)) },
       xAxis: { type: "value", min: found.bounds[0], max: found.bounds[1], minInterval: 1, name: "execution order", nameLocation: "middle", nameGap: 24, ...page.axis(), splitLine: { show: false },
@@ -169,7 +170,8 @@
     const said = [`${page.plural(found.count, "pair")} in the order in which they ran, causes before effects.`];
     if (found.zeros) said.push(`${page.count(found.zeros)} without any error stand on the floor.`);
     if (found.broken.length) said.push(`${page.count(found.broken.length)} without a number stand at the top.`);
-    if (measure === "ratio") said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
+    if (measure === "ratio" && source.atol > 0) said.push(`1 is the tolerance: the atol that a pair would need, over the atol ${page.number(source.atol)} that was given.`);
+    else if (measure === "ratio") said.push(`1 is the tolerance: the error over what rtol ${page.number(source.rtol)} allows, as atol is 0.`);
     else if (MEASURES[measure].line === null) said.push("The tolerance is no line in this measure.");
     else if (source.rtol > 0) said.push(`The line is atol alone; rtol ${page.number(source.rtol)} allows more where values are large.`);
     if (found.count > SMALL) said.push("Of points in one place the worst is drawn; zoom in to see more.");

@@ -21,12 +21,11 @@
   const unmatched = columns(source.unmatched);
   const status = (i) => string(records.status(i));
 
-  // What is off against what was allowed: 1 is the limit, whatever the mode and rtol.
-  const ratio = (i) => {
-    const needed = asNumber(records.required_atol(i));
-    if (needed === null) return null;
-    return needed === 0 ? 0 : needed / source.atol;
-  };
+  // What is off in what was allowed: 1 is the limit, whatever the mode. Where nothing is allowed it is
+  // infinite for all that differs, so that the atol that a pair needs has to tell one from another.
+  const scaled = source.atol > 0 || source.rtol > 0;
+  const ratio = (i) => asNumber(records.times(i));
+  const size = (i) => (scaled ? ratio(i) : asNumber(records.required_atol(i)));
 
   // How bad, in few steps that have a word and a symbol each.
   const LEVELS = [
@@ -34,9 +33,9 @@
     ["within", "✓", "within tolerance"],
     ["over", "✕", "up to 10 times the tolerance"],
     ["far", "✕", "up to 1000 times"],
-    ["worst", "✕", "over 1000 times"],
+    ["worst", "✕", scaled ? "over 1000 times" : "differs"],
     ["broken", "⊘", "NaN, shape or missing"],
-    ["none", "·", "not compared"],
+    ["none", "·", "none compared"],
   ].map(([name, symbol, words]) => ({ name, symbol, words }));
   const NONE = 6;
   const levelOf = (i) => {
@@ -51,7 +50,7 @@
   const level = Uint8Array.from({ length: records.count }, (_, i) => levelOf(i));
 
   // What orders the records from good to bad, beyond the level.
-  const severity = (i) => level[i] * 1000 + Math.max(-400, Math.min(Math.log10(ratio(i) || 1e-400), 400));
+  const severity = (i) => level[i] * 1000 + Math.max(-400, Math.min(Math.log10(size(i) || 0), 400));
 
   const BROKEN = { nonfinite: "NaN or Inf", shape: "shape", missing: "missing" };
   const words = (i) => {
@@ -61,7 +60,7 @@
     const times = ratio(i);
     if (level[i] === 1 && times === 0) return `${symbol} within rtol`;
     if (Number.isFinite(times)) return `${symbol} ${page.number(times)}×`;
-    return `${symbol} ${records.required_atol(i) === "Infinity" ? "differs" : page.number(asNumber(records.required_atol(i)))}`;
+    return `${symbol} ${records.required_atol(i) === "Infinity" ? "differs" : `atol ${page.number(asNumber(records.required_atol(i)))}`}`;
   };
 
   // Which series of the chart: causes and effects run forward first, then backward.
@@ -139,10 +138,11 @@
 
   Object.assign(page, {
     source, strings, records, layers, unmatched, LEVELS, NONE,
-    string, asNumber, status, ratio, level, severity, words, group, ofLayer, worst, inside, worse,
+    string, asNumber, status, scaled, ratio, size, level, severity, words, group, ofLayer, worst, inside, worse,
     children, roots, depth, alone, closeUps, layerSide, called, ownName, tensor,
     shape: (index) => at(indices, index),
     stats: (index) => at(stats, index)?.map(asNumber),
+    measured: scaled ? "times the tolerance" : "atol that it needs",
     figure: (name, i) => asNumber(records[name](i)),
     routeOf: (i) => called(layerSide(i, "base") || layerSide(i, "raw")),
     when: (i) => [["step", records.step(i)], ["rank", records.rank(i)]]

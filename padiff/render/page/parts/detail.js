@@ -39,7 +39,7 @@
     });
     return card("Tensors", steps.length > 1 ? el("label", { class: "floating" }, "Step ", pick) : null,
       el("div", { class: "scroll" }, el("table", { class: "tensors" },
-        el("thead", {}, el("tr", {}, ["tensor", "stage", "times the tolerance", "max abs", "rel L2"].map((text) => el("th", { scope: "col" }, text)))),
+        el("thead", {}, el("tr", {}, ["tensor", "stage", page.measured, "max abs", "rel L2"].map((text) => el("th", { scope: "col" }, text)))),
         el("tbody", {}, rows.slice(0, MANY).map(row)))),
       rows.length > MANY ? el("p", { class: "words" }, `${page.count(rows.length - MANY)} more are in the table.`) : null);
   };
@@ -82,7 +82,7 @@
   };
 
   const noPicture = (r) => {
-    if (page.level[r] === 0) return "Both sides are equal bit for bit: there is no error to show.";
+    if (page.level[r] === 0) return "Both sides are equal: there is no error to show.";
     if (records.mismatched(r) === null) return page.status(r) === "shape" ? "The shapes differ, so no element has a partner." : "One side is missing, so there is nothing to subtract.";
     if (records.by_statistics(r)) return "One side has no elements, only their statistics.";
     if (!page.source.close_ups.length) return "No tensor was looked at closely in this comparison.";
@@ -124,7 +124,7 @@
     const same = page.ofLayer[i].filter((other) => ["name", "section", "rank"].every((name) => records[name](other) === records[name](r)));
     if (same.length < 2) return null;
     const place = el("div", { class: "plot medium", role: "img", "aria-label": "Error of this tensor over the steps" });
-    return { card: card("Over the steps", place, el("p", { class: "words" }, "The dashed line is the tolerance; diamonds are out of it.")), draw: () => page.overSteps(place, r, same) };
+    return { card: card("Over the steps", place, el("p", { class: "words" }, `${page.scaled ? "The dashed line is the tolerance; d" : "D"}iamonds are out of tolerance.`)), draw: () => page.overSteps(place, r, same) };
   };
 
   const source = (i) => {

@@ -75,7 +75,10 @@
         inRange: { color: page.ramp() },
       },
       series: [
-        { type: "heatmap", name: "largest error", data: map.measured, itemStyle: { borderWidth: 0 } },
+        {
+          type: "heatmap", name: "largest error", data: map.measured, itemStyle: { borderWidth: 0 },
+          progressive: 0, // all of it at once, or what prints the page finds half a picture
+        },
         {
           type: "scatter", name: "NaN or Inf", data: map.broken, symbol: "path://M0 0L8 8M8 0L0 8",
           symbolSize: 7, itemStyle: { color: "none", borderColor: page.color("broken"), borderWidth: 2 },
@@ -141,19 +144,28 @@
 
   // One tensor over the steps; a click chooses that of a step.
   page.overSteps = (container, chosen, records) => {
-    const measured = records.map((i) => page.ratio(i));
-    const positive = measured.filter((value) => value > 0 && Number.isFinite(value));
-    const low = 10 ** (Math.floor(Math.log10(Math.min(1, ...positive))) - 1);
-    const high = 10 ** (Math.ceil(Math.log10(Math.max(1, ...positive)) + 0.01) + 1);
-    const y = (value) => (value === 0 ? low : Number.isFinite(value) && value !== null ? value : high);
+    const measured = records.map((i) => (page.level[i] === 5 ? null : page.size(i)));
+    const positive = [...measured, page.scaled ? 1 : null].filter((value) => value > 0 && Number.isFinite(value));
+    const [least, most] = positive.length ? [Math.min(...positive), Math.max(...positive)] : [1, 1];
+    const low = 10 ** (Math.floor(Math.log10(least)) - 1);
+    const high = 10 ** (Math.ceil(Math.log10(most) + 0.01) + 1);
+    const isNumber = (value) => value !== null && Number.isFinite(value);
+    const y = (value) => (value === 0 ? low : isNumber(value) ? value : high);
+    // as in the large chart, zeros stand on the floor and what is no number at the top
+    const mark = (value) => {
+      if (value < low * 2) return measured.includes(0) ? "no error" : "";
+      if (value > high / 2) return measured.every(isNumber) ? "" : "no number";
+      return page.number(value);
+    };
     page.draw(container, () => ({
-      grid: { left: 56, right: 16, top: 26, bottom: 40 },
+      grid: { left: 72, right: 16, top: 26, bottom: 40 },
       xAxis: { type: "category", data: records.map((i) => String(page.records.step(i))), name: "step", nameLocation: "middle", nameGap: 24, ...page.axis() },
-      yAxis: { ...page.decades(low, high), name: "times the tolerance", nameTextStyle: { color: page.color("muted"), align: "left" } },
+      yAxis: { ...page.decades(low, high), name: page.measured, nameTextStyle: { color: page.color("muted"), align: "left" },
+        axisLabel: { color: page.color("muted"), hideOverlap: true, formatter: mark } },
       tooltip: page.tooltip(({ dataIndex }) => [page.when(records[dataIndex]), page.words(records[dataIndex])]),
       series: [{ type: "line", name: "error", symbolSize: 9, itemStyle: { color: page.color("forward") },
         data: records.map((i, at) => ({ value: y(measured[at]), symbol: page.level[i] > 1 ? "diamond" : "circle", symbolSize: i === chosen ? 15 : 9 })),
-        markLine: { silent: true, symbol: "none", lineStyle: { color: page.color("bad"), type: "dashed" }, label: { show: false }, data: [{ yAxis: 1 }] } }],
+        markLine: { silent: true, symbol: "none", lineStyle: { color: page.color("bad"), type: "dashed" }, label: { show: false }, data: page.scaled ? [{ yAxis: 1 }] : [] } }],
     }), { click: ({ dataIndex }) => page.choose(page.records.layer(records[dataIndex]), records[dataIndex]) });
   };
 })();

@@ -6,13 +6,17 @@
   const card = (title, ...content) => el("section", { class: "card" }, el("h2", {}, title), ...content);
 
   const ALWAYS = ["location", "recorded"]; // differ, and that says nothing
-  // Rows of what either side says, marked with a word where the two differ.
+  // A word where the two differ; what one side does not tell is no difference that is known.
+  const word = (name, left, right) => {
+    if (left === right || ALWAYS.includes(name)) return "";
+    return left && right ? el("b", { class: "differs" }, "differs") : el("span", { class: "alone" }, left ? "base only" : "raw only");
+  };
   const both = (part, label) => {
     const [base, raw] = source.sources.map((side) => new Map(side[part]));
     const names = [...new Set([...base.keys(), ...raw.keys()])].filter((name) => base.get(name) || raw.get(name));
     const rows = names.map((name) => {
-      const [left, right] = [base.get(name) ?? "–", raw.get(name) ?? "–"];
-      return [name, left || "–", right || "–", left === right || ALWAYS.includes(name) ? "" : el("b", { class: "differs" }, "differs")];
+      const [left, right] = [base.get(name) || "", raw.get(name) || ""];
+      return [name, left || "–", right || "–", word(name, left, right)];
     });
     return rows.length ? page.tableOf(["", "base", "raw", ""], rows, { class: "sides wide", label }) : null;
   };

@@ -2,7 +2,7 @@
 // Every record, and what has no partner, as rows to sort and filter.
 (() => {
   const { el, records, unmatched } = page;
-  const WIDTHS = "66px 44px 112px minmax(140px, 2fr) minmax(96px, 1fr) minmax(130px, 1fr) 112px 70px 76px 70px 112px";
+  const WIDTHS = "66px 44px 112px minmax(120px, 2fr) minmax(112px, 1fr) minmax(130px, 1fr) 112px 70px 76px 70px 112px";
   const NO_PARTNER = "no partner";
   const total = records.count + unmatched.count; // a row beyond the records is one of those alone
   const isRecord = (i) => i < records.count;
@@ -27,7 +27,7 @@
     { title: "layer", of: (i) => (layerOf(i) < 0 ? "" : page.routeOf(layerOf(i))) },
     { title: "class", of: kindOf },
     { title: "tensor", of: name },
-    { title: "× tolerance", of: (i) => (isRecord(i) ? page.severity(i) : null), numeric: true, down: true,
+    { title: page.scaled ? "× tolerance" : "needs atol", of: (i) => (isRecord(i) ? page.severity(i) : null), numeric: true, down: true,
       cell: (i) => (isRecord(i) ? page.badge(i) : el("span", { class: "badge none" }, `${page.string(unmatched.side(i - records.count))} only`)) },
     { title: "max abs", of: figure("max_abs"), numeric: true, down: true },
     { title: "mean abs", of: figure("mean_abs"), numeric: true, down: true },
@@ -144,11 +144,14 @@
     fill(filters.status, [["", "all"], ["diverged", "all that diverged"]], statusOf);
     return apply();
   };
-  // The first rows as they are sorted and filtered now, for paper.
+  // The first rows as they are sorted and filtered now, for paper: of those that diverged, if any did.
   page.printRows = (count) => {
     page.showTable();
     const titles = COLUMNS.map((column) => column.title);
-    return el("section", { class: "card" }, el("h2", {}, `The first ${page.plural(Math.min(count, rows.length), "row")} of ${page.count(rows.length)}`),
-      page.tableOf(titles, rows.slice(0, count).map((i) => COLUMNS.map((column) => column.cell(i))), { class: "printed", label: "Rows" }));
+    const off = rows.filter((i) => isRecord(i) && page.level[i] > 1);
+    const chosen = off.length ? off : rows;
+    return el("section", { class: "card" },
+      el("h2", {}, `The first ${page.count(Math.min(count, chosen.length))} of ${page.plural(chosen.length, "row")}${off.length ? " that diverged" : ""}`),
+      page.tableOf(titles, chosen.slice(0, count).map((i) => COLUMNS.map((column) => column.cell(i))), { class: "printed", label: "Rows" }));
   };
 })();

@@ -31,7 +31,11 @@
 
   const side = (i) => {
     const [base, raw] = [page.layerSide(i, "base"), page.layerSide(i, "raw")];
-    if (!base || !raw) return page.el("span", { class: "only" }, base ? "base only" : "raw only");
+    if (!base || !raw) {
+      // a part of the names in a file is no layer: nothing that was compared lacks it
+      const isPart = !(base || raw).kind && !page.ofLayer[i].length && !page.alone.has(i);
+      return isPart ? null : page.el("span", { class: "only" }, base ? "base only" : "raw only");
+    }
     const other = [raw.route === base.route ? "" : page.called(raw), raw.kind === base.kind ? "" : raw.kind].filter(Boolean).join(" ");
     return other ? page.el("span", { class: "other" }, `raw: ${other}`) : null;
   };
@@ -53,9 +57,9 @@
     },
     page.el("span", { class: "fold", "aria-hidden": "true" }, below ? (folded ? "▸" : "▾") : ""),
     page.el("span", { class: "names" },
-      // the spaces are for who hears the line
-      page.el("span", { class: "own" }, name || kind || "the model itself"), " ", call ? page.el("span", { class: "call" }, `call ${call}`) : null,
-      " ", page.el("span", { class: "class" }, name ? kind : ""), " ", side(i)), " ",
+      // the spaces are for who hears the line; of two that follow one another none is heard
+      [page.el("span", { class: "own" }, name || kind || "the model itself"), call ? page.el("span", { class: "call" }, `call ${call}`) : null,
+        name && kind ? page.el("span", { class: "class" }, kind) : null, side(i)].filter(Boolean).flatMap((part) => [part, " "])),
     first ? page.el("span", { class: "here" }, "◀ first") : null, " ",
     inside, page.badge(page.worst[i]));
     row.style.paddingLeft = `${Math.min(depth[i], 24) * 16 + 4}px`; // no style sheet knows how deep
@@ -174,8 +178,8 @@
   });
   page.byId("to-first").addEventListener("click", () => page.choose(page.records.layer(page.source.first), page.source.first));
   page.byId("to-first").hidden = page.source.first < 0;
-  page.byId("legend").append("Worst of each layer, in times the tolerance: ",
-    ...page.LEVELS.slice(0, 6).flatMap(({ name, symbol, words }) => [page.el("span", { class: `badge ${name}` }, `${symbol} ${words}`), " "]));
+  page.byId("legend").append(`Worst of each layer, and ${page.scaled ? "how many times the tolerance" : "the atol that it needs"}: `,
+    ...page.LEVELS.filter(({ name }) => page.scaled || !["over", "far"].includes(name)).flatMap(({ name, symbol, words }) => [page.el("span", { class: `badge ${name}` }, `${symbol} ${words}`), " "]));
 
   for (const root of roots) open.add(root);
   lay(-1);
