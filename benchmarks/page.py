@@ -158,14 +158,7 @@ def main() -> int:
         seconds = {"open": median(opened(driver, page) for _ in range(ROUNDS))}
         for name, action in _ACTIONS.items():
             driver.get("about:blank")
-            view = (
-                "table"
-                if "table" in name
-                else "layers"
-                if "tree" in name or name == "search"
-                else "overview"
-            )
-            driver.get(f"{page.as_uri()}#/{view}")
+            driver.get(f"{page.as_uri()}#/{_VIEWS.get(name, 'table')}")
             script = action.replace("%s", _DRAWN)
             rounds = (acted(driver, script.replace("%d", str(turn + 2))) for turn in range(ROUNDS))
             seconds[name] = median(rounds)
