@@ -46,13 +46,14 @@ bench: $(READY)
 
 # The frameworks come first and by exact version: a looser requirement makes pip weigh every build of
 # torch there is. On Linux the index's own build brings GPU libraries of several GB; where pip finds a
-# CPU build (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), it takes that.
+# CPU build (PIP_FIND_LINKS, PIP_EXTRA_INDEX_URL), it takes that. What is imported is compiled then: to
+# compile all that is installed takes as long as installing it.
 $(READY): pyproject.toml padiff/version.py padiff/_kernel.c
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("padiff needs Python 3.11 or later, found " + sys.version.split()[0] + "; name one with: make PYTHON=python3.12")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check torch==2.13.0
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check paddlepaddle==3.3.1
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check torch==2.13.0
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check paddlepaddle==3.3.1
+	$(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check --editable '.[dev]'
 	@touch $@
 
 clean:

@@ -143,6 +143,25 @@ def acted(driver: webdriver.Chrome, action: str) -> float:
     return took / 1000
 
 
+def beside(driver: webdriver.Chrome, root: Path, comparison: Comparison, page: str) -> None:
+    """What opening costs the browser alone, and a table of the same records; all take turns."""
+    pages = {
+        "the page": page,
+        "as many bytes": page.replace("<script ", '<script type="text/plain" '),
+        "a table by pandas": comparison.to_frame().to_html(),
+    }
+    for name, text in pages.items():
+        (root / f"{name}.html").write_text(text, "utf-8")
+    seconds: dict[str, list[float]] = {name: [] for name in pages}
+    for _ in range(ROUNDS):
+        for name in pages:
+            seconds[name].append(opened(driver, root / f"{name}.html"))
+    ours = median(seconds["the page"])
+    for name in pages:
+        found = median(seconds[name])
+        print(f"  opening {name:<18} {found:.2f} s, the page takes {ours / found:.2f} times that")
+
+
 def main() -> int:
     """Make the page, open it, use it; 1 when a target is missed."""
     with scratch(needed=1 << 30) as root, browser() as driver:
@@ -164,6 +183,7 @@ def main() -> int:
             seconds[name] = median(rounds)
         for name, value in seconds.items():
             print(f"  {name:<20} {value:.2f} s")
+        beside(driver, root, comparison, text)
     return judge(
         [Target(name, value, 2.0, "s") for name, value in seconds.items()]
         + [Target("size", size, 15.0, "MB")]
