@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from padiff.comparing.comparison import Comparison, Measure, Record
 from padiff.errors import UsageError
 from padiff.render.findings import stage_in, verdict
-from padiff.render.words import clean, tensor_name, when, with_class
+from padiff.render.words import named, tensor_name, when, with_class
 from padiff.tree import GRADIENTS
 
 __all__ = ["plot"]
@@ -229,17 +229,11 @@ def _words(comparison: Comparison, first: Record) -> Iterator[str]:
     side = first.either
     call = f", call {side.call}" if side.call else ""
     yield "first divergence"
-    yield with_class(_middle(side.route or "the model itself"), side.class_name or "") + call
+    yield with_class(named(side.route or "the model itself", _ROUTE), side.class_name or "") + call
     place = (stage_in(comparison, first), when(first), tensor_name(first))
-    yield _middle(", ".join(filter(None, place)))
+    yield named(", ".join(filter(None, place)), _ROUTE)
     if first.status in ("missing", "shape"):
         yield "no partner" if first.status == "missing" else "the shapes differ"
-
-
-def _middle(text: str) -> str:
-    """Both ends of a long name: the one tells where it lies, the other what it is."""
-    half = _ROUTE // 2 - 2
-    return clean(text if len(text) <= _ROUTE else f"{text[:half]}...{text[-half:]}")
 
 
 def _draw_frame(ax: Axes, comparison: Comparison, measure: Measure) -> None:

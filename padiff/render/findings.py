@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterator
 
-from padiff.comparing.comparison import Comparison, Record, Side
+from padiff.comparing.comparison import Comparison, Figures, Record, Side
+from padiff.comparing.criterion import Criterion
 from padiff.render.words import exact_number, layer_name, number, stage, tensor_name, when
 from padiff.store.format import SECTIONS
 from padiff.tree import Node
@@ -13,6 +14,7 @@ __all__ = [
     "extremes",
     "figures",
     "find_node",
+    "held",
     "hidden",
     "is_silent",
     "lacking",
@@ -28,9 +30,9 @@ NOT_ALIGNED = "NOT ALIGNED: "
 def verdict(comparison: Comparison) -> str:
     """The answer in one sentence."""
     totals, criterion = comparison.totals, comparison.criterion
-    held = {record.section for record in comparison.records}
+    sections = {record.section for record in comparison.records}
     compared = f"{totals.compared} {_plural('tensor', totals.compared)} of "
-    compared += ", ".join(name for name in SECTIONS if name in held)
+    compared += ", ".join(name for name in SECTIONS if name in sections)
     steps = {record.step for record in comparison.records} - {None}
     if steps:
         compared += f" in {len(steps)} {_plural('step', len(steps))}"
@@ -116,6 +118,18 @@ def figures(comparison: Comparison, record: Record) -> list[str]:
         f"cosine {found.cosine:.9g}"
     )
     return lines
+
+
+def held(criterion: Criterion, found: Figures) -> tuple[float, float]:
+    """The error that the mode holds against the tolerance, and what is allowed of it.
+
+    In mode strict they are those of the element that differs most, which need not be the one
+    furthest out of tolerance.
+    """
+    if criterion.mode == "mean":
+        error = found.mean_abs or 0.0
+        return error, criterion.atol + max(0.0, error - found.required_atol)
+    return found.max_abs or 0.0, criterion.atol + criterion.rtol * abs(found.base_value or 0.0)
 
 
 def extremes(record: Record) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 from padiff.comparing.comparison import Comparison, Record, Source
 from padiff.comparing.records import CONVENTION
-from padiff.render.findings import NOT_ALIGNED, is_silent, lacking, stage_in
+from padiff.render.findings import NOT_ALIGNED, held, is_silent, lacking, stage_in
 from padiff.render.lines import shorten
 from padiff.render.words import clean, layer_name, named, number, tensor_name, when, with_class
 
@@ -80,25 +80,11 @@ def _size(comparison: Comparison, first: Record) -> str:
             f"by its statistics {what} needs an atol of at least {number(found.required_atol)}, "
             f"{given} was given"
         )
-    held = None if CONVENTION in first.note else _held(comparison, first)
-    if held is None:
+    error, allowed = held(comparison.criterion, found)
+    if CONVENTION in first.note or error <= allowed:
         return f"{what} needs an atol of {number(found.required_atol)}, {given} was given"
-    error, allowed = held
     name = "mean error" if comparison.criterion.mode == "mean" else "worst error"
     return f"the {name} of {what} is {number(error)}, {_times(error, allowed)}"
-
-
-def _held(comparison: Comparison, first: Record) -> tuple[float, float] | None:
-    """The error that was held against what was allowed, and this; None where it is not known."""
-    criterion, found = comparison.criterion, first.figures
-    assert found is not None
-    if criterion.mode == "mean":
-        error = found.mean_abs
-        allowed = criterion.atol + max(0.0, (error or 0.0) - found.required_atol)
-    else:  # of the element that differs most, which need not be the one furthest out of tolerance
-        error = found.max_abs
-        allowed = criterion.atol + criterion.rtol * abs(found.base_value or 0.0)
-    return None if error is None or error <= allowed else (error, allowed)
 
 
 def _times(error: float, allowed: float) -> str:

@@ -25,6 +25,7 @@ from padiff.render.traps import traps
 from padiff.render.words import (
     clean,
     layer_name,
+    named,
     shape_of,
     source_words,
     tensor_name,
@@ -124,8 +125,8 @@ def _first(comparison: Comparison) -> Iterator[str]:
     yield '<div class="lead">'
     yield '<section class="card first" id="first" aria-label="First divergence">'
     place = (stage_in(comparison, record), when(record), tensor_name(record))
-    named = ", ".join(filter(None, place))
-    yield f'<h2>First divergence <span class="where">{_safe(named)}</span></h2>'
+    where = ", ".join(filter(None, place))
+    yield f'<h2>First divergence <span class="where">{_safe(where)}</span></h2>'
     yield '<dl class="pair">'
     for index, label in enumerate(("base", "raw")):
         yield from _side(comparison, record, index, label)
@@ -154,8 +155,7 @@ def _side(comparison: Comparison, record: Record, index: int, label: str) -> Ite
         "</span>"
     )
     for frame in node.stack[-_FRAMES:] if node else ():
-        file = frame.file if len(frame.file) <= 80 else f"...{frame.file[-77:]}"
-        place = f"{clean(file)}:{frame.line} in {clean(frame.function, 40)}"
+        place = f"{named(frame.file, 80)}:{frame.line} in {clean(frame.function, 40)}"
         code = clean(frame.code.strip(), 160)
         yield f'<div class="frame"><code>{_safe(code)}</code><small>{_safe(place)}</small></div>'
     yield "</dd></div>"

@@ -8,7 +8,7 @@ from padiff.comparing.comparison import Comparison, Record, Side, Source, Unmatc
 from padiff.comparing.criterion import Criterion
 from padiff.comparing.outcome import Figures
 from padiff.jsonio import Json
-from padiff.render.findings import stages
+from padiff.render.findings import held, stages
 from padiff.render.page.columns import Columns, Table, quantised, short, text
 from padiff.render.page.layers import Row, merged, walk
 from padiff.render.words import exact_number, name_of, tensor_name
@@ -164,12 +164,7 @@ def _times(found: Figures | None, criterion: Criterion) -> float | None:
         return None if found is None else 0.0
     if criterion.atol:
         return found.required_atol / criterion.atol
-    if criterion.mode == "mean":
-        error = found.mean_abs or 0.0
-        allowed = error - found.required_atol
-    else:  # of the element that differs most, while another may be further out of tolerance
-        error = found.max_abs or 0.0
-        allowed = criterion.rtol * abs(found.base_value or 0.0)
+    error, allowed = held(criterion, found)
     return max(1.0, error / allowed) if allowed > 0 else inf
 
 
